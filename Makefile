@@ -1,0 +1,42 @@
+# Everything runs in .venv, made from the pinned requirements when it is missing or older than they are.
+SHELL := /bin/sh
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+INSTALL = python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+repro: .venv/run  ## bring every stage up to date: raw data -> package
+	dvc repro
+
+test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
+	python -m pytest -m "slow or not slow"
+
+lint: .venv/dev  ## check style and types
+	ruff check .
+	ruff format --check .
+	basedpyright
+
+pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean:  ## remove the environment and all that the stages wrote; the DVC cache stays
+	rm -rf .venv data/prepared data/features model evaluation package plots/confusion.csv logs
+
+.venv/run: requirements.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	$(INSTALL) -r requirements.txt
+	@touch .venv/run
+
+.venv/dev: .venv/run requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
+	@touch .venv/dev
+
+.PHONY: help repro test lint pins clean

@@ -1,0 +1,58 @@
+"""The whole of params.yaml, before a stage computes anything: every section, and whether the chosen ones fit together.
+
+It only refuses, and nothing that it reads enters a result: so a stage calls it and yet does not depend on it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeInt
+
+from pipeline import params as yaml
+from pipeline import paths
+from pipeline.datasets import Dataset
+from pipeline.errors import UserError
+from pipeline.models import CONFIGS
+from pipeline.params import Section
+from pipeline.readers import READERS
+from pipeline.training import Training
+
+
+class File(Section):
+    dataset: str
+    model: str
+    seed: NonNegativeInt
+    datasets: dict[str, Any]
+    models: dict[str, Any]
+
+
+class Model(Section):
+    network: dict[str, Any]
+    training: Training
+
+
+def params(path: Path = paths.PARAMS) -> None:
+    """Raises UserError with one line for the first mistake in params.yaml."""
+    file = yaml.validate(File, yaml.read(path), path)
+    datasets = {
+        name: yaml.validate(Dataset, section, path, under=f"datasets.{name}") for name, section in file.datasets.items()
+    }
+    for name, section in file.models.items():
+        if name not in CONFIGS:
+            raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(CONFIGS)}")
+        model = yaml.validate(Model, section, path, under=f"models.{name}")
+        yaml.validate(CONFIGS[name], model.network, path, under=f"models.{name}.network")
+    for name, dataset in datasets.items():
+        if dataset.reader not in READERS:
+            raise UserError(
+                f"{path}: datasets.{name}.reader: must be one of {', '.join(READERS)}, not {dataset.reader!r}"
+            )
+    for selector, chosen, there in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
+        if chosen not in there:
+            raise UserError(f"{path}: {selector}: must be one of {', '.join(there)}, not {chosen!r}")
+    task = datasets[file.dataset].task
+    able = [name for name, config in CONFIGS.items() if task in config.tasks]
+    if file.model not in able:
+        raise UserError(
+            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; it takes one of {', '.join(able)}"
+        )

@@ -1,0 +1,75 @@
+"""Figures from logits, by scikit-learn's definitions where it has one."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_accuracy_score
+
+BINS = 15  # of confidence, as in Guo et al. 2017
+RESAMPLES = 2_000
+
+
+def classification(
+    probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], *, top: int = 3
+) -> dict[str, Any]:
+    """Loss in nats, accuracy with its 95 % interval, top-`top` accuracy, averaged precision, recall and F1, calibration
+    error. With `top` classes or fewer, top-`top` accuracy says nothing and is left out.
+    """
+    classes = np.arange(probabilities.shape[1])
+    hits = probabilities.argmax(-1) == targets
+    low, high = interval(hits)
+    figures: dict[str, Any] = {
+        "loss": float(log_loss(targets, probabilities, labels=classes)),
+        "accuracy": float(hits.mean()),
+        "accuracy_low": low,
+        "accuracy_high": high,
+    }
+    if len(classes) > top:
+        figures[f"top_{top}_accuracy"] = float(top_k_accuracy_score(targets, probabilities, k=top, labels=classes))
+    for average in ("macro", "weighted"):
+        values = precision_recall_fscore_support(
+            targets, probabilities.argmax(-1), labels=classes, average=average, zero_division=0.0
+        )
+        figures[average] = dict(zip(("precision", "recall", "f1"), map(float, values)))
+    bins = calibration(probabilities.max(-1), hits)
+    gap = (bins["accuracy"] - bins["confidence"]).abs()
+    figures["calibration_error"] = float((gap * bins["examples"]).sum() / len(targets))
+    return figures
+
+
+def per_class(
+    probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], labels: tuple[str, ...]
+) -> pd.DataFrame:
+    """A row a class: its label, precision, recall, F1 and number of examples."""
+    precision, recall, f1, support = precision_recall_fscore_support(
+        targets, probabilities.argmax(-1), labels=np.arange(len(labels)), zero_division=0.0
+    )
+    return pd.DataFrame({"label": labels, "precision": precision, "recall": recall, "f1": f1, "examples": support})
+
+
+def calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> pd.DataFrame:
+    """How often predictions of a certain confidence are right: a row for each bin that is not empty.
+
+    The expected calibration error is the mean distance of the two, weighted by examples (Guo et al. 2017,
+    arXiv:1706.04599).
+    """
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    table = pd.DataFrame({"bin": which, "confidence": confidence.astype(np.float64), "accuracy": hits})
+    rows = table.groupby("bin").agg(
+        confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), examples=("accuracy", "size")
+    )
+    return rows.reset_index(drop=True)
+
+
+def interval(hits: Bool[np.ndarray, " n"]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean (Efron 1979): what another test set of this size might have said.
+
+    Resampling n hits with replacement and counting them is a draw from the binomial distribution. It speaks of the
+    sampling of the test set, not of the seed of training.
+    """
+    n = len(hits)
+    means = np.random.default_rng(0).binomial(n, hits.mean(), RESAMPLES) / n
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,48 @@
+"""The reference network: one convolution, relu, maxima of 2 x 2, and a dense layer."""
+
+from typing import ClassVar
+
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+from pydantic import PositiveInt
+
+from pipeline.convolution import can_fuse, conv, conv_relu_pool, max_pool
+from pipeline.errors import UserError
+from pipeline.params import Section
+from pipeline.tasks import ImageClassification
+
+POOL = 2
+
+
+class Config(Section):
+    tasks: ClassVar = ("image-classification",)
+
+    filters: PositiveInt
+    kernel: PositiveInt  # height and width of a filter, in pixels
+
+    def build(self, task: ImageClassification, *, rngs: nnx.Rngs) -> "CNN":
+        """Raises UserError where the filter and the pooling leave nothing of the image."""
+        height, width, _ = task.input_shape
+        if min(height, width) < self.kernel + 1:
+            raise UserError(f"models.cnn.network.kernel: {self.kernel} is too large for images of {height} x {width}")
+        return CNN(self, task, rngs=rngs)
+
+
+class CNN(nnx.Module):
+    def __init__(self, config: Config, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
+        height, width, channels = task.input_shape
+        self.task = task
+        self.conv = nnx.Conv(channels, config.filters, (config.kernel, config.kernel), padding="VALID", rngs=rngs)
+        rows, columns = (height - config.kernel + 1) // POOL, (width - config.kernel + 1) // POOL
+        self.head = nnx.Linear(rows * columns * config.filters, task.num_classes, rngs=rngs)
+
+    def __call__(
+        self, images: UInt8[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b k"]:
+        kernel, bias = self.conv.kernel[...], self.conv.bias[...]
+        x = self.task.standardise(images)  # b h w c
+        if training and can_fuse(x.shape, kernel.shape, POOL):  # the same numbers, and twice as fast to train
+            x = conv_relu_pool(x, kernel, bias)  # b h' w' f
+        else:
+            x = nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias, POOL))  # b h' w' f
+        return self.head(x.reshape(x.shape[0], -1))  # b k

@@ -1,0 +1,80 @@
+"""A small residual network with batch normalisation (He et al. 2016, arXiv:1603.05027: "pre-activation")."""
+
+from typing import Annotated, ClassVar
+
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+from pydantic import Field, PositiveInt
+
+from pipeline.convolution import conv
+from pipeline.params import Section
+from pipeline.tasks import ImageClassification
+
+
+class Config(Section):
+    tasks: ClassVar = ("image-classification",)
+
+    widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # channels of each stage
+    blocks: PositiveInt  # residual blocks a stage; from the second stage on, the first block halves the image
+
+    def build(self, task: ImageClassification, *, rngs: nnx.Rngs) -> "ResNet":
+        return ResNet(self, task, rngs=rngs)
+
+
+class ResNet(nnx.Module):
+    def __init__(self, config: Config, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
+        self.task = task
+        width = config.widths[0]
+        self.stem = Conv(task.input_shape[-1], width, kernel=3, stride=2, rngs=rngs)
+        blocks = []
+        for stage, out in enumerate(config.widths):
+            for block in range(config.blocks):
+                blocks.append(Block(width, out, stride=2 if stage and not block else 1, rngs=rngs))
+                width = out
+        self.blocks = nnx.List(blocks)
+        self.norm = norm(width, rngs=rngs)
+        self.head = nnx.Linear(width, task.num_classes, rngs=rngs)
+
+    def __call__(
+        self, images: UInt8[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b k"]:
+        x = self.stem(self.task.standardise(images))  # b h w d
+        for block in self.blocks:
+            x = block(x, training=training)
+        x = nnx.relu(self.norm(x, use_running_average=not training))
+        return self.head(x.mean(axis=(1, 2)))  # b k
+
+
+class Block(nnx.Module):
+    """x + conv(relu(norm(conv(relu(norm(x)))))), with x brought to the new size and width where they change."""
+
+    def __init__(self, width: int, out: int, *, stride: int, rngs: nnx.Rngs) -> None:
+        self.norm1, self.norm2 = norm(width, rngs=rngs), norm(out, rngs=rngs)
+        self.conv1 = Conv(width, out, kernel=3, stride=stride, rngs=rngs)
+        self.conv2 = Conv(out, out, kernel=3, stride=1, rngs=rngs)
+        self.project = nnx.data(
+            None if (width, stride) == (out, 1) else Conv(width, out, kernel=1, stride=stride, rngs=rngs)
+        )
+
+    def __call__(self, x: Float[Array, "b h w d"], *, training: bool) -> Float[Array, "b h2 w2 d2"]:
+        y = nnx.relu(self.norm1(x, use_running_average=not training))
+        skip = x if self.project is None else self.project(y)
+        y = self.conv1(y)
+        y = self.conv2(nnx.relu(self.norm2(y, use_running_average=not training)))
+        return skip + y
+
+
+class Conv(nnx.Module):
+    """A convolution without bias: the normalisation after it has one."""
+
+    def __init__(self, width: int, out: int, *, kernel: int, stride: int, rngs: nnx.Rngs) -> None:
+        self.stride = stride
+        self.kernel = nnx.Param(nnx.initializers.he_normal()(rngs.params(), (kernel, kernel, width, out)))
+
+    def __call__(self, x: Float[Array, "b h w d"]) -> Float[Array, "b h2 w2 d2"]:
+        return conv(x, self.kernel[...], stride=self.stride)
+
+
+def norm(width: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
+    """Batch normalisation whose running averages settle within a hundred steps, unlike the default of 0.99."""
+    return nnx.BatchNorm(width, momentum=0.9, epsilon=1e-5, rngs=rngs)
