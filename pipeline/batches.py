@@ -24,9 +24,7 @@ def load(folder: Path) -> Examples:
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: cannot be read ({error}); `dvc repro` makes it anew") from error
     if len(inputs) != len(targets):
-        raise UserError(
-            f"{folder}: {len(inputs):,} inputs but {len(targets):,} targets; `dvc repro -f preprocess` mends it"
-        )
+        raise UserError(f"{folder}: {len(inputs):,} inputs but {len(targets):,} targets; run `dvc repro -f preprocess`")
     return Examples(inputs, targets)
 
 

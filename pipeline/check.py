@@ -54,5 +54,6 @@ def params(path: Path = paths.PARAMS) -> None:
     able = [name for name, config in CONFIGS.items() if task in config.tasks]
     if file.model not in able:
         raise UserError(
-            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; it takes one of {', '.join(able)}"
+            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; "
+            f"it takes one of {', '.join(able)}"
         )

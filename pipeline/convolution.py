@@ -8,6 +8,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -25,18 +26,18 @@ def conv(
 ) -> Float[Array, "b _ _ f"]:
     """Convolves `x` with `kernel` as `lax.conv_general_dilated` does, with a gradient that is fast in a loop.
 
-    On a CPU, autodiff's gradient of a convolution is 28 to 50 times slower inside `lax.scan` than outside, because
-    its layout is not NHWC/HWIO (jax-ml/jax#12868). Here both gradients are written in layouts that are. Value and
-    gradient for `x` equal autodiff's to the bit; that for `kernel` is summed in another order. Reverse mode only.
+    On a CPU, autodiff's gradient of a convolution is many times slower inside `lax.scan` than outside, because it
+    is not laid out as NHWC/HWIO (jax-ml/jax#12868). Here the gradient for `x` is, with the same bits; the one for
+    `kernel` is a sum of matmuls, equal but for rounding. On a CPU only reverse-mode differentiation is possible.
 
-    Raises ValueError if the kernel is larger than the image and `padding` is "VALID".
+    Raises ValueError if `padding` is "VALID" and the kernel is larger than the image.
     """
-    pads = [(lo, hi) for lo, hi in lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)]
     if padding == "VALID" and (x.shape[1] < kernel.shape[0] or x.shape[2] < kernel.shape[1]):
         raise ValueError(f"a kernel of {kernel.shape[:2]} does not fit an image of {x.shape[1:3]}")
     if jax.default_backend() != "cpu":
-        return convolve(x, kernel, (stride, stride), pads)
-    return _conv(x, kernel, stride, (pads[0], pads[1]))
+        return convolve(x, kernel, (stride, stride), padding)
+    rows, columns = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
+    return _conv(x, kernel, stride, (rows, columns))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -66,8 +67,8 @@ _conv.defvjp(_conv_forward, _conv_backward)
 def _kernel_gradient(x: Array, g: Array, kernel: Array, stride: int) -> Array:
     """One matmul for each tap of the kernel, over so few images at a time that they stay in cache.
 
-    Measured against the convolution of transposed arrays (with rhs_dilation for strides), and against patches and
-    one matmul: 0.7 to 10 times as fast as the former, and unlike it never far behind.
+    The convolution of transposed arrays, as autodiff has it, is up to 10 times slower for large images, even
+    outside a loop, and about 1.3 times faster for small images of many channels.
     """
     b, rows, columns, _ = g.shape
     per_image = max(x.nbytes, g.nbytes) // b
@@ -76,37 +77,37 @@ def _kernel_gradient(x: Array, g: Array, kernel: Array, stride: int) -> Array:
 
     def add(total: Array, images: tuple[Array, Array]) -> tuple[Array, None]:
         x, g = images  # n h w c, n rows columns f
-        taps = [
-            lax.dot_general(
-                x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride],
-                g,
-                (((0, 1, 2), (0, 1, 2)), ((), ())),
-                preferred_element_type=wide,
-            )  # c f
-            for i in range(kernel.shape[0])
-            for j in range(kernel.shape[1])
-        ]
+        taps = []
+        for i, j in np.ndindex(kernel.shape[:2]):
+            seen = x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
+            # A matrix each: contracted over three axes, the same product takes twice as long.
+            seen, out = seen.reshape(-1, x.shape[3]), g.reshape(-1, g.shape[3])
+            taps.append(jnp.matmul(seen.T, out, preferred_element_type=wide))  # c f
         return total + jnp.stack(taps).reshape(kernel.shape), None
 
-    chunks = [a.reshape(b // size, size, *a.shape[1:]) for a in (x, g)]
-    total, _ = lax.scan(add, jnp.zeros(kernel.shape, wide), tuple(chunks))
+    chunks = x.reshape(-1, size, *x.shape[1:]), g.reshape(-1, size, *g.shape[1:])
+    total, _ = lax.scan(add, jnp.zeros(kernel.shape, wide), chunks)
     return total.astype(kernel.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(x: Float[Array, "b h w c"], window: int) -> Float[Array, "b _ _ c"]:
     """The largest of each `window` x `window` square; rows and columns that do not fill a square are dropped.
 
     Of equal maxima the first, in reading order, gets the whole gradient, as in `nnx.max_pool`; but without
     select-and-scatter, which is slow on a CPU and not deterministic on a GPU. Reverse mode only.
     """
+    return _max_pool(x, window)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max_pool(x: Array, window: int) -> Array:
     return reduce(jnp.maximum, _places(x, window))
 
 
 def _places(x: Array, window: int) -> list[Array]:
     """Splits an image into the first places of all windows, the second places, and so on."""
     rows, columns = (n // window * window for n in x.shape[1:3])
-    return [x[:, i:rows:window, j:columns:window] for i in range(window) for j in range(window)]
+    return [x[:, i:rows:window, j:columns:window] for i, j in np.ndindex(window, window)]
 
 
 def _join(places: list[Array], window: int, height: int, width: int) -> Array:
@@ -118,7 +119,7 @@ def _join(places: list[Array], window: int, height: int, width: int) -> Array:
 
 
 def _max_pool_forward(x: Array, window: int) -> tuple[Array, tuple[Array, Array]]:
-    largest = max_pool(x, window)
+    largest: Array = reduce(jnp.maximum, _places(x, window))
     return largest, (x, largest)
 
 
@@ -133,11 +134,11 @@ def _max_pool_backward(window: int, saved: tuple[Array, Array], g: Array) -> tup
     return (_join(routed, window, *x.shape[1:3]),)
 
 
-max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def can_fuse(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...], pool: int) -> bool:
-    """Whether `conv_relu_pool` is the faster way to train on images (..., h, w, c) with a kernel (i, j, c, f)."""
+    """Whether `conv_relu_pool` takes images (b, h, w, c), a kernel (i, j, c, f) and this pooling, and is faster."""
     return jax.default_backend() == "cpu" and image_shape[-1] == kernel_shape[2] == 1 and pool == 2
 
 
@@ -147,15 +148,15 @@ def conv_relu_pool(
     """A VALID convolution of one channel, a bias, relu and 2x2 max pooling, in one pass when differentiated.
 
     The four convolutions of a pooling window run side by side, so that their results are never stored, only which
-    of the four won. Not differentiated, on any backend, it is the plain sequence, which is then the faster one.
-    Of equal maxima the first wins; where relu is flat the gradient is 0. Reverse mode only.
+    of the four won. Not differentiated it is the plain sequence, which is then faster, as it is on a GPU. Of equal
+    maxima the first gets the gradient; where relu is flat it is 0. Reverse mode only.
 
     Raises ValueError if there is more than one input channel, or the image has no full window.
     """
     if x.shape[3] != 1 or kernel.shape[2] != 1:
         raise ValueError(f"one input channel is fused, not {x.shape[3]}")
     if x.shape[1] <= kernel.shape[0] or x.shape[2] <= kernel.shape[1]:
-        raise ValueError(f"a kernel of {kernel.shape[:2]} and 2x2 pooling do not fit an image of {x.shape[1:3]}")
+        raise ValueError(f"a kernel of {kernel.shape[:2]} and a pool of 2 do not fit in {x.shape[1:3]}")
     if jax.default_backend() != "cpu":
         return _plain(x, kernel, bias)
     return _fused(x, kernel, bias)
@@ -173,22 +174,20 @@ def _pixels(x: Array, kernel: Array) -> dict[tuple[int, int], Array]:
     """The pixels that a pooling window sees, by their place in it: each `b rows columns 1`."""
     i, j = kernel.shape[:2]
     rows, columns = ((n - k + 1) // 2 for n, k in zip(x.shape[1:3], (i, j)))
-    return {
-        (r, c): x[:, r : r + 2 * rows - 1 : 2, c : c + 2 * columns - 1 : 2] for r in range(i + 1) for c in range(j + 1)
-    }
+    return {(r, c): x[:, r : r + 2 * rows - 1 : 2, c : c + 2 * columns - 1 : 2] for r, c in np.ndindex(i + 1, j + 1)}
 
 
 def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     def of_chunk(x: Array) -> tuple[Array, Array]:
         pixels = _pixels(x, kernel)
-        taps = [(i, j, kernel[i : i + 1, j : j + 1]) for i in range(kernel.shape[0]) for j in range(kernel.shape[1])]
-        z = [reduce(jnp.add, [pixels[r + i, c + j] * tap for i, j, tap in taps]) for r, c in WINDOW]
+        taps = list(np.ndindex(kernel.shape[:2]))
+        z = [reduce(jnp.add, [pixels[r + i, c + j] * kernel[i : i + 1, j : j + 1] for i, j in taps]) for r, c in WINDOW]
         top, bottom = jnp.maximum(z[0], z[1]), jnp.maximum(z[2], z[3])  # b rows columns f
         out = jax.nn.relu(jnp.maximum(top, bottom) + bias.reshape(1, 1, 1, -1))
         won = jnp.where(top >= bottom, jnp.where(z[0] >= z[1], 0, 1), jnp.where(z[2] >= z[3], 2, 3))
         return out, jnp.where(out > 0, won, 4).astype(jnp.int8)  # 4: none, relu is flat
 
-    # The results of a loop are not computed again in the backward pass; without one, XLA does, 6 times slower.
+    # What a loop returns is not computed again in the backward pass; without a loop it is, 2 to 6 times slower.
     chunks = next(n for n in (4, 2, 3, 5, 1) if x.shape[0] % n == 0)
     out, won = lax.map(of_chunk, x.reshape(chunks, -1, *x.shape[1:]))
     out, won = (a.reshape(-1, *a.shape[2:]) for a in (out, won))

@@ -62,10 +62,9 @@ def explained(images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n
     for axes, image, pixel, title in zip(grid.flat, images, pixels, titles):
         height, width, channels = image.shape
         reach = np.abs(pixel).max() or 1.0
-        axes.imshow(
-            image[..., 0] if channels == 1 else image, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0)
-        )
-        axes.imshow(pixel, cmap="seismic", vmin=-reach, vmax=reach, extent=(width, 2 * width, height, 0))
+        left, right = (0, width, height, 0), (width, 2 * width, height, 0)
+        axes.imshow(image[..., 0] if channels == 1 else image, cmap="gray", vmin=0, vmax=255, extent=left)
+        axes.imshow(pixel, cmap="seismic", vmin=-reach, vmax=reach, extent=right)
         axes.set_xlim(0, 2 * width)
         axes.set_title(title, fontsize=7)
     return figure

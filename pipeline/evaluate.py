@@ -61,10 +61,8 @@ def main() -> None:
     draw_mistakes(learn, tree, test, probabilities, names)
 
     print(by_class.to_string(index=False, float_format="{:.3f}".format))
-    low, high = figures["accuracy_low"], figures["accuracy_high"]
-    print(
-        f"test accuracy {figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {figures['loss']:.4f}"
-    )
+    accuracy, low, high = (figures[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
+    print(f"test accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {figures['loss']:.4f}")
 
 
 def table(ids: np.ndarray, names: np.ndarray, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> pd.DataFrame:

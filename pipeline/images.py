@@ -39,9 +39,8 @@ def decode(content: bytes, spec: ImageSpec, name: str) -> UInt8[np.ndarray, "h w
             warnings.simplefilter("ignore")  # damaged metadata alone does no harm
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise UserError(
-                        f"{name}: {image.width} x {image.height} pixels are too many (limit {MAX_PIXELS:,})"
-                    )
+                    size = f"{image.width} x {image.height}"
+                    raise UserError(f"{name}: {size} pixels are too many (limit {MAX_PIXELS:,})")
                 image.draft("L" if spec.colour == "grey" else "RGB", (2 * spec.width, 2 * spec.height))
                 return _pixels(image, spec)
     except UserError:

@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_acc
 
 BINS = 15  # of confidence, as in Guo et al. 2017
 RESAMPLES = 2_000
+ABSENT: Any = 0.0  # the precision of a class that is never predicted
 
 
 def classification(
@@ -29,13 +30,13 @@ def classification(
     if len(classes) > top:
         figures[f"top_{top}_accuracy"] = float(top_k_accuracy_score(targets, probabilities, k=top, labels=classes))
     for average in ("macro", "weighted"):
-        values = precision_recall_fscore_support(
-            targets, probabilities.argmax(-1), labels=classes, average=average, zero_division=0.0
+        values: Any = precision_recall_fscore_support(
+            targets, probabilities.argmax(-1), labels=classes, average=average, zero_division=ABSENT
         )
-        figures[average] = dict(zip(("precision", "recall", "f1"), map(float, values)))
+        figures[average] = dict(zip(("precision", "recall", "f1"), map(float, values[:3])))
     bins = calibration(probabilities.max(-1), hits)
-    gap = (bins["accuracy"] - bins["confidence"]).abs()
-    figures["calibration_error"] = float((gap * bins["examples"]).sum() / len(targets))
+    gaps = np.abs(bins["accuracy"].to_numpy() - bins["confidence"].to_numpy())
+    figures["calibration_error"] = float(np.average(gaps, weights=bins["examples"].to_numpy()))
     return figures
 
 
@@ -44,7 +45,7 @@ def per_class(
 ) -> pd.DataFrame:
     """A row a class: its label, precision, recall, F1 and number of examples."""
     precision, recall, f1, support = precision_recall_fscore_support(
-        targets, probabilities.argmax(-1), labels=np.arange(len(labels)), zero_division=0.0
+        targets, probabilities.argmax(-1), labels=np.arange(len(labels)), zero_division=ABSENT
     )
     return pd.DataFrame({"label": labels, "precision": precision, "recall": recall, "f1": f1, "examples": support})
 

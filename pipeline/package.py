@@ -63,15 +63,8 @@ def main() -> None:
     packaged.seal(folder)
 
     # A fresh process, since this one has all the training code loaded.
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.selftest",
-        folder,
-        paths.FEATURES / "test",
-        paths.EVALUATION / "predictions.parquet",
-    ]
-    if subprocess.run(command, check=False).returncode:
+    selftest = [sys.executable, "-m", "pipeline.selftest", folder, paths.FEATURES / "test"]
+    if subprocess.run([*selftest, paths.EVALUATION / "predictions.parquet"], check=False).returncode:
         raise UserError(f"{folder}: its self-test failed, as said above")
 
 
@@ -112,17 +105,17 @@ def write_samples(folder: Path) -> None:
     expected = []
     for row in range(min(SAMPLES, len(table))):
         (folder / f"{row}.png").write_bytes(images.encode(np.asarray(test.inputs[row])))
-        likely = table.loc[row, f"probability of {table.loc[row, 'prediction']}"]
-        expected.append(
-            {"file": f"{row}.png", "label": table.loc[row, "prediction"], "probability": round(float(likely), 4)}
-        )
+        label = table["prediction"].to_list()[row]
+        likely = table[f"probability of {label}"].to_numpy()[row]
+        expected.append({"file": f"{row}.png", "label": label, "probability": round(float(likely), 4)})
     strict_json.write(folder / "expected.json", {"images": expected})
 
 
 def card(params: Params, task: Task, figures: dict[str, Any]) -> str:
     """The model card, from card.md beside this file."""
+    low, high = figures["accuracy_low"], figures["accuracy_high"]
     rows = {
-        "accuracy": f"{figures['accuracy']:.4f} (95 % interval {figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f})",
+        "accuracy": f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})",
         "macro F1": f"{figures['macro']['f1']:.4f}",
         "loss, nats": f"{figures['loss']:.4f}",
         "calibration error": f"{figures['calibration_error']:.4f}",

@@ -110,21 +110,22 @@ def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str,
     key = []
     for part in mistake["loc"]:
         there = isinstance(content, list) or (isinstance(content, Mapping) and part in content)
-        if there or part == mistake["loc"][-1]:  # else it is the tag of a union, no level of the file
+        if there or mistake["type"] == "missing":  # else it is the tag of a union, no level of the file
             key.append(str(part) if key else names.get(str(part), str(part)))
         content = content[part] if there else content
+    context = mistake.get("ctx", {})
     match mistake["type"]:
         case "missing":
-            return ".".join(key), "is missing"
+            what = "is missing"
         case "unknown_key":
-            return ".".join(
-                [*key, str(mistake["ctx"]["key"])]
-            ), f"unknown key; the keys here: {mistake['ctx']['known']}"
+            key.append(context["key"])
+            what = f"unknown key; the keys here: {context['known']}"
         case "union_tag_invalid":
-            return ".".join(
-                [*key, "name"]
-            ), f"must be one of {mistake['ctx']['expected_tags']}, not {content['name']!r}"
+            key.append("name")
+            what = f"must be one of {context['expected_tags']}, not {content['name']!r}"
         case "union_tag_not_found":
-            return ".".join([*key, "name"]), "is missing"
+            key.append("name")
+            what = "is missing"
         case _:
-            return ".".join(key), f"{mistake['msg'].replace('Input should', 'must')}, not {mistake['input']!r}"
+            what = f"{mistake['msg'].replace('Input should', 'must')}, not {mistake['input']!r}"
+    return ".".join(key), what

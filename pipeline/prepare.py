@@ -60,9 +60,8 @@ def main() -> None:
     params = Params.load()
     source = Path(params.source)
     if paths.RAW not in source.parents:
-        raise UserError(
-            f"datasets.*.source: {source} is not inside {paths.RAW}/, the folder that DVC watches: move or link it there"
-        )
+        watched = f"{paths.RAW}/, the folder that DVC watches"
+        raise UserError(f"datasets.*.source: {source} is not inside {watched}: move or link it there")
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; it is the `source` of the chosen dataset in {paths.PARAMS}")
     verify(source)
@@ -115,7 +114,7 @@ def verify(source: Path) -> None:
             ) from error
         if found != expected:
             raise UserError(
-                f"{path}: the sha256 of its content is {found[:16]}..., not {expected[:16]}... as {sums} row {row} says: "
+                f"{path}: the sha256 of its content is {found[:16]}..., {sums} row {row} says {expected[:16]}...: "
                 "fetch it again, or mend that row if you changed the data on purpose"
             )
 

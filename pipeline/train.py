@@ -42,9 +42,8 @@ def main() -> None:
     )
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     device = jax.devices()[0]
-    print(
-        f"{params.model}: {parameters:,} parameters, {len(train.targets):,} examples, on {device.platform} ({device.device_kind})"
-    )
+    on = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
+    print(f"{params.model}: {parameters:,} parameters, {len(train.targets):,} examples, on {on}")
 
     paths.LOGS.mkdir(exist_ok=True)
     with open(paths.LOGS / "train.jsonl", "a", encoding="utf-8") as log:

@@ -109,7 +109,8 @@ def fit(
 def evaluate(learn: Learner, params: Tree, rest: Tree, examples: Examples) -> Sums:
     """The sums over a whole split."""
     logits = learner.predict(learn, params, rest, examples.inputs)
-    return score(jnp.asarray(logits), Batch(logits, examples.targets, np.ones(len(logits), bool)))  # type: ignore[arg-type]
+    targets, valid = jnp.asarray(examples.targets), jnp.ones(len(logits), bool)
+    return score(jnp.asarray(logits), Batch(jnp.asarray(logits), targets, valid))
 
 
 def _one_epoch(
@@ -140,7 +141,7 @@ def _one_epoch(
             )
             progress.update(int(sums.weight))
         waiting = begun
-    return state, Sums(*total)
+    return state, Sums(*map(jnp.float32, total))
 
 
 def _averages(sums: Sums) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
         there, here = (x[name].shape if name in x else None for x in (arrays, wanted))
         if there != here:
             raise UserError(f"{path}: {name} has the shape {there}, but the model in {here}: train it anew")
-    leaves, structure = jax.tree.flatten(like)
+    structure = jax.tree.structure(like)
     return jax.tree.unflatten(structure, [arrays[name] for name in wanted])
 
 

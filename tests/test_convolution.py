@@ -1,5 +1,7 @@
 """Values and gradients against the library's, alone and inside a compiled loop."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,14 +35,18 @@ def assert_near(found, expected):
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("window", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (1, 3), (2, 5)])
-@pytest.mark.parametrize("size", [(8, 8), (9, 7), (11, 12)])
-def test_conv_equals_the_library(size, window, stride, padding):
-    x, kernel = normal(3, *size, 2), normal(*window, 2, 5, seed=1)
-    y, dx, dkernel = value_and_gradients(lambda *a: conv(*a, stride=stride, padding=padding), x, kernel)
-    expected = value_and_gradients(lambda *a: library_conv(*a, stride=stride, padding=padding), x, kernel)
-    np.testing.assert_array_equal(y, expected[0])
-    assert_near((y, dx, dkernel), expected)
+@pytest.mark.parametrize("window", [(1, 1), (2, 2), (3, 3), (7, 7), (1, 3), (4, 5)])
+def test_conv_equals_the_library(window, stride, padding):
+    kernel = normal(*window, 2, 5, seed=1)
+    for size in ((9, 8), (7, 10)):
+        x = normal(3, *size, 2)
+        found, expected = (
+            jax.jit(partial(value_and_gradients, partial(f, stride=stride, padding=padding)))(x, kernel)
+            for f in (conv, library_conv)
+        )
+        for a, b in zip(found[:2], expected[:2]):  # the value, and the gradient for x
+            np.testing.assert_array_equal(a, b)
+        assert_near(found, expected)
 
 
 @pytest.mark.parametrize(("window", "stride", "padding"), [(3, 1, "SAME"), (3, 2, "SAME"), (1, 2, "VALID")])
@@ -51,9 +57,8 @@ def test_conv_equals_the_library_in_a_loop(window, stride, padding):
         @jax.jit
         def run(kernel):
             def step(kernel, x):
-                y, dx, dkernel = value_and_gradients(
-                    lambda *a: convolution(*a, stride=stride, padding=padding), x, kernel
-                )
+                f = partial(convolution, stride=stride, padding=padding)
+                y, dx, dkernel = value_and_gradients(f, x, kernel)
                 return kernel - 1e-3 * dkernel, (y, dx)
 
             return lax.scan(step, kernel, xs)
@@ -67,7 +72,7 @@ def test_conv_equals_the_library_in_a_loop(window, stride, padding):
 def test_conv_sums_a_large_batch_in_parts(images, size, channels):
     x, kernel = normal(images, size, size, channels), normal(3, 3, channels, 4, seed=1)
     found = value_and_gradients(conv, x, kernel)
-    assert_near(found, value_and_gradients(lambda *a: library_conv(*a, stride=1, padding="SAME"), x, kernel))
+    assert_near(found, value_and_gradients(partial(library_conv, stride=1, padding="SAME"), x, kernel))
 
 
 def test_conv_sums_bfloat16_in_float32():
@@ -78,13 +83,6 @@ def test_conv_sums_bfloat16_in_float32():
     dkernel, expected = pull(g)[1], exact(g.astype(jnp.float32))[1]
     assert dkernel.dtype == jnp.bfloat16
     np.testing.assert_array_equal(dkernel, expected.astype(jnp.bfloat16))
-
-
-def test_conv_of_no_images():
-    y, pull = jax.vjp(conv, normal(0, 5, 5, 2), normal(3, 3, 2, 4))
-    dx, dkernel = pull(y)
-    assert dx.shape == (0, 5, 5, 2)
-    np.testing.assert_array_equal(dkernel, jnp.zeros((3, 3, 2, 4)))
 
 
 def test_conv_wants_an_image_as_large_as_the_kernel():
@@ -107,16 +105,13 @@ def test_conv_gradient_for_each_image():
 @pytest.mark.parametrize("window", [1, 2, 3])
 @pytest.mark.parametrize("size", [(6, 6), (7, 8), (5, 11), (3, 3)])
 def test_max_pool_equals_the_library(size, window):
-    x = jax.random.permutation(jax.random.key(0), 2.0 * size[0] * size[1] * 3 - jnp.arange(2 * size[0] * size[1] * 3.0))
-    x = x.reshape(2, *size, 3)  # no two are equal
-    window_shape = (window, window)
-    expected = value_and_gradients(lambda x: nnx.max_pool(x, window_shape, strides=window_shape), x)
-    for found in (
-        value_and_gradients(lambda x: max_pool(x, window), x),
-        jax.jit(lambda x: value_and_gradients(lambda x: max_pool(x, window), x))(x),
-    ):
-        for a, b in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(a, b)
+    numbers = np.random.default_rng(0).permutation(2 * size[0] * size[1] * 3)  # no two are equal
+    x = jnp.asarray(numbers.reshape(2, *size, 3) - 50, jnp.float32)
+    square = (window, window)
+    expected = value_and_gradients(lambda x: nnx.max_pool(x, square, strides=square), x)
+    ours = partial(value_and_gradients, lambda x: max_pool(x, window))
+    for found in (ours(x), jax.jit(ours)(x)):
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_max_pool_gives_the_first_of_equals_the_gradient():
@@ -144,7 +139,7 @@ FUSED = [  # images, size, kernel, filters
 
 def library_conv_relu_pool(x, kernel, bias):
     layer = nnx.Conv(1, kernel.shape[3], kernel.shape[:2], padding="VALID", rngs=nnx.Rngs(0))
-    layer.kernel[...], layer.bias[...] = kernel, bias
+    layer.kernel, layer.bias = nnx.Param(kernel), nnx.Param(bias)
     return nnx.max_pool(nnx.relu(layer(x)), (2, 2), strides=(2, 2))
 
 
@@ -152,8 +147,7 @@ def library_conv_relu_pool(x, kernel, bias):
 def test_conv_relu_pool_equals_the_library(images, size, window, filters):
     args = normal(images, *size, 1), normal(*window, 1, filters, seed=1), normal(filters, seed=2)
     expected = value_and_gradients(library_conv_relu_pool, *args)
-    assert_near(value_and_gradients(conv_relu_pool, *args), expected)
-    assert_near(jax.jit(lambda *a: value_and_gradients(conv_relu_pool, *a))(*args), expected)
+    assert_near(jax.jit(partial(value_and_gradients, conv_relu_pool))(*args), expected)
     assert_near([conv_relu_pool(*args)], expected[:1])  # not differentiated, it takes another way
 
 

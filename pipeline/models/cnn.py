@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 from pydantic import PositiveInt
@@ -32,17 +33,19 @@ class CNN(nnx.Module):
     def __init__(self, config: Config, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
         height, width, channels = task.input_shape
         self.task = task
-        self.conv = nnx.Conv(channels, config.filters, (config.kernel, config.kernel), padding="VALID", rngs=rngs)
+        shape = (config.kernel, config.kernel, channels, config.filters)
+        self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(config.filters))
         rows, columns = (height - config.kernel + 1) // POOL, (width - config.kernel + 1) // POOL
         self.head = nnx.Linear(rows * columns * config.filters, task.num_classes, rngs=rngs)
 
     def __call__(
         self, images: UInt8[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b k"]:
-        kernel, bias = self.conv.kernel[...], self.conv.bias[...]
+        kernel, bias = self.kernel[...], self.bias[...]
         x = self.task.standardise(images)  # b h w c
         if training and can_fuse(x.shape, kernel.shape, POOL):  # the same numbers, and twice as fast to train
             x = conv_relu_pool(x, kernel, bias)  # b h' w' f
         else:
-            x = nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias, POOL))  # b h' w' f
+            x = nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))  # b h' w' f
         return self.head(x.reshape(x.shape[0], -1))  # b k

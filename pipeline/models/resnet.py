@@ -52,9 +52,8 @@ class Block(nnx.Module):
         self.norm1, self.norm2 = norm(width, rngs=rngs), norm(out, rngs=rngs)
         self.conv1 = Conv(width, out, kernel=3, stride=stride, rngs=rngs)
         self.conv2 = Conv(out, out, kernel=3, stride=1, rngs=rngs)
-        self.project = nnx.data(
-            None if (width, stride) == (out, 1) else Conv(width, out, kernel=1, stride=stride, rngs=rngs)
-        )
+        same = (width, stride) == (out, 1)
+        self.project = nnx.data(None if same else Conv(width, out, kernel=1, stride=stride, rngs=rngs))
 
     def __call__(self, x: Float[Array, "b h w d"], *, training: bool) -> Float[Array, "b h2 w2 d2"]:
         y = nnx.relu(self.norm1(x, use_running_average=not training))

@@ -54,10 +54,9 @@ def read_array(path: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
         with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
             header = file.read(4 + 4 * axes)
             if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, UNSIGNED_BYTES, axes]):
-                raise UserError(
-                    f"{path}: not an IDX file of unsigned bytes with {axes} axes (starts with {header[:4].hex(' ') or 'nothing'},"
-                    f" not 00 00 08 {axes:02x})"
-                )
+                start = header[:4].hex(" ") or "nothing"
+                what = f"not an IDX file of unsigned bytes with {axes} axes"
+                raise UserError(f"{path}: {what}: it starts with {start}, not 00 00 08 {axes:02x}; fetch it again")
             shape = [int.from_bytes(header[i : i + 4], "big") for i in range(4, len(header), 4)]
             size = math.prod(shape)
             if size > MAX_BYTES:

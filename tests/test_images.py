@@ -1,0 +1,106 @@
+"""Any image of any mode becomes the pixels that the model takes; anything else is refused by name."""
+
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import images
+from pipeline.errors import UserError
+from pipeline.images import ImageSpec
+
+GREY = ImageSpec(height=28, width=28, colour="grey")
+RGB = ImageSpec(height=20, width=30, colour="rgb")
+
+
+def file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (28, 28), (300, 200)])
+@pytest.mark.parametrize("spec", [GREY, RGB])
+def test_every_mode_and_size_of_png(mode, size, spec):
+    pixels = images.decode(file(Image.new(mode, size)), spec, "x.png")
+    assert pixels.shape == (spec.height, spec.width, spec.channels)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("mode", "form"), [("L", "JPEG"), ("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "WEBP")])
+def test_other_formats(mode, form):
+    assert images.decode(file(Image.new(mode, (64, 48)), form), RGB, "x").shape == (20, 30, 3)
+
+
+def test_an_image_of_the_right_size_is_untouched():
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    np.testing.assert_array_equal(images.decode(images.encode(pixels), GREY, "x")[..., 0], pixels)
+
+
+def test_what_is_transparent_is_black():
+    clear = Image.new("RGBA", (28, 28), (255, 255, 255, 0))
+    assert images.decode(file(clear), GREY, "x").max() == 0
+
+
+def test_sixteen_bits_become_the_upper_eight():
+    deep = Image.fromarray(np.full((28, 28), 0x80FF, np.uint16))
+    assert set(np.unique(images.decode(file(deep), GREY, "x"))) == {0x80}
+
+
+def test_exif_orientation_is_honoured():
+    image = Image.new("L", (28, 28))
+    image.paste(255, (0, 0, 28, 14))  # the upper half is white
+    exif = Image.Exif()
+    exif[0x0112] = 3  # taken upside down
+    pixels = images.decode(file(image, "JPEG", exif=exif, quality=95), GREY, "x")[..., 0]
+    assert pixels[:10].max() < 30
+    assert pixels[-10:].min() > 225
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims so many pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+PNG = file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)))
+JPEG = file(Image.new("RGB", (400, 400), "red"), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello", "not a readable"),
+        (PNG[: len(PNG) // 2], "not a readable"),
+        (JPEG[:200], "not a readable"),
+        (bomb(30_000, 30_000), "too many|not a readable"),
+        (bomb(100, 100), "not a readable"),
+        (file(Image.new("RGB", (9, 9)), "BMP"), "not a readable"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_name(content, message):
+    with pytest.raises(UserError, match=message) as caught:
+        images.decode(content, GREY, "folder/x.png")
+    assert str(caught.value).startswith("folder/x.png: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_bytes_raise_nothing_else():
+    random = np.random.default_rng(0)
+    for good in (PNG, JPEG):
+        for _ in range(300):
+            bad = np.frombuffer(good, np.uint8).copy()
+            bad[random.integers(0, len(bad), 3)] = random.integers(0, 256, 3)
+            with contextlib.suppress(UserError):
+                images.decode(bad.tobytes(), GREY, "x")

@@ -1,0 +1,182 @@
+"""Training: the same numbers in blocks or step by step, from the same seed; optimisers, schedules, stopping."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_models import batch, task
+
+from pipeline import batches, learner, optim, training
+from pipeline.augment import Augmentation, augment
+from pipeline.batches import Examples
+from pipeline.errors import UserError
+from pipeline.models import cnn, resnet
+from pipeline.tasks import Batch, score
+from pipeline.training import EarlyStopping, Training
+
+TASK = task()
+SETTINGS = Training(
+    epochs=2,
+    batch_size=8,
+    learning_rate=1e-2,
+    optimizer=optim.Adam(name="adam"),
+    schedule=optim.Constant(name="constant"),
+    weight_decay=0.0,
+    gradient_clip=None,
+    label_smoothing=0.0,
+    early_stopping=None,
+    augmentation=None,
+)
+
+
+def examples(count: int, seed: int = 0) -> Examples:
+    some = batch(TASK, count, seed)
+    return Examples(np.asarray(some.inputs), np.asarray(some.targets))
+
+
+def fit(train: Examples | None = None, *, seed: int = 0, config: Any = None, **changes: Any) -> training.Result:
+    train = train or examples(40)
+    settings = SETTINGS.model_copy(update=changes)
+    rate = optim.learning_rate(
+        settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=len(train.targets) // 8
+    )
+    tx = optim.build(settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip)
+    learn, state = learner.start(
+        config or cnn.Config(filters=4, kernel=3),
+        TASK,
+        tx,
+        seed=seed,
+        label_smoothing=settings.label_smoothing,
+        augmentation=settings.augmentation,
+    )
+    return training.fit(learn, state, train, examples(20, 1), settings, rate, seed=seed, log=lambda _: None)
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_the_seed_decides_every_bit():
+    moving = Augmentation(shift=2, flip=True)
+    one, again, other = (fit(seed=seed, augmentation=moving) for seed in (1, 1, 2))
+    assert same(one.params, again.params)
+    assert one.history == again.history
+    assert not same(one.params, other.params)
+
+
+def test_a_block_equals_its_steps_one_by_one():
+    data = examples(40)
+    resident = learner.Resident(jnp.asarray(data.inputs), jnp.asarray(data.targets))
+    rows = batches.order(0, 1, examples=40, batch=8)
+    config = resnet.Config(widths=(4, 8), blocks=1)
+    tx = optim.build(SETTINGS.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
+    learn, state = learner.start(config, TASK, tx, seed=0)
+    _, single = learner.start(config, TASK, tx, seed=0)
+    whole, _ = learn.train_block(state, resident, jnp.asarray(rows), jnp.int32(5))
+    for row in rows:
+        single, _ = learn.train_block(single, resident, jnp.asarray(row[None]), jnp.int32(1))
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(single), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_padded_block_stops_where_it_is_told():
+    data = examples(40)
+    resident = learner.Resident(jnp.asarray(data.inputs), jnp.asarray(data.targets))
+    tx = optim.build(SETTINGS.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
+    learn, state = learner.start(cnn.Config(filters=4, kernel=3), TASK, tx, seed=0)
+    state, sums = learn.train_block(state, resident, jnp.zeros((9, 8), jnp.int32), jnp.int32(3))
+    assert int(state.step) == 3
+    assert float(sums.weight) == 24
+
+
+def test_each_epoch_sees_each_example_once_in_its_own_order():
+    first, second = (batches.order(0, epoch, examples=43, batch=8) for epoch in (1, 2))
+    for rows in (first, second):
+        assert rows.shape == (5, 8)
+        assert len(np.unique(rows)) == 40
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, batches.order(0, 1, examples=43, batch=8))
+
+
+def test_too_few_examples_for_a_batch():
+    with pytest.raises(UserError, match="batch_size: 8 is more than the 3 training examples"):
+        fit(examples(3))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": optim.SGD(name="sgd", momentum=0.9, nesterov=True)},
+        {"optimizer": optim.SGD(name="sgd")},
+        {"optimizer": optim.AdamW(name="adamw"), "weight_decay": 0.1},
+        {"weight_decay": 0.1},
+        {"gradient_clip": 0.01},
+        {"label_smoothing": 0.1},
+        {"learning_rate": 1e-3},
+        {"schedule": optim.Cosine(name="cosine", warmup=0.2)},
+        {"schedule": optim.Step(name="step", epochs=1, factor=0.1)},
+        {"augmentation": Augmentation(shift=1)},
+        {"augmentation": Augmentation(flip=True)},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_the_result_and_stays_finite(change):
+    plain, changed = fit(), fit(**change)
+    assert not same(plain.params, changed.params)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(changed.params))
+
+
+def test_schedules():
+    cosine = optim.learning_rate(1.0, optim.Cosine(name="cosine", warmup=0.5), epochs=2, steps=10)
+    assert [round(float(cosine(s)), 3) for s in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 0.5, 0.0]
+    step = optim.learning_rate(1.0, optim.Step(name="step", epochs=1, factor=0.5), epochs=3, steps=10)
+    assert [float(step(s)) for s in (0, 9, 10, 20)] == [1.0, 1.0, 0.5, 0.25]
+
+
+def test_only_kernels_decay():
+    tx = optim.build(optim.AdamW(name="adamw"), lambda _: 1.0, weight_decay=0.5, gradient_clip=None)
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_array_equal(updates["kernel"], np.full((2, 2), -0.5))
+    np.testing.assert_array_equal(updates["bias"], np.zeros(2))
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    stopped = fit(epochs=30, early_stopping=EarlyStopping(metric="loss", patience=2), learning_rate=0.05)
+    losses = [epoch.validation_loss for epoch in stopped.history]
+    assert len(losses) < 30
+    assert stopped.kept.epoch == int(np.argmin(losses)) + 1 == len(losses) - 2
+    best = fit(epochs=stopped.kept.epoch, learning_rate=0.05)
+    assert same(stopped.params, best.params)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
+    with pytest.raises(UserError, match=r"not finite at step \d+, learning rate 1e\+30: lower learning_rate"):
+        fit(learning_rate=1e30, optimizer=optim.SGD(name="sgd"), epochs=5)
+
+
+def test_label_smoothing_by_hand():
+    logits = jnp.log(jnp.asarray([[0.7, 0.2, 0.1]]))
+    one = Batch(logits, jnp.asarray([0]), jnp.asarray([True]))
+    expected = -(0.9 * np.log(0.7) + 0.1 / 3 * np.log([0.7, 0.2, 0.1]).sum())
+    np.testing.assert_allclose(score(logits, one, label_smoothing=0.1).loss, expected, rtol=1e-6)
+
+
+def test_padding_counts_for_nothing():
+    logits = jnp.asarray([[2.0, 0.0], [0.0, 5.0]])
+    sums = score(logits, Batch(logits, jnp.asarray([0, 0]), jnp.asarray([True, False])))
+    assert (float(sums.correct), float(sums.weight)) == (1.0, 1.0)
+
+
+def test_augmentation_moves_and_mirrors():
+    images = jnp.asarray(np.random.default_rng(0).integers(1, 256, (64, 6, 5, 1)), jnp.uint8)
+    mirrored = augment(images, Augmentation(flip=True), jax.random.key(0))
+    flipped = [np.array_equal(a, b[:, ::-1]) for a, b in zip(mirrored, images)]
+    kept = [np.array_equal(a, b) for a, b in zip(mirrored, images)]
+    assert all(a or b for a, b in zip(flipped, kept))
+    assert 16 < sum(flipped) < 48
+    moved = np.asarray(augment(images, Augmentation(shift=2), jax.random.key(0)))
+    corners = {(int((image[..., 0] > 0).any(1).argmax()), int((image[..., 0] > 0).any(0).argmax())) for image in moved}
+    assert corners == {(i, j) for i in range(3) for j in range(3)}  # black moved in from above and from the left
