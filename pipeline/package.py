@@ -77,6 +77,7 @@ def exported(learn: Learner, tree: dict[str, Any], task: Task) -> bytes:
         whole = jax.tree.unflatten(structure, [arrays[name] for name in names])
         return jax.nn.softmax(learn.model(whole["params"], whole["rest"])(images))
 
+    jax.config.update("jax_traceback_in_locations_limit", 0)  # else the file names of this machine are in the function
     (batch,) = export.symbolic_shape("b")
     arrays = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in weights.named(tree).items()}
     images = jax.ShapeDtypeStruct((batch, *task.input_shape), jnp.uint8)

@@ -44,7 +44,7 @@ class CNN(nnx.Module):
     ) -> Float[Array, "b k"]:
         kernel, bias = self.kernel[...], self.bias[...]
         x = self.task.standardise(images)  # b h w c
-        if training and can_fuse(x.shape, kernel.shape, POOL):  # the same numbers, and twice as fast to train
+        if training and can_fuse(x.shape, kernel.shape, POOL):  # the same numbers, faster to train
             x = conv_relu_pool(x, kernel, bias)  # b h' w' f
         else:
             x = nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))  # b h' w' f

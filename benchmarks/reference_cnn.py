@@ -1,0 +1,111 @@
+"""Trains the reference network on Fashion-MNIST here and in Keras on TensorFlow, in turns on the same cores.
+
+    pip install '.[benchmark]'      (in an environment of its own: Keras and TensorFlow are large)
+    python -m benchmarks.reference_cnn [--batch 32] [--epochs 2] [--rounds 3] [--keras /path/to/that/python]
+
+Both train the same network with Adam at 1e-3 on the 60,000 training images and report images a second, the first
+epoch, which compiles, left out. Each round runs both in fresh processes; the ratio is taken round by round.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+KERAS = """
+import json, sys, time
+import numpy as np, keras
+batch, epochs = int(sys.argv[1]), int(sys.argv[2])
+x, y = np.load(sys.argv[3])["x"], np.load(sys.argv[3])["y"]
+model = keras.Sequential([
+    keras.Input((28, 28, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(32, 3, activation="relu"),
+    keras.layers.MaxPooling2D(2), keras.layers.Flatten(), keras.layers.Dense(10),
+])
+model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+model.fit(x, y, batch_size=batch, epochs=1, verbose=0)
+began = time.perf_counter()
+model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
+print(json.dumps(len(x) * epochs / (time.perf_counter() - began)))
+"""
+
+
+def ours(batch: int, epochs: int, data: str) -> float:
+    """Images a second of this project's training loop."""
+    import jax
+    import numpy as np
+
+    from pipeline import batches, learner, optim
+    from pipeline.images import ImageSpec
+    from pipeline.models.cnn import Config
+    from pipeline.tasks import ImageClassification
+    from pipeline.training import BLOCK
+
+    x, y = np.load(data)["x"], np.load(data)["y"]
+    task = ImageClassification(
+        name="image-classification",
+        image=ImageSpec(height=28, width=28, colour="grey"),
+        labels=tuple(map(str, range(10))),
+        mean=(0.286,),
+        std=(0.353,),
+    )
+    tx = optim.build(optim.Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
+    learn, state = learner.start(Config(filters=32, kernel=3), task, tx, seed=0)
+    resident = learner.Resident(jax.device_put(x), jax.device_put(y))
+    began = 0.0
+    for epoch in range(epochs + 1):
+        rows = batches.order(0, epoch, examples=len(x), batch=batch)
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            padded = np.pad(block, [(0, BLOCK - len(block)), (0, 0)])
+            state, _ = learn.train_block(state, resident, padded, np.int32(len(block)))
+        jax.block_until_ready(state)
+        began = began or time.perf_counter()
+    return rows.size * epochs / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keras", default=sys.executable, help="the Python that has Keras and TensorFlow")
+    parser.add_argument("--ours", metavar="NPZ", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.ours:
+        print(json.dumps(ours(arguments.batch, arguments.epochs, arguments.ours)))
+        return
+
+    import tempfile
+    from pathlib import Path
+
+    import numpy as np
+
+    from pipeline import paths
+    from pipeline.readers.idx import read_array
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = str(Path(folder) / "train.npz")
+        source = paths.RAW / "fashion-mnist"
+        images = read_array(source / "train-images-idx3-ubyte.gz", axes=3)[..., None]
+        labels = read_array(source / "train-labels-idx1-ubyte.gz", axes=1).astype(np.int32)
+        np.savez(data, x=images, y=labels)
+        size = ["--batch", str(arguments.batch), "--epochs", str(arguments.epochs)]
+        mine = [sys.executable, "-m", "benchmarks.reference_cnn", *size, "--ours", data]
+        theirs = [arguments.keras, "-c", KERAS, str(arguments.batch), str(arguments.epochs), data]
+        rounds = []
+        for number in range(arguments.rounds):
+            rates = [float(json.loads(run(command).splitlines()[-1])) for command in (mine, theirs)]
+            rounds.append(rates)
+            print(f"round {number + 1}: {rates[0]:,.0f} images/s here, {rates[1]:,.0f} in Keras")
+    ratios = [a / b for a, b in rounds]
+    print(f"batch {arguments.batch}: ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def run(command: list[str]) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()
