@@ -13,7 +13,7 @@ repro: .venv/run  ## bring every stage up to date: raw data -> package
 	dvc repro
 
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
-	python -m pytest -m "slow or not slow"
+	python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 lint: .venv/dev  ## check style and types
 	ruff check .
@@ -31,12 +31,13 @@ clean:  ## remove the environment and all that the stages wrote; the DVC cache s
 
 .venv/run: requirements.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	"$(PYTHON)" -m venv .venv
-	$(INSTALL) -r requirements.txt
+	@echo "installing what requirements.txt pins into .venv: a minute or two, once"
+	@"$(PYTHON)" -m venv .venv
+	@$(INSTALL) -r requirements.txt
 	@touch .venv/run
 
 .venv/dev: .venv/run requirements-dev.txt
-	$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch .venv/dev
 
 .PHONY: help repro test lint pins clean

@@ -33,9 +33,13 @@ def assert_near(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1, float(jnp.abs(b).max(initial=0))))
 
 
-@pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("window", [(1, 1), (2, 2), (3, 3), (7, 7), (1, 3), (4, 5)])
+SLOW = pytest.mark.slow
+SLOW_WINDOWS = [pytest.param(window, marks=SLOW) for window in [(2, 2), (7, 7), (1, 3), (4, 5)]]
+
+
+@pytest.mark.parametrize("padding", ["SAME", pytest.param("VALID", marks=SLOW)])
+@pytest.mark.parametrize("stride", [1, 2, pytest.param(3, marks=SLOW)])
+@pytest.mark.parametrize("window", [(1, 1), (3, 3), *SLOW_WINDOWS])
 def test_conv_equals_the_library(window, stride, padding):
     kernel = normal(*window, 2, 5, seed=1)
     for size in ((9, 8), (7, 10)):

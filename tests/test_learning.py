@@ -130,17 +130,18 @@ def test_every_setting_changes_the_result_and_stays_finite(change):
 
 def test_schedules():
     cosine = optim.learning_rate(1.0, optim.Cosine(name="cosine", warmup=0.5), epochs=2, steps=10)
-    assert [round(float(cosine(s)), 3) for s in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 0.5, 0.0]
+    assert [np.round(cosine(s), 3) for s in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 0.5, 0.0]
     step = optim.learning_rate(1.0, optim.Step(name="step", epochs=1, factor=0.5), epochs=3, steps=10)
-    assert [float(step(s)) for s in (0, 9, 10, 20)] == [1.0, 1.0, 0.5, 0.25]
+    assert [step(s) for s in (0, 9, 10, 20)] == [1.0, 1.0, 0.5, 0.25]
 
 
 def test_only_kernels_decay():
     tx = optim.build(optim.AdamW(name="adamw"), lambda _: 1.0, weight_decay=0.5, gradient_clip=None)
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
-    np.testing.assert_array_equal(updates["kernel"], np.full((2, 2), -0.5))
-    np.testing.assert_array_equal(updates["bias"], np.zeros(2))
+    bias, kernel = jax.tree.leaves(updates)
+    np.testing.assert_array_equal(kernel, np.full((2, 2), -0.5))
+    np.testing.assert_array_equal(bias, np.zeros(2))
 
 
 def test_early_stopping_keeps_the_best_epoch():

@@ -1,0 +1,95 @@
+"""Times resnet's training steps in one compiled loop against the same steps dispatched one by one.
+
+    python -m benchmarks.resnet_steps [--steps 16] [--rounds 3]
+
+Three ways, in turns, in one process: the loop that training uses, its steps one by one, and one by one with the
+library's own convolution and autodiff, which is at its best outside a loop.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from pipeline import learner, optim
+from pipeline.images import ImageSpec
+from pipeline.learner import Resident, State
+from pipeline.models import resnet
+from pipeline.tasks import Batch, ImageClassification
+
+BATCH = 128
+
+
+def library_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    random = np.random.default_rng(0)
+    data = Resident(
+        jnp.asarray(random.integers(0, 256, (4_000, 28, 28, 1)), jnp.uint8),
+        jnp.asarray(random.integers(0, 10, 4_000), jnp.int32),
+    )
+    rows = jnp.asarray(random.integers(0, 4_000, (arguments.steps, BATCH)), jnp.int32)
+
+    def begin() -> tuple[learner.Learner, State]:
+        task = ImageClassification(
+            name="image-classification",
+            image=ImageSpec(height=28, width=28, colour="grey"),
+            labels=tuple(map(str, range(10))),
+            mean=(0.286,),
+            std=(0.353,),
+        )
+        tx = optim.build(optim.SGD(name="sgd", momentum=0.9), lambda _: 0.1, weight_decay=5e-4, gradient_clip=None)
+        return learner.start(resnet.Config(widths=(32, 64, 128), blocks=1), task, tx, seed=0)
+
+    def looped() -> Callable[[], State]:
+        learn, state = begin()
+        return lambda: learn.train_block(jax.tree.map(jnp.copy, state), data, rows, jnp.int32(len(rows)))[0]
+
+    def one_by_one() -> Callable[[], State]:
+        learn, state = begin()
+
+        @partial(jax.jit, donate_argnums=0)
+        def step(state: State, chosen: jax.Array) -> State:
+            batch = Batch(data.inputs[chosen], data.targets[chosen], jnp.ones(chosen.shape, bool))
+            return learn.train_step(state, batch)[0]
+
+        def run() -> State:
+            now = jax.tree.map(jnp.copy, state)
+            for chosen in rows:
+                now = step(now, chosen)
+            return now
+
+        jax.block_until_ready(run())  # compiles while the convolution is what the caller made it
+        return run
+
+    ways = {"in a loop": looped(), "one by one": one_by_one()}
+    jax.block_until_ready(ways["in a loop"]())
+    own, resnet.conv = resnet.conv, library_conv  # type: ignore[assignment]
+    ways["one by one, library"] = one_by_one()
+    resnet.conv = own
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(arguments.rounds):
+        for name, run in ways.items():
+            began = time.perf_counter()
+            jax.block_until_ready(run())
+            times[name].append((time.perf_counter() - began) / len(rows) * 1e3)
+    first = times["in a loop"]
+    for name, taken in times.items():
+        ratio = statistics.median(a / b for a, b in zip(first, taken))
+        print(f"{name:20} {statistics.median(taken):7.1f} ms a step; the loop takes {ratio:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()

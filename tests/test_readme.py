@@ -1,0 +1,73 @@
+"""The README is true: its commands run, in order, in a fresh clone, and print what it shows but for the figures.
+
+The clone holds a slice of the data, so numbers, commit hashes and predicted labels are left out of the comparison.
+"""
+
+import re
+from pathlib import Path
+
+import clone
+import pytest
+from idx_files import RAW
+from imports import TOP
+
+README = (TOP / "README.md").read_text(encoding="utf-8")
+CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+LABELS = sorted((RAW / "labels.txt").read_text().split("\n")[:-1], key=len, reverse=True)
+
+
+def examples() -> list[tuple[str, str]]:
+    """Each command of the README with the output it shows."""
+    parts = [part for block in CONSOLE for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+
+
+def plain(output: str) -> list[str]:
+    """The lines without what differs between two honest runs: figures, hashes, progress, padding."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+    lines = []
+    for line in text.split("\n"):
+        if line.startswith(("Reproducing", "Building", "Transferring", "WARNING", "!")):
+            continue
+        line = re.sub(r"\b[0-9a-f]{7}\b", "#", line)
+        line = re.sub(r"-?\d[\d,.]*(e[+-]?\d+)?", "#", line)
+        line = re.sub("|".join(map(re.escape, LABELS)), "<label>", line)
+        line = re.sub(r"[-─┼┃│━]+", "-", line)
+        lines.append(re.sub(r"\s+", " ", line).strip())
+    return [line for line in lines if line]
+
+
+def test_it_shows_commands():
+    assert len(examples()) > 10
+
+
+@pytest.mark.slow
+def test_its_commands_print_what_it_shows(tmp_path):
+    folder = clone.make(tmp_path / "clone")
+    for command, shown in examples():
+        # The environment that `make repro` makes is the one that this test runs in.
+        real = "dvc repro" if command == "make repro" else command
+        output = clone.run(real, folder, code=None)
+        if command == "make repro":
+            clone.run("git add -A && git commit -q -m run", folder)
+        assert plain(output) == plain(shown), f"$ {command}\n{output}"
+
+
+def test_its_files_exist():
+    (tree,) = re.findall(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)
+    folder = Path()
+    for line in tree.splitlines():
+        name = line.split()[0]
+        if not line.startswith("  "):
+            folder = Path(name) if name.endswith("/") else Path()
+            assert (TOP / name).exists(), name
+        else:
+            assert (TOP / folder / name).exists(), name
+    listed = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.startswith("  ")}
+    there = {path.name for path in (TOP / "pipeline").iterdir() if path.name not in ("__init__.py", "__pycache__")}
+    assert there == listed
+
+
+def test_its_pictures_and_links_exist():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (TOP / target).exists(), target
