@@ -10,6 +10,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 repro: .venv/run  ## bring every stage up to date: raw data -> package
+	@python -m pipeline.check
 	dvc repro
 
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)

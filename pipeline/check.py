@@ -1,6 +1,7 @@
 """The whole of params.yaml, before a stage computes anything: every section, and whether the chosen ones fit together.
 
 It only refuses, and nothing that it reads enters a result: so a stage calls it and yet does not depend on it.
+By hand: python -m pipeline.check
 """
 
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 
 from pydantic import NonNegativeInt
 
+from pipeline import errors, paths
 from pipeline import params as yaml
-from pipeline import paths
 from pipeline.datasets import Dataset
 from pipeline.errors import UserError
 from pipeline.models import CONFIGS
@@ -57,3 +58,12 @@ def params(path: Path = paths.PARAMS) -> None:
             f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; "
             f"it takes one of {', '.join(able)}"
         )
+
+
+def main() -> None:
+    params()
+    print(f"{paths.PARAMS}: all keys are known, all values possible")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -122,6 +122,8 @@ def test_the_graph_is_drawn(small):
 def test_a_mistake_is_one_line_and_leaves_earlier_results(copy, spoil, message):
     run(spoil, copy)
     output = run("python -m pipeline.prepare", copy, code=1)
+    if "params.yaml" in output:
+        assert run("python -m pipeline.check", copy, code=1) == output
     assert message in output
     assert "Traceback" not in output
     assert len(output.strip().splitlines()) == 1
