@@ -30,6 +30,7 @@ def plain(output: str) -> list[str]:
     for line in text.split("\n"):
         if line.startswith(("Reproducing", "Building", "Transferring", "WARNING", "!")):
             continue
+        line = re.sub(r"file://\S+(?=/dvc_plots)", "file://", line)
         line = re.sub(r"\b[0-9a-f]{7}\b", "#", line)
         line = re.sub(r"-?\d[\d,.]*(e[+-]?\d+)?", "#", line)
         line = re.sub("|".join(map(re.escape, LABELS)), "<label>", line)
