@@ -1,5 +1,6 @@
 """Stage 4: what the trained model is worth on the test split, which nothing before has looked at."""
 
+import shutil
 from typing import Annotated, Any
 
 import jax.numpy as jnp
@@ -50,6 +51,7 @@ def main() -> None:
     )
 
     pairs = pd.DataFrame({"actual": names[test.targets], "predicted": names[guesses]})
+    paths.CONFUSION.parent.mkdir(exist_ok=True)
     pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
     bins = metrics.calibration(probabilities.max(-1), guesses == test.targets)
     bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
@@ -57,6 +59,10 @@ def main() -> None:
     np.add.at(counts, (test.targets, guesses), 1)
     draw.save(draw.confusion(counts, task.labels), paths.IMAGES / "confusion.png")
     draw.save(draw.calibration(bins), paths.IMAGES / "calibration.png")
+    # Small and in git, so that a clone has them without a remote. Train itself may not write them: DVC never
+    # restores a stage from its run cache that has outputs outside the cache.
+    shutil.copyfile(paths.MODEL / "history.csv", paths.HISTORY)
+    shutil.copyfile(paths.MODEL / "metrics.json", paths.TRAIN_METRICS)
     draw.save(draw.curves(pd.read_csv(paths.HISTORY)), paths.IMAGES / "curves.png")
     draw_mistakes(learn, tree, test, probabilities, names)
 

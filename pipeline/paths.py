@@ -8,11 +8,11 @@ RAW = Path("data/raw")
 PREPARED = Path("data/prepared")  # prepare
 FEATURES = Path("data/features")  # preprocess
 
-MODEL = Path("model")  # train
-HISTORY = Path("plots/history.csv")
-TRAIN_METRICS = Path("metrics/train.json")
+MODEL = Path("model")  # train: all of it in DVC's cache, so that no training run is ever made twice
 
 EVALUATION = Path("evaluation")  # evaluate
+HISTORY = Path("plots/history.csv")
+TRAIN_METRICS = Path("metrics/train.json")
 CONFUSION = Path("plots/confusion.csv")
 CALIBRATION = Path("plots/calibration.csv")
 IMAGES = Path("plots/images")

@@ -58,11 +58,10 @@ def main() -> None:
     inputs = [path for split in ("train", "validation") for path in sorted((paths.FEATURES / split).iterdir())]
     record = provenance.record("train", [paths.FEATURES / "task.json", *inputs], params, model=params.model)
     strict_json.write(paths.MODEL / "provenance.json", record)
-    paths.HISTORY.parent.mkdir(exist_ok=True)
-    pd.DataFrame(result.history).to_csv(paths.HISTORY, index=False, lineterminator="\n")
+    pd.DataFrame(result.history).to_csv(paths.MODEL / "history.csv", index=False, lineterminator="\n")
     kept = result.kept
     strict_json.write(
-        paths.TRAIN_METRICS,
+        paths.MODEL / "metrics.json",
         {
             "parameters": parameters,
             "steps": result.steps,

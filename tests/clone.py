@@ -15,7 +15,11 @@ SMALL = ["-S", "models.cnn.training.epochs=2"]
 
 def environment(**extra: str) -> dict[str, str]:
     """As in an activated environment, with no trace of this test run."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "GIT_", "PYTEST"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("DVC_", "GIT_", "MAKE", "MFLAGS", "PYTEST"))
+    }
     scripts = str(Path(sys.executable).parent)
     author = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return {**kept, **author, "PATH": f"{scripts}{os.pathsep}{kept['PATH']}", "COLUMNS": "120", **extra}

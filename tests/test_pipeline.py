@@ -77,9 +77,10 @@ def test_experiments_compare(copy):
     assert "slower" in run("dvc exp show --csv", copy)
     assert "Loss" in run("dvc plots diff HEAD --json", copy)
     assert "test.accuracy" in run("dvc metrics show", copy)
-    # Back again: every stage comes from the run cache.
-    run("git checkout -q params.yaml dvc.lock metrics plots", copy)
-    assert "Running stage" not in run("dvc repro", copy)
+    # Back again by the parameter alone: nothing trains, the run cache has it.
+    run("git checkout -q params.yaml", copy)
+    assert set(ran(run("dvc repro", copy))) <= {"evaluate"}
+    assert not run("git status --porcelain", copy)
 
 
 def test_experiments_queue(copy):
@@ -132,6 +133,6 @@ def test_a_mistake_is_one_line_and_leaves_earlier_results(copy, spoil, message):
 
 
 def test_a_diverging_run_says_where_and_what_to_try(copy):
-    output = run("dvc exp run -S models.cnn.training.learning_rate=1e30", copy, code=None)
-    assert re.search(r"error: the loss is not finite at step \d+, learning rate 1e\+30: lower learning_rate", output)
+    output = run("dvc exp run -S models.cnn.training.learning_rate=1e38", copy, code=None)
+    assert re.search(r"error: the loss is not finite at step \d+, learning rate \S+: lower learning_rate", output)
     assert "Traceback" not in output
