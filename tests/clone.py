@@ -10,8 +10,6 @@ from pathlib import Path
 from idx_files import write_slice
 from imports import TOP
 
-SMALL = ["-S", "models.cnn.training.epochs=2"]
-
 
 def environment(**extra: str) -> dict[str, str]:
     """As in an activated environment, with no trace of this test run."""
