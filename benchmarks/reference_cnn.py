@@ -36,22 +36,14 @@ def ours(batch: int, epochs: int, data: str) -> float:
     import jax
     import numpy as np
 
+    from benchmarks.fashion_mnist import TASK
     from pipeline import batches, learner, optim
-    from pipeline.images import ImageSpec
     from pipeline.models.cnn import Config
-    from pipeline.tasks import ImageClassification
     from pipeline.training import BLOCK
 
     x, y = np.load(data)["x"], np.load(data)["y"]
-    task = ImageClassification(
-        name="image-classification",
-        image=ImageSpec(height=28, width=28, colour="grey"),
-        labels=tuple(map(str, range(10))),
-        mean=(0.286,),
-        std=(0.353,),
-    )
     tx = optim.build(optim.Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
-    learn, state = learner.start(Config(filters=32, kernel=3), task, tx, seed=0)
+    learn, state = learner.start(Config(filters=32, kernel=3), TASK, tx, seed=0)
     resident = learner.Resident(jax.device_put(x), jax.device_put(y))
     began = 0.0
     for epoch in range(epochs + 1):

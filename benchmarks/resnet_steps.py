@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from benchmarks.fashion_mnist import TASK
 from pipeline import learner, optim
-from pipeline.images import ImageSpec
 from pipeline.learner import Resident, State
 from pipeline.models import resnet
-from pipeline.tasks import Batch, ImageClassification
+from pipeline.tasks import Batch
 
 BATCH = 128
 
@@ -43,15 +43,8 @@ def main() -> None:
     rows = jnp.asarray(random.integers(0, 4_000, (arguments.steps, BATCH)), jnp.int32)
 
     def begin() -> tuple[learner.Learner, State]:
-        task = ImageClassification(
-            name="image-classification",
-            image=ImageSpec(height=28, width=28, colour="grey"),
-            labels=tuple(map(str, range(10))),
-            mean=(0.286,),
-            std=(0.353,),
-        )
         tx = optim.build(optim.SGD(name="sgd", momentum=0.9), lambda _: 0.1, weight_decay=5e-4, gradient_clip=None)
-        return learner.start(resnet.Config(widths=(32, 64, 128), blocks=1), task, tx, seed=0)
+        return learner.start(resnet.Config(widths=(16, 48, 96), blocks=1), TASK, tx, seed=0)
 
     def looped() -> Callable[[], State]:
         learn, state = begin()
