@@ -5,8 +5,9 @@ from pipeline.tasks import ImageClassification
 
 TASK = ImageClassification(
     name="image-classification",
-    image=ImageSpec(height=28, width=28, colour="grey"),
+    image=ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0),
     labels=tuple(map(str, range(10))),
+    counts=(6_000,) * 10,
     mean=(0.286,),
     std=(0.353,),
 )

@@ -39,19 +39,19 @@ def ours(batch: int, epochs: int, data: str) -> float:
     from benchmarks.fashion_mnist import TASK
     from pipeline import batches, learner, optim
     from pipeline.models.cnn import Config
-    from pipeline.training import BLOCK
+    from pipeline.tasks import Examples
 
     x, y = np.load(data)["x"], np.load(data)["y"]
     tx = optim.build(optim.Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(Config(filters=32, kernel=3), TASK, tx, seed=0)
-    resident = learner.Resident(jax.device_put(x), jax.device_put(y))
+    data_here = Examples({"images": x}, y, None)
+    resident = jax.device_put(data_here)
     began = 0.0
     for epoch in range(epochs + 1):
-        rows = batches.order(0, epoch, examples=len(x), batch=batch)
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            padded = np.pad(block, [(0, BLOCK - len(block)), (0, 0)])
-            state, _ = learn.train_block(state, resident, padded, np.int32(len(block)))
+        for block in batches.order(0, epoch, data_here, batch=batch, ends=(0,)):
+            steps = len(block.rows)
+            padded = np.pad(block.rows, [(0, batches.BLOCK - steps), (0, 0)])
+            state, _ = learn.train_block(state, resident, padded, np.int32(steps), 0)  # type: ignore[arg-type]
         jax.block_until_ready(state)
         began = began or time.perf_counter()
     return len(x) // batch * batch * epochs / (time.perf_counter() - began)

@@ -19,9 +19,9 @@ from jax import lax
 
 from benchmarks.fashion_mnist import TASK
 from pipeline import learner, optim
-from pipeline.learner import Resident, State
+from pipeline.learner import State
 from pipeline.models import resnet
-from pipeline.tasks import Batch
+from pipeline.tasks import Examples
 
 BATCH = 128
 
@@ -36,10 +36,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     random = np.random.default_rng(0)
-    data = Resident(
-        jnp.asarray(random.integers(0, 256, (4_000, 28, 28, 1)), jnp.uint8),
-        jnp.asarray(random.integers(0, 10, 4_000), jnp.int32),
-    )
+    images = jnp.asarray(random.integers(0, 256, (4_000, 28, 28, 1)), jnp.uint8)
+    data = Examples({"images": images}, jnp.asarray(random.integers(0, 10, 4_000), jnp.int32), None)
     rows = jnp.asarray(random.integers(0, 4_000, (arguments.steps, BATCH)), jnp.int32)
 
     def begin() -> tuple[learner.Learner, State]:
@@ -48,15 +46,14 @@ def main() -> None:
 
     def looped() -> Callable[[], State]:
         learn, state = begin()
-        return lambda: learn.train_block(jax.tree.map(jnp.copy, state), data, rows, jnp.int32(len(rows)))[0]
+        return lambda: learn.train_block(jax.tree.map(jnp.copy, state), data, rows, jnp.int32(len(rows)), 0)[0]
 
     def one_by_one() -> Callable[[], State]:
         learn, state = begin()
 
         @partial(jax.jit, donate_argnums=0)
         def step(state: State, chosen: jax.Array) -> State:
-            batch = Batch(data.inputs[chosen], data.targets[chosen], jnp.ones(chosen.shape, bool))
-            return learn.train_step(state, batch)[0]
+            return learn.train_step(state, TASK.batch(data, chosen, 0))[0]
 
         def run() -> State:
             now = jax.tree.map(jnp.copy, state)

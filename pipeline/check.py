@@ -11,11 +11,10 @@ from pydantic import NonNegativeInt
 
 from pipeline import errors, paths
 from pipeline import params as yaml
-from pipeline.datasets import Dataset
+from pipeline.datasets import DatasetSection
 from pipeline.errors import UserError
 from pipeline.models import CONFIGS
 from pipeline.params import Section
-from pipeline.readers import READERS
 from pipeline.training import Training
 
 
@@ -36,18 +35,14 @@ def params(path: Path = paths.PARAMS) -> None:
     """Raises UserError with one line for the first mistake in params.yaml."""
     file = yaml.validate(File, yaml.read(path), path)
     datasets = {
-        name: yaml.validate(Dataset, section, path, under=f"datasets.{name}") for name, section in file.datasets.items()
+        name: yaml.validate(DatasetSection, section, path, under=f"datasets.{name}").root
+        for name, section in file.datasets.items()
     }
     for name, section in file.models.items():
         if name not in CONFIGS:
             raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(CONFIGS)}")
         model = yaml.validate(Model, section, path, under=f"models.{name}")
         yaml.validate(CONFIGS[name], model.network, path, under=f"models.{name}.network")
-    for name, dataset in datasets.items():
-        if dataset.reader not in READERS:
-            raise UserError(
-                f"{path}: datasets.{name}.reader: must be one of {', '.join(READERS)}, not {dataset.reader!r}"
-            )
     for selector, chosen, there in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
         if chosen not in there:
             raise UserError(f"{path}: {selector}: must be one of {', '.join(there)}, not {chosen!r}")

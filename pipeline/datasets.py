@@ -1,25 +1,43 @@
 """The section `datasets.NAME` of params.yaml: where the data lies and what is made of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, RootModel
 
 from pipeline.images import ImageSpec
 from pipeline.params import Section
-
-TaskName = Literal["image-classification"]
-
-
-class Split(Section):
-    """Which share of the examples is held out, by a hash of their content, where the source has no such split."""
-
-    validation: Annotated[float, Field(gt=0, lt=0.5)]
-    test: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+from pipeline.readers import Reader
+from pipeline.split import Split
+from pipeline.texts import TextSpec
+from pipeline.words import WordSpec
 
 
-class Dataset(Section):
-    task: TaskName
-    reader: str
+class Source(Section):
+    """What the sections of all tasks have in common."""
+
+    reader: Reader
     source: str
     split: Split
+    max_bad_rows: NonNegativeInt  # so many rows or files may be unusable before that is an error
+
+
+class Images(Source):
+    task: Literal["image-classification"]
     preprocessing: ImageSpec
+
+
+class Texts(Source):
+    task: Literal["text-classification"]
+    preprocessing: TextSpec
+
+
+class Tagging(Source):
+    task: Literal["sequence-tagging"]
+    preprocessing: WordSpec
+
+
+Dataset: TypeAlias = Images | Texts | Tagging
+
+
+class DatasetSection(RootModel[Annotated[Dataset, Field(discriminator="task")]]):
+    """One section, by its task."""

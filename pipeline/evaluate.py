@@ -1,4 +1,4 @@
-"""Stage 4: what the trained model is worth on the test split, which nothing before has looked at."""
+"""Stage 4: what the trained model is worth on the test splits, which nothing before has looked at."""
 
 import shutil
 from typing import Annotated, Any
@@ -9,15 +9,31 @@ import pandas as pd
 import scipy.special
 from jaxtyping import Float
 
-from pipeline import batches, check, draw, errors, explain, learner, metrics, paths, provenance, strict_json
+from pipeline import (
+    batches,
+    check,
+    draw,
+    errors,
+    explain,
+    learner,
+    metrics,
+    page,
+    paths,
+    provenance,
+    strict_json,
+    tasks,
+)
 from pipeline import params as yaml
-from pipeline.batches import Examples
-from pipeline.learner import Learner
+from pipeline.learner import Learner, Tree
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
-from pipeline.tasks import Task
+from pipeline.tasks import Examples, ImageClassification, SequenceTagging, Task, TextClassification
+from pipeline.texts import load, pieces
 
-SHOWN = 18  # mistakes in the picture
+SHOWN = 18  # mistakes in a picture
+TEXTS = 8  # mistakes on the page
+CONFUSED = 20  # tags in the picture
+LONGEST = 200  # tokens of a text that are explained
 
 
 class Params(StageParams):
@@ -28,70 +44,152 @@ class Params(StageParams):
 def main() -> None:
     check.params()
     params = Params.load()
-    task = yaml.validate(Task, strict_json.read(paths.FEATURES / "task.json"), paths.FEATURES / "task.json")
+    task = tasks.read(paths.FEATURES / "task.json")
     config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
     learn, tree = learner.restore(config, task, paths.MODEL / "weights.safetensors")
-    test = batches.load(paths.FEATURES / "test")
-    ids = np.load(paths.FEATURES / "test" / "ids.npy")
 
-    logits = learner.predict(learn, tree["params"], tree["rest"], test.inputs)
-    probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)  # n k
-    guesses = probabilities.argmax(-1)
-
-    figures = metrics.classification(probabilities, test.targets)
-    strict_json.write(paths.EVALUATE_METRICS, {"test": {"examples": len(guesses), **figures}})
-    names = np.array(task.labels)
+    shutil.rmtree(paths.IMAGES, ignore_errors=True)
     paths.EVALUATION.mkdir(exist_ok=True)
-    table(ids, names, test, probabilities).to_parquet(paths.EVALUATION / "predictions.parquet", index=False)
-    by_class = metrics.per_class(probabilities, test.targets, task.labels)
-    by_class.to_csv(paths.EVALUATION / "per_class.csv", index=False, lineterminator="\n")
-    strict_json.write(
-        paths.EVALUATION / "provenance.json",
-        provenance.record("evaluate", [paths.FEATURES / "test" / "inputs.npy"], params, model=params.model),
-    )
+    figures: dict[str, Any] = {}
+    for split in paths.TESTS:
+        if not (paths.FEATURES / split / "targets.npy").exists():
+            continue  # not every source has a harder test split
+        test = batches.load(paths.FEATURES / split, task)
+        logits = learner.predict(learn, tree["params"], tree["rest"], test)
+        probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)  # n k
+        if isinstance(task, SequenceTagging):
+            figures[split] = tagging(split, task, test, probabilities)
+        else:
+            figures[split] = classification(split, task, test, probabilities)
+        if split == "test":
+            pictures(task, test, probabilities)
+            mistakes(learn, tree, task, test, probabilities)
+    strict_json.write(paths.EVALUATE_METRICS, figures)
+    inputs = [paths.FEATURES / "test" / f"{name}.npy" for name in task.signature(1, 1)]
+    record = provenance.record("evaluate", inputs, params, model=params.model)
+    strict_json.write(paths.EVALUATION / "provenance.json", record)
 
-    pairs = pd.DataFrame({"actual": names[test.targets], "predicted": names[guesses]})
-    paths.CONFUSION.parent.mkdir(exist_ok=True)
-    pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
-    bins = metrics.calibration(probabilities.max(-1), guesses == test.targets)
-    bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
-    counts = np.zeros((len(names), len(names)), int)
-    np.add.at(counts, (test.targets, guesses), 1)
-    draw.save(draw.confusion(counts, task.labels), paths.IMAGES / "confusion.png")
-    draw.save(draw.calibration(bins), paths.IMAGES / "calibration.png")
     # Small and in git, so that a clone has them without a remote. Train itself may not write them: DVC never
     # restores a stage from its run cache that has outputs outside the cache.
+    paths.HISTORY.parent.mkdir(exist_ok=True)
     shutil.copyfile(paths.MODEL / "history.csv", paths.HISTORY)
     shutil.copyfile(paths.MODEL / "metrics.json", paths.TRAIN_METRICS)
     draw.save(draw.curves(pd.read_csv(paths.HISTORY)), paths.IMAGES / "curves.png")
-    draw_mistakes(learn, tree, test, probabilities, names)
 
-    print(by_class.to_string(index=False, float_format="{:.3f}".format))
+
+def classification(split: str, task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> dict[str, Any]:
+    """Writes the tables of one test split; returns its figures."""
+    names, targets = np.array(task.labels), np.asarray(test.targets)
+    columns = {
+        "id": np.load(paths.FEATURES / split / "ids.npy").astype(str),
+        "label": names[targets],
+        "prediction": names[probabilities.argmax(-1)],
+    }
+    table = pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+    table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+    by_class = metrics.per_class(probabilities, targets, task.labels)
+    by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
+    usual = int(np.argmax(task.counts))
+    figures = metrics.classification(probabilities, targets)
+    if len(names) <= 30:
+        print(by_class.to_string(index=False, float_format="{:.3f}".format))
+    tell(split, figures)
+    return {"examples": len(targets), "baseline_accuracy": float((targets == usual).mean()), **figures}
+
+
+def tagging(
+    split: str, task: SequenceTagging, test: Examples, probabilities: Float[np.ndarray, "n k"]
+) -> dict[str, Any]:
+    """Writes the tables of one test split; returns its figures. The baseline gives each word its most frequent tag."""
+    names, targets, starts = np.array(task.labels), np.asarray(test.targets), np.asarray(test.starts)
+    usual = np.load(paths.FEATURES / split / "usual.npy")
+    sizes = np.diff(starts)
+    table = pd.DataFrame(
+        {
+            "id": np.repeat(np.load(paths.FEATURES / split / "ids.npy").astype(str), sizes),
+            "place": np.concatenate([np.arange(size) for size in sizes]),
+            "label": names[targets],
+            "prediction": names[probabilities.argmax(-1)],
+            "probability": probabilities.max(-1),
+            "unseen": usual < 0,
+        }
+    )
+    table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+    by_class = metrics.per_class(probabilities, targets, task.labels)
+    by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
+    figures = metrics.tagging(probabilities, targets, starts, usual, task.labels)
+    baseline = np.where(usual < 0, int(np.argmax(task.counts)), usual)
+    tell(split, figures)
+    seen = figures["unseen"]
+    print(f"{split}: {seen['accuracy']:.4f} on the {seen['words']:,} words that training lacks", end="")
+    print(f"; F1 of spans {figures['spans']['f1']:.4f}" if "spans" in figures else "")
+    return {"examples": len(test), "baseline_accuracy": float((targets == baseline).mean()), **figures}
+
+
+def tell(split: str, figures: dict[str, Any]) -> None:
     accuracy, low, high = (figures[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
-    print(f"test accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {figures['loss']:.4f}")
+    print(f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {figures['loss']:.4f}")
 
 
-def table(ids: np.ndarray, names: np.ndarray, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> pd.DataFrame:
-    """A row an example: id, label, prediction, and the probability of each class."""
-    columns = {"id": ids.astype(str), "label": names[test.targets], "prediction": names[probabilities.argmax(-1)]}
-    return pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+def pictures(task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> None:
+    """The confusion of classes, of many the most confused ones, and the calibration."""
+    targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
+    chosen = metrics.most_confused(targets, guesses, classes=task.num_classes, shown=CONFUSED)
+    names = np.array(task.labels)
+    both = np.isin(targets, chosen) & np.isin(guesses, chosen)
+    if isinstance(task, SequenceTagging):
+        both &= targets != guesses  # words are many and most are right: what is seen of those would hide the rest
+    paths.CONFUSION.parent.mkdir(exist_ok=True)
+    pairs = pd.DataFrame({"actual": names[targets[both]], "predicted": names[guesses[both]]})
+    pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
+    at = np.full(len(names), -1)
+    at[chosen] = np.arange(len(chosen))
+    counts = np.zeros((len(chosen), len(chosen)), int)
+    np.add.at(counts, (at[targets[both]], at[guesses[both]]), 1)
+    draw.save(draw.confusion(counts, tuple(names[chosen])), paths.IMAGES / "confusion.png")
+    bins = metrics.calibration(probabilities.max(-1), guesses == targets)
+    bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
+    draw.save(draw.calibration(bins), paths.IMAGES / "calibration.png")
 
 
-def draw_mistakes(
-    learn: Learner, tree: dict[str, Any], test: Examples, probabilities: Float[np.ndarray, "n k"], names: np.ndarray
-) -> None:
-    """The mistakes that the model was surest of, each with the pixels that led it there."""
-    guesses = probabilities.argmax(-1)
-    wrong = np.flatnonzero(guesses != test.targets)
-    worst = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")][:SHOWN]
-    if not len(worst):
+def mistakes(learn: Learner, tree: Tree, task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> None:
+    """The mistakes that the model was surest of: images as a picture, texts and sentences as a page."""
+    targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
+    wrong = np.flatnonzero(guesses != targets)
+    worst = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")]
+    titles = {int(i): (task.labels[guesses[i]], probabilities[i].max(), task.labels[targets[i]]) for i in worst[:500]}
+    if isinstance(task, ImageClassification):
+        if len(worst):
+            draw_images(learn, tree, test, worst[:SHOWN], guesses, titles)
         return
-    images = np.asarray(test.inputs[worst])
+    shown: list[page.Mistake] = []
+    starts = np.asarray(test.starts)
+    if isinstance(task, TextClassification):
+        tokenizer = load(paths.TOKENIZER)
+        for i in map(int, worst[:TEXTS]):
+            tokens = np.asarray(test.inputs["tokens"][starts[i] : starts[i + 1]][:LONGEST], np.int32)
+            weights = explain.leave_one_out(learn, tree["params"], tree["rest"], tokens, int(guesses[i]))
+            shown.append(page.Mistake(*titles[i], pieces(tokenizer, tokens.tolist()), weights))
+    else:
+        words = page.sentences(paths.PREPARED / "test.parquet", task.words.max_length)
+        for i in map(int, worst[: 5 * TEXTS]):
+            sentence = int(np.searchsorted(starts, i, side="right")) - 1
+            pointed = np.zeros(starts[sentence + 1] - starts[sentence])
+            pointed[i - starts[sentence]] = 1.0
+            shown.append(page.Mistake(*titles[i], [f"{word} " for word in words[sentence]], pointed))
+    page.write(paths.EVALUATION / "mistakes.html", shown, explained=isinstance(task, TextClassification))
+
+
+def draw_images(
+    learn: Learner, tree: Tree, test: Examples, worst: np.ndarray, guesses: np.ndarray, titles: dict[int, Any]
+) -> None:
+    """Each image with the pixels that led the model there."""
+    images = np.asarray(test.inputs["images"][worst])
     pixels, _ = explain.integrated_gradients(
         learn, tree["params"], tree["rest"], jnp.asarray(images, jnp.float32), jnp.asarray(guesses[worst])
     )
-    titles = [f"{names[guesses[i]]} {probabilities[i].max():.2f}\n(is {names[test.targets[i]]})" for i in worst]
-    draw.save(draw.explained(images, np.asarray(pixels), titles), paths.IMAGES / "mistakes.png")
+    lines = [f"{guess} {likely:.2f}\n(is {actual})" for guess, likely, actual in (titles[int(i)] for i in worst)]
+    draw.save(draw.explained(images, np.asarray(pixels), lines), paths.IMAGES / "mistakes.png")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
-"""Why the model said so: integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365)."""
+"""Why the model said so: for images integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), for texts
+what each token adds (Li, Monroe, Jurafsky 2016, arXiv:1612.08220).
+"""
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pipeline.learner import Learner, Tree
+from pipeline.tasks import PAD
 
 STEPS = 64
+MULTIPLE = 64  # tokens
 
 
 @partial(jax.jit, static_argnums=0)
@@ -33,3 +38,21 @@ def integrated_gradients(
     pixels = (images * total / STEPS).sum(-1)  # b h w
     difference = logit(images) - logit(jnp.zeros_like(images))  # b
     return pixels, jnp.abs(pixels.sum((1, 2)) - difference) / jnp.maximum(jnp.abs(difference), 1e-6)
+
+
+def leave_one_out(
+    learner: Learner, params: Tree, rest: Tree, tokens: Int[np.ndarray, " t"], target: int
+) -> Float[np.ndarray, " t"]:
+    """By how much the logit of the target falls when a token is taken out of the text, for each token."""
+    size = len(tokens)
+    without = np.stack([np.append(np.delete(tokens, i), PAD) for i in range(size)])  # t t
+    width = -(-size // MULTIPLE) * MULTIPLE  # texts of nearly one length share what is compiled
+    rows = np.full((width + 1, width), PAD, np.int32)
+    rows[0, :size], rows[1 : size + 1, :size] = tokens, without
+    logits = np.asarray(_logits(learner, params, rest, jnp.asarray(rows)))[:, target]
+    return logits[0] - logits[1 : size + 1]
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(learner: Learner, params: Tree, rest: Tree, inputs: Int[Array, "b t"]) -> Float[Array, "b k"]:
+    return learner.model(params, rest)(inputs)

@@ -1,7 +1,10 @@
 """Bytes of an image file -> pixels as the model takes them; the same code in preprocess and in the served package.
 
 The rule: EXIF orientation is honoured; what is transparent lies on black; 16 bits become the upper 8; grey is the
-luma of ITU-R 601-2; the picture is resized to height x width exactly, without keeping its proportions.
+luma of ITU-R 601-2. Then the size: `exact` brings the picture to height x width without keeping its proportions,
+`shorter` scales it until the shorter side fits and cuts off what is too long, `pad` until the longer side fits and
+fills up with black. With a `margin` all that happens to a picture so much larger, of which the centre is taken in use;
+in training, another part each time.
 """
 
 import io
@@ -11,7 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from pipeline.errors import UserError
 from pipeline.params import Section
@@ -26,14 +29,19 @@ class ImageSpec(Section):
     height: PositiveInt
     width: PositiveInt
     colour: Literal["grey", "rgb"]
+    resize: Literal["exact", "shorter", "pad"]
+    margin: NonNegativeInt  # pixels by which training images are larger on each axis
 
     @property
     def channels(self) -> int:
         return 1 if self.colour == "grey" else 3
 
 
-def decode(content: bytes, spec: ImageSpec, name: str) -> UInt8[np.ndarray, "h w c"]:
-    """The pixels of an image file of any size and mode. Raises UserError that names the image as `name`."""
+def decode(content: bytes, spec: ImageSpec, name: str, *, margin: int = 0) -> UInt8[np.ndarray, "h w c"]:
+    """The pixels of an image file of any size and mode, and `margin` more of them on each axis.
+
+    Raises UserError that names the image as `name`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata alone does no harm
@@ -41,8 +49,9 @@ def decode(content: bytes, spec: ImageSpec, name: str) -> UInt8[np.ndarray, "h w
                 if image.width * image.height > MAX_PIXELS:
                     size = f"{image.width} x {image.height}"
                     raise UserError(f"{name}: {size} pixels are too many (limit {MAX_PIXELS:,})")
-                image.draft("L" if spec.colour == "grey" else "RGB", (2 * spec.width, 2 * spec.height))
-                return _pixels(image, spec)
+                wanted = (2 * (spec.width + spec.margin), 2 * (spec.height + spec.margin))
+                image.draft("L" if spec.colour == "grey" else "RGB", wanted)
+                return _pixels(image, spec, margin)
     except UserError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds of error for a damaged file
@@ -51,7 +60,24 @@ def decode(content: bytes, spec: ImageSpec, name: str) -> UInt8[np.ndarray, "h w
         raise UserError(f"{name}: {what}") from error
 
 
-def _pixels(image: Image.Image, spec: ImageSpec) -> UInt8[np.ndarray, "h w c"]:
+def check(content: bytes) -> str | None:
+    """Why `decode` would refuse an image file, or None. All of it is decoded, a JPEG to an eighth of its size."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                image.draft("L", (1, 1))
+                ImageOps.exif_transpose(image).load()
+    except Image.DecompressionBombError:
+        return f"has too many pixels (limit {MAX_PIXELS:,})"
+    except Exception:
+        return f"is not a readable {', '.join(FORMATS)} image" if content else "is empty"
+    return None
+
+
+def _pixels(image: Image.Image, spec: ImageSpec, margin: int) -> UInt8[np.ndarray, "h w c"]:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel; Pillow's own conversion would clip them
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
@@ -59,9 +85,20 @@ def _pixels(image: Image.Image, spec: ImageSpec) -> UInt8[np.ndarray, "h w c"]:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
     image = image.convert("L" if spec.colour == "grey" else "RGB")
-    if image.size != (spec.width, spec.height):
-        image = image.resize((spec.width, spec.height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image).reshape(spec.height, spec.width, spec.channels)
+    image = _resized(image, spec.resize, (spec.width + spec.margin, spec.height + spec.margin))
+    left = (spec.margin - margin) // 2
+    image = image.crop((left, left, left + spec.width + margin, left + spec.height + margin))
+    return np.asarray(image).reshape(spec.height + margin, spec.width + margin, spec.channels)
+
+
+def _resized(image: Image.Image, how: str, size: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    if how == "exact":
+        return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    if how == "pad":
+        return ImageOps.pad(image, size, Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
 
 
 def encode(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:

@@ -14,15 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
-from pipeline import weights
-from pipeline.augment import Augmentation, augment
+from pipeline import augment, batches, embedding, weights
+from pipeline.augment import Augmentation
+from pipeline.embedding import Hook, Table
 from pipeline.models import Config
-from pipeline.tasks import Batch, Sums, Task, score
+from pipeline.tasks import Batch, Examples, Sums, Task, lengths, score
 
 Tree = dict[str, Any]
-EVALUATION_BATCH = 250
+FIXED_BATCH, RAGGED_BATCH = 250, 64  # of examples that are only predicted: of one shape, of any length
 
 
 class State(NamedTuple):
@@ -32,24 +33,20 @@ class State(NamedTuple):
     opt: optax.OptState
 
 
-class Resident(NamedTuple):
-    """A whole split on the device."""
-
-    inputs: Shaped[Array, "n ..."]
-    targets: Int[Array, " n"]
-
-
 @dataclass(frozen=True, eq=False)  # hashed by identity, so each Learner compiles once
 class Learner:
+    task: Task
     graphdef: nnx.GraphDef[Any]
+    tables: frozenset[str]  # the dotted names of the parameters whose rows are looked up
     tx: optax.GradientTransformation
     seed: int
     label_smoothing: float
+    class_weights: Float[np.ndarray, " k"] | None
     augmentation: Augmentation | None
 
-    @partial(jax.jit, static_argnums=0, donate_argnums=1)
+    @partial(jax.jit, static_argnums=(0, 5), donate_argnums=1)
     def train_block(
-        self, state: State, data: Resident, rows: Int[Array, "s b"], steps: Int[Array, ""]
+        self, state: State, data: Examples, rows: Int[Array, "s b"], steps: Int[Array, ""], length: int
     ) -> tuple[State, Sums]:
         """Takes the first `steps` steps, one batch of `rows` each, in one dispatch; adds up their sums.
 
@@ -59,39 +56,77 @@ class Learner:
 
         def step(i: Int[Array, ""], carry: tuple[State, Sums]) -> tuple[State, Sums]:
             state, total = carry
-            chosen = rows[i]  # b
-            batch = Batch(data.inputs[chosen], data.targets[chosen], jnp.ones(chosen.shape, bool))
-            state, sums = self.train_step(state, batch)
+            state, sums = self.train_step(state, self.task.batch(data, rows[i], length))
             return state, jax.tree.map(jnp.add, total, sums)
 
-        zero = Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
-        return jax.lax.fori_loop(0, steps, step, (state, zero))
+        return jax.lax.fori_loop(0, steps, step, (state, nothing()))
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
         """One step downhill. Its randomness is a function of (seed, step), so a resumed run draws the same."""
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
-        if self.augmentation:
-            key, own = jax.random.split(key)
-            batch = batch._replace(inputs=augment(batch.inputs, self.augmentation, own))
+        key, own = jax.random.split(key)
+        batch = augment.batch(batch, self.augmentation, self.task, own)
+        names = _names(state.params)
+        asked: dict[str, list[tuple[int, ...]]] = {name: [] for name in self.tables}
 
-        def loss(params: Tree) -> tuple[Float[Array, ""], tuple[Sums, Tree]]:
+        def loss(params: Tree, slots: dict[str, list[Array]]) -> tuple[Float[Array, ""], tuple[Sums, Tree, Any]]:
+            """`slots` are zeros added to the rows that are looked up: their gradient is that of the rows."""
             model = self.model(params, state.rest)
-            logits = model(batch.inputs, training=True, rngs=nnx.Rngs(dropout=key))  # b k
-            sums = score(logits, batch, label_smoothing=self.label_smoothing)
-            return sums.loss / sums.weight, (sums, pure(model, nnx.Not(nnx.Param)))
+            used: dict[str, list[Array]] = {name: [] for name in self.tables}
 
-        gradients, (sums, rest) = jax.grad(loss, has_aux=True)(state.params)
-        updates, opt = self.tx.update(gradients, state.opt, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return State(state.step + 1, params, rest, opt), sums  # type: ignore[arg-type]
+            def watch(name: str) -> Hook:
+                def found(rows: Float[Array, "... d"], ids: Int[Array, "..."]) -> Float[Array, "... d"]:
+                    number = len(used[name])
+                    used[name].append(ids.reshape(-1))
+                    asked[name].append(rows.shape)
+                    return jax.lax.stop_gradient(rows) + slots[name][number] if slots else rows
 
-    @partial(jax.jit, static_argnums=0)
-    def logits(self, params: Tree, rest: Tree, inputs: Shaped[Array | np.ndarray, "b ..."]) -> Float[Array, "b k"]:
-        """What the model says of `inputs`, as in use: no dropout, running averages."""
-        return self.model(params, rest)(inputs)
+                return found
+
+            embedding.hook(model, watch)
+            logits = model(batch.inputs, training=True, rngs=nnx.Rngs(dropout=key))  # b *t k
+            weights = None if self.class_weights is None else jnp.asarray(self.class_weights)
+            sums = score(logits, batch, label_smoothing=self.label_smoothing, class_weights=weights)
+            return sums.loss / jnp.maximum(sums.weight, 1e-9), (sums, pure(model, nnx.Not(nnx.Param)), used)
+
+        if self.tables:
+            jax.eval_shape(loss, state.params, {})  # fills `asked`
+        slots = {name: [jnp.zeros(shape) for shape in shapes] for name, shapes in asked.items()}
+        (gradients, rows), (sums, rest, used) = jax.grad(loss, argnums=(0, 1), has_aux=True)(state.params, slots)
+        ids: dict[str, Int[Array, " n"]] = {}
+        for name in sorted(self.tables):
+            if not used[name]:
+                continue
+            size, width = weights.named(state.params)[name].shape
+            flat = jnp.concatenate([slot.reshape(-1, width) for slot in rows[name]])  # n d
+            ids[name], summed = embedding.distinct(jnp.concatenate(used[name]).astype(jnp.int32), flat, size)
+            gradients = jax.tree.map(
+                lambda g, n, name=name, summed=summed: summed if n == name else g, gradients, names
+            )
+        params, opt = embedding.update_rows(self.tx, gradients, state.opt, state.params, ids, names)
+        return State(state.step + 1, params, rest, opt), sums
+
+    @partial(jax.jit, static_argnums=(0, 5))
+    def logits(
+        self, params: Tree, rest: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
+    ) -> Float[Array, "b *t k"]:
+        """What the model says of the examples `rows`, as in use: no dropout, running averages."""
+        return self.model(params, rest)(self.task.batch(data, jnp.asarray(rows), length).inputs)
+
+    @partial(jax.jit, static_argnums=(0, 5))
+    def measure(
+        self, params: Tree, rest: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
+    ) -> Sums:
+        """How well the model, as in use, does on the examples `rows`."""
+        batch = self.task.batch(data, jnp.asarray(rows), length)
+        return score(self.model(params, rest)(batch.inputs), batch)
 
     def model(self, params: Tree, rest: Tree) -> nnx.Module:
         return nnx.merge(self.graphdef, params, rest)
+
+
+def nothing() -> Sums:
+    return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
 
 
 def start(
@@ -101,13 +136,15 @@ def start(
     *,
     seed: int,
     label_smoothing: float = 0.0,
+    class_weights: Float[np.ndarray, " k"] | None = None,
     augmentation: Augmentation | None = None,
 ) -> tuple[Learner, State]:
     """A learner, and the state before its first step."""
-    model = config.build(task, rngs=nnx.Rngs(seed))
+    model = config.build(task, rngs=nnx.Rngs(seed))  # type: ignore[arg-type]
     graphdef = nnx.graphdef(model)
     params, rest = pure(model, nnx.Param), pure(model, nnx.Not(nnx.Param))
-    learner = Learner(graphdef, tx, seed, label_smoothing, augmentation)
+    tables = frozenset(weights.named(pure(model, Table)))
+    learner = Learner(task, graphdef, tables, tx, seed, label_smoothing, class_weights, augmentation)
     return learner, State(jnp.zeros((), jnp.int32), params, rest, tx.init(params))
 
 
@@ -122,13 +159,43 @@ def pure(model: nnx.Module, kind: Any) -> Tree:
     return nnx.to_pure_dict(nnx.state(model, kind))
 
 
-def predict(
-    learner: Learner, params: Tree, rest: Tree, inputs: Shaped[np.ndarray, "n ..."]
-) -> Float[np.ndarray, "n k"]:
-    """The logits of every row, in batches of one size: the last is padded, so that nothing compiles twice."""
-    logits = []
-    for start in range(0, len(inputs), EVALUATION_BATCH):
-        some = np.asarray(inputs[start : start + EVALUATION_BATCH])
-        padding = [(0, EVALUATION_BATCH - len(some))] + [(0, 0)] * (some.ndim - 1)
-        logits.append(np.asarray(learner.logits(params, rest, np.pad(some, padding)))[: len(some)])
-    return np.concatenate(logits)
+def predict(learner: Learner, params: Tree, rest: Tree, examples: Examples) -> Float[np.ndarray, "n k"]:
+    """The logits of every target, in the order of the targets: a row an example, or a row a token.
+
+    In batches of few shapes: those that fall short are filled up, so that nothing compiles twice.
+    """
+    out = np.zeros((len(examples.targets), learner.task.num_classes), np.float32)
+    data = jax.device_put(examples)
+    for rows, length in evaluation_batches(examples):
+        found = np.asarray(learner.logits(params, rest, data, rows, length))
+        there = rows[rows >= 0]
+        if found.ndim == 2:
+            out[there] = found[: len(there)]
+        else:
+            starts = np.asarray(examples.starts)
+            for row, logits in zip(there, found):
+                out[starts[row] : starts[row + 1]] = logits[: starts[row + 1] - starts[row]]
+    return out
+
+
+def measure(learner: Learner, params: Tree, rest: Tree, data: Examples, plan: list[tuple[Any, int]]) -> Sums:
+    """The sums over the batches of `plan`, which `evaluation_batches` made for the same data."""
+    parts = [learner.measure(params, rest, data, rows, length) for rows, length in plan]
+    return Sums(*(np.sum([float(part[i]) for part in parts]) for i in range(len(Sums._fields))))  # type: ignore[arg-type]
+
+
+def evaluation_batches(examples: Examples) -> list[tuple[Int[np.ndarray, " b"], int]]:
+    """All examples, shortest bucket first, in batches for evaluation."""
+    sizes = lengths(examples)
+    size = FIXED_BATCH if sizes is None else RAGGED_BATCH
+    ends = batches.ends(sizes)
+    return [
+        (batches.filled(some, size), bucket.length)
+        for bucket in batches.sorted_by(sizes, np.arange(len(examples)), ends)
+        for some in batches.cut(bucket.rows, size)
+    ]
+
+
+def _names(params: Tree) -> Tree:
+    """A tree like `params` of the parameters' dotted names."""
+    return jax.tree.unflatten(jax.tree.structure(params), list(weights.named(params)))

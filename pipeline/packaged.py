@@ -1,24 +1,31 @@
 """Loads a package folder and answers raw inputs: no training code, no pickle, every byte checked before it is used.
 
-Needs jax, numpy, pillow and safetensors. The folder's own README.md shows how to do without this file as well.
+Needs jax, numpy, safetensors, and pillow for images or tokenizers for texts. The folder's own README.md shows how to do
+without this file as well.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from pydantic import ValidationError
 
-from pipeline import images, strict_json
+from pipeline import images, strict_json, texts, words
 from pipeline.errors import UserError
 from pipeline.images import ImageSpec
+from pipeline.texts import TextSpec
+from pipeline.words import WordSpec
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
-BATCH = 256
+BATCH = {"image-classification": 256, "text-classification": 64, "sequence-tagging": 64}
+SHORTEST = 16  # tokens that a batch of texts is filled up to, at least
+MAX_CHARACTERS = 1_000_000  # of a text: about a second's work for a tokenizer
+
+Arrays: TypeAlias = tuple[Shaped[np.ndarray, "..."], ...]  # one example, as the model takes it
 
 
 class Package:
@@ -27,26 +34,81 @@ class Package:
     def __init__(self, folder: Path) -> None:
         verify(folder)
         self.config: dict[str, Any] = strict_json.read(folder / "config.json")
+        self.task: str = self.config["task"]
         self.labels: list[str] = strict_json.read(folder / "labels.json")["labels"]
         try:
-            self.spec = ImageSpec.model_validate(strict_json.read(folder / "image.json"))
+            match self.task:
+                case "image-classification":
+                    self._image = ImageSpec.model_validate(self.config["preprocessing"])
+                case "text-classification":
+                    self._text = TextSpec.model_validate(self.config["preprocessing"])
+                    self._tokenizer = texts.load(folder / "tokenizer.json")
+                case _:
+                    spec = WordSpec.model_validate(self.config["preprocessing"])
+                    self._words = words.load(folder / "words.json", spec)
         except ValidationError as error:
-            raise UserError(f"{folder / 'image.json'}: not an image spec of this version") from error
+            raise UserError(f"{folder / 'config.json'}: its preprocessing is not of this version") from error
         self._call = _function(folder)
 
-    def pixels(self, content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
+    def image(self, content: bytes, name: str) -> Arrays:
         """An image file as the model takes it. Raises UserError that names it as `name`."""
-        return images.decode(content, self.spec, name)
+        return (images.decode(content, self._image, name),)
 
-    def probabilities(self, inputs: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n k"]:
-        """The probability of each label, in batches of at most 256, of few sizes, since each new size compiles."""
-        blocks = []
-        for start in range(0, len(inputs), BATCH):
-            some = np.asarray(inputs[start : start + BATCH])
-            size = 1 if len(some) == 1 else BATCH
-            padded = np.pad(some, [(0, size - len(some)), (0, 0), (0, 0), (0, 0)])
-            blocks.append(np.asarray(self._call(padded))[: len(some)])
-        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.labels)), np.float32)
+    def text(self, text: str, name: str) -> Arrays:
+        """A text as the model takes it, cut to the length that the model knows. Raises UserError as `image` does."""
+        if not text.strip():
+            raise UserError(f"{name}: has no text")
+        readable = texts.readable(text, name)[:MAX_CHARACTERS]
+        (tokens,) = texts.encode(self._tokenizer, [readable])
+        return (texts.shortened(tokens, self._text),)
+
+    def sentence(self, sentence: Sequence[str], name: str) -> Arrays:
+        """The words of a sentence as the model takes them. Raises UserError as `image` does."""
+        if not sentence:
+            raise UserError(f"{name}: has no words")
+        for word in sentence:
+            texts.readable(word, name)
+        return tuple(self._words.number(sentence))
+
+    def probabilities(self, inputs: Sequence[Arrays]) -> list[Float[np.ndarray, "*t k"]]:
+        """The probability of each label, one row an example or, for tags, a row a word, in batches of few shapes, since
+        each new shape compiles. A sentence that is longer than the model knows is tagged in parts.
+        """
+        parts = [(i, part) for i, arrays in enumerate(inputs) for part in self._parts(arrays)]
+        found: list[list[Float[np.ndarray, "*t k"]]] = [[] for _ in inputs]
+        by_length: dict[int, list[int]] = {}
+        for at, (_, part) in enumerate(parts):
+            by_length.setdefault(self._padded(part), []).append(at)
+        answers: dict[int, Float[np.ndarray, "*t k"]] = {}
+        for length, places in sorted(by_length.items()):
+            size = BATCH[self.task]
+            for start in range(0, len(places), size):
+                some = places[start : start + size]
+                batch = [self._stack([parts[at][1][i] for at in some], length) for i in range(len(parts[some[0]][1]))]
+                for at, row in zip(some, np.asarray(self._call(*batch))):
+                    answers[at] = row[: len(parts[at][1][0])] if self.task == "sequence-tagging" else row
+        for at, (i, _) in enumerate(parts):
+            found[i].append(answers[at])
+        return [np.concatenate(rows) if self.task == "sequence-tagging" else rows[0] for rows in found]
+
+    def _parts(self, arrays: Arrays) -> list[Arrays]:
+        if self.task != "sequence-tagging":
+            return [arrays]
+        longest = self._words.spec.max_length
+        return [tuple(a[start : start + longest] for a in arrays) for start in range(0, len(arrays[0]), longest)]
+
+    def _padded(self, arrays: Arrays) -> int:
+        """The length that a text is filled up to: a power of two."""
+        return 0 if self.task == "image-classification" else max(SHORTEST, 1 << (len(arrays[0]) - 1).bit_length())
+
+    def _stack(self, arrays: list[Shaped[np.ndarray, "..."]], length: int) -> Shaped[np.ndarray, "b ..."]:
+        """The examples as one batch of the full size; a single one stays alone, for the speed of it."""
+        size = 1 if len(arrays) == 1 else BATCH[self.task]
+        shape = (length, *arrays[0].shape[1:]) if length else arrays[0].shape
+        batch = np.zeros((size, *shape), arrays[0].dtype)
+        for row, array in zip(batch, arrays):
+            row[: len(array)] = array
+        return batch
 
 
 def _function(folder: Path) -> Any:
@@ -60,7 +122,7 @@ def _function(folder: Path) -> Any:
     except Exception as error:  # a damaged artifact raises whatever its parser stumbles over
         raise UserError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error})") from error
     # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
-    return jax.jit(lambda images: exported.call(weights, images))
+    return jax.jit(lambda *inputs: exported.call(weights, *inputs))
 
 
 def seal(folder: Path) -> None:

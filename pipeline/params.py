@@ -121,10 +121,10 @@ def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str,
             key.append(context["key"])
             what = f"unknown key; the keys here: {context['known']}"
         case "union_tag_invalid":
-            key.append("name")
-            what = f"must be one of {context['expected_tags']}, not {content['name']!r}"
+            key.append(context["discriminator"].strip("'"))
+            what = f"must be one of {context['expected_tags']}, not {context['tag']!r}"
         case "union_tag_not_found":
-            key.append("name")
+            key.append(context["discriminator"].strip("'"))
             what = "is missing"
         case _:
             what = f"{mistake['msg'].replace('Input should', 'must')}, not {mistake['input']!r}"

@@ -7,6 +7,9 @@ RAW = Path("data/raw")
 
 PREPARED = Path("data/prepared")  # prepare
 FEATURES = Path("data/features")  # preprocess
+ENCODER = FEATURES / "encoder"  # what turns raw text into numbers; empty for images
+TOKENIZER = ENCODER / "tokenizer.json"
+VOCABULARY = ENCODER / "words.json"
 
 MODEL = Path("model")  # train: all of it in DVC's cache, so that no training run is ever made twice
 
@@ -22,4 +25,5 @@ PACKAGE = Path("package")  # package
 
 LOGS = Path("logs")  # times and rates: they differ from run to run, so DVC does not see them
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "shifted")
+TESTS = ("test", "shifted")  # the source's usual test split, and a harder one where it offers one

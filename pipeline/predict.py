@@ -1,113 +1,183 @@
-"""Labels images with a packaged model.
+"""Answers new inputs with a packaged model.
 
 python -m pipeline.predict package shirt.png folder/ --json
+python -m pipeline.predict package "a text" --file mails.csv
+python -m pipeline.predict package "the words of a sentence"
 """
 
 import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import errors
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.packaged import Package
+    from pipeline.packaged import Arrays, Package
 
-BLOCK = 256  # images decoded before the model is asked
+BLOCK = 1_024  # inputs held in memory before the model is asked
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+
+class Input(NamedTuple):
+    """One thing to label. `content` is the error that kept it from being read, if there was one."""
+
+    name: str
+    content: "Arrays | UserError"
+    words: list[str] | None = None  # of a sentence
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.predict", description="Labels images with a packaged model."
+        prog="python -m pipeline.predict",
+        description="Answers new inputs with a packaged model: images, texts or sentences, as the model takes them.",
     )
     parser.add_argument("package", type=Path, help="folder that the package stage wrote")
     parser.add_argument(
-        "inputs", type=Path, nargs="+", metavar="image", help="PNG, JPEG or WebP file, or a folder of them"
+        "inputs", nargs="*", metavar="input", help="image file, or folder of them; a text; a sentence, words apart"
     )
+    parser.add_argument(
+        "--file",
+        type=Path,
+        action="append",
+        default=[],
+        help="texts or sentences: a line each, or the column of a CSV, TSV, JSON Lines or Parquet table",
+    )
+    parser.add_argument("--column", default="text", help="the column of --file that holds the texts (default: text)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object a line, with the probability of each label")
-    form.add_argument("--csv", action="store_true", help="comma-separated: file, label, probability")
+    form.add_argument("--csv", action="store_true", help="comma-separated: input, label, probability")
     arguments = parser.parse_args()
+    if not arguments.inputs and not arguments.file:
+        parser.error("nothing to label: give an input, or --file")
 
     from tqdm import tqdm  # what follows is slow to load: --help and a slip of the pen should not wait for it
 
     from pipeline.packaged import Package
 
     package = Package(arguments.package)
-    files, failed = find(arguments.inputs), 0
-    write = writer("json" if arguments.json else "csv" if arguments.csv else "table", files)
-    with tqdm(
-        total=len(files), desc="predict", unit=" images", disable=None if len(files) > BLOCK else True
-    ) as progress:
-        for start in range(0, len(files), BLOCK):
-            block = files[start : start + BLOCK]
-            for path, probabilities in answers(package, block):
-                if isinstance(probabilities, UserError):
-                    tqdm.write(f"error: {probabilities}", file=sys.stderr)
+    if package.task == "image-classification":
+        if arguments.file:
+            raise UserError(f"--file: {arguments.package} labels images: name them, or their folder, one by one")
+        found: Iterator[Input] = images(package, arguments.inputs)
+    else:
+        found = texts(package, arguments.inputs, arguments.file, arguments.column)
+    write = writer("json" if arguments.json else "csv" if arguments.csv else "table", package)
+    done = failed = 0
+    with tqdm(desc="predict", unit=" inputs", disable=None, delay=2) as progress:
+        while block := list(islice(found, BLOCK)):
+            good = [item.content for item in block if not isinstance(item.content, UserError)]
+            answers = iter(package.probabilities(good))
+            for item in block:
+                if isinstance(item.content, UserError):
+                    tqdm.write(f"error: {item.content}", file=sys.stderr)
                     failed += 1
                 else:
-                    write(path, dict(zip(package.labels, map(float, probabilities))))
+                    write(item, next(answers))
+            done += len(block)
             progress.update(len(block))
     if failed:
-        print(f"error: {failed} of {len(files)} inputs could not be read, as said above", file=sys.stderr)
+        print(f"error: {failed} of {done} inputs could not be read, as said above", file=sys.stderr)
     return 1 if failed else 0
 
 
-def find(inputs: list[Path]) -> list[Path]:
+def images(package: "Package", inputs: list[str]) -> Iterator[Input]:
     """The files that are named, and those in the folders that are named, hidden ones left out."""
-    files = []
-    for path in inputs:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-            if not inside:
-                raise UserError(f"{path}: the folder is empty")
-            files += inside
-        else:
-            files.append(path)
-    return files
+    for given in map(Path, inputs):
+        files = [given]
+        if given.is_dir():
+            files = sorted(p for p in given.rglob("*") if p.is_file() and not p.name.startswith("."))
+            if not files:
+                raise UserError(f"{given}: the folder is empty")
+        for path in files:
+            yield attempt(str(path), lambda path=path: package.image(_read(path), str(path)))
 
 
-def answers(package: "Package", files: list[Path]) -> Iterator[tuple[Path, Any]]:
-    """Each file with its probabilities, or with the error that kept it from being read."""
-    import numpy as np
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
 
-    decoded: list[Any] = []
+
+def texts(package: "Package", inputs: list[str], files: list[Path], column: str) -> Iterator[Input]:
+    """The texts that are given, then those in files."""
+    named = [(f"input {i}", text) for i, text in enumerate(inputs, start=1)]
+    for name, text in named:
+        yield one(package, name, text)
     for path in files:
-        try:
-            decoded.append(package.pixels(path.read_bytes(), str(path)))
-        except OSError as error:
-            decoded.append(UserError(f"{path}: {error.strerror}"))
-        except UserError as error:
-            decoded.append(error)
-    good = [pixels for pixels in decoded if not isinstance(pixels, UserError)]
-    probabilities = iter(package.probabilities(np.stack(good))) if good else iter(())
-    for path, pixels in zip(files, decoded):
-        yield path, pixels if isinstance(pixels, UserError) else next(probabilities)
+        for name, text in lines(path, column):
+            yield text if isinstance(text, Input) else one(package, name, text)
 
 
-def writer(form: str, files: list[Path]) -> Any:
-    """A function that prints one answer."""
-    width = max([len(str(path)) for path in files] + [4])
+def one(package: "Package", name: str, text: str) -> Input:
+    if package.task == "text-classification":
+        return attempt(name, lambda: package.text(text, name))
+    words = text.split()
+    return attempt(name, lambda: package.sentence(words, name))._replace(words=words)
+
+
+def lines(path: Path, column: str) -> Iterator[tuple[str, "str | Input"]]:
+    """The texts in a file, each with its place: of a table, one column; of any other file, its lines."""
+    from pipeline.readers import Refused, table
+    from pipeline.readers.files import entries
+    from pipeline.readers.lines import lines as lines_of
+
+    if path.name.removesuffix(".gz").lower().endswith(TABLES):
+        # What is read for training has a label; here the text stands in for it.
+        for item in table.Reader(name="table", text=column, label=column).read(path):
+            if isinstance(item, Refused):
+                yield item.where, Input(item.where, UserError(f"{item.where}: {item.reason}"))
+            else:
+                yield item.where, str(item.content)
+        return
+    for entry in entries(path):
+        for number, line in enumerate(lines_of(entry), start=1):
+            if line.strip():
+                yield f"{entry.where} line {number}", line
+
+
+def attempt(name: str, read: "Callable[[], Arrays]") -> Input:
+    try:
+        return Input(name, read())
+    except UserError as error:
+        return Input(name, error)
+
+
+def writer(form: str, package: "Package") -> Callable[[Input, Any], None]:
+    """A function that prints one answer; for a sentence the table is word/tag, as it may be read again."""
+    labels, tagging = package.labels, package.task == "sequence-tagging"
     table = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
-        table.writerow(("file", "label", "probability"))
-    elif form == "table":
-        print(f"{'file':{width}}  probability  label")
+        table.writerow(("input", "word", "label", "probability") if tagging else ("input", "label", "probability"))
+    width = max(len(label) for label in [*labels, "label"])
+    if form == "table" and not tagging:
+        print(f"probability  {'label':{width}}  input")
 
-    def write(path: Path, probabilities: dict[str, float]) -> None:
-        label, likely = max(probabilities.items(), key=lambda pair: pair[1])
-        if form == "json":
-            print(
-                json.dumps({"file": str(path), "label": label, "probability": likely, "probabilities": probabilities})
-            )
+    def write(item: Input, found: Any) -> None:
+        likely, best = found.max(-1), found.argmax(-1)
+        if tagging:
+            tags = [labels[i] for i in best]
+            if form == "json":
+                sure = [round(float(p), 6) for p in likely]
+                print(json.dumps({"input": item.name, "words": item.words, "labels": tags, "probabilities": sure}))
+            elif form == "csv":
+                table.writerows((item.name, *row, f"{p:.6f}") for *row, p in zip(item.words or [], tags, likely))
+            else:
+                print(" ".join(f"{word}/{tag}" for word, tag in zip(item.words or [], tags)))
+        elif form == "json":
+            each = {label: float(p) for label, p in zip(labels, found)}
+            answer = {"input": item.name, "label": labels[best], "probability": float(likely), "probabilities": each}
+            print(json.dumps(answer))
         elif form == "csv":
-            table.writerow((path, label, f"{likely:.6f}"))
+            table.writerow((item.name, labels[best], f"{likely:.6f}"))
         else:
-            print(f"{path!s:{width}}  {likely:11.4f}  {label}")
+            print(f"{likely:11.4f}  {labels[best]:{width}}  {item.name}")
 
     return write
 

@@ -1,98 +1,159 @@
-"""Stage 1: any source -> one canonical Parquet table per split (id, image, label), and report.json.
+"""Stage 1: any source -> one canonical Parquet table per split (id, content, label), and report.json.
 
-An example's id is the sha256 of its own content. Held-out splits that the source does not have are chosen by that id:
-duplicates never straddle a split, and adding rows never moves old ones.
+An example's id is the hash of its own content. Examples are written down as they are read, and sorted into their splits
+when all have been seen: only their hashes stay in memory.
 """
 
 import gzip
 import hashlib
 import zlib
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import NonNegativeInt
 from tqdm import tqdm
 
-from pipeline import check, errors, paths, strict_json
-from pipeline.datasets import Split
+from pipeline import check, errors, paths, split, strict_json
 from pipeline.errors import UserError
 from pipeline.params import Key, StageParams
-from pipeline.readers import READERS, Example
+from pipeline.readers import Example, Reader, Refused
+from pipeline.split import Row, Split
 
-SCHEMA = pa.schema([("id", pa.string()), ("image", pa.binary()), ("label", pa.string())])
+COLUMNS = {  # the column of each kind of content, its type, and that of the label
+    bytes: ("image", pa.binary(), pa.string()),
+    str: ("text", pa.string(), pa.string()),
+    tuple: ("words", pa.list_(pa.string()), pa.list_(pa.string())),
+}
 ROWS = 5_000  # rows held in memory, and rows of a row group
+ROW_BYTES = 64 << 20  # or so much content
+SHOWN = 5  # examples of each reason in the report
 
 
 class Params(StageParams):
-    reader: Annotated[str, Key("datasets.{dataset}.reader")]
+    reader: Annotated[Reader, Key("datasets.{dataset}.reader")]
     source: Annotated[str, Key("datasets.{dataset}.source")]
     split: Annotated[Split, Key("datasets.{dataset}.split")]
+    max_bad_rows: Annotated[NonNegativeInt, Key("datasets.{dataset}.max_bad_rows")]
 
 
 class Table:
-    """A split's Parquet file, written row group by row group."""
+    """A Parquet file, written row group by row group."""
 
-    def __init__(self, path: Path) -> None:
-        self.writer = pq.ParquetWriter(path, SCHEMA, compression="none")  # PNG and JPEG are compressed already
-        self.rows: list[dict[str, object]] = []
-        self.classes: Counter[str] = Counter()
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        # PNG and JPEG are compressed already.
+        compression = "none" if schema.names[1] == "image" else "zstd"
+        self.schema, self.writer = schema, pq.ParquetWriter(path, schema, compression=compression)
+        self.rows: list[dict[str, Any]] = []
+        self.bytes = 0
 
-    def add(self, identity: str, example: Example) -> None:
-        self.rows.append({"id": identity, "image": example.content, "label": example.label})
-        self.classes[example.label] += 1
-        if len(self.rows) == ROWS:
+    def add(self, row: dict[str, Any], size: int) -> None:
+        self.rows.append(row)
+        self.bytes += size
+        if len(self.rows) >= ROWS or self.bytes >= ROW_BYTES:
             self.flush()
 
     def flush(self) -> None:
         if self.rows:
-            self.writer.write_table(pa.Table.from_pylist(self.rows, SCHEMA))
-            self.rows = []
+            self.writer.write_table(pa.Table.from_pylist(self.rows, self.schema))
+            self.rows, self.bytes = [], 0
 
     def close(self) -> None:
         self.flush()
         self.writer.close()
 
 
+class Reasons:
+    """How often something was left out, why, and where the first few stood."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, list[str]] = {}
+
+    def add(self, where: str, reason: str) -> None:
+        self.counts[reason] += 1
+        shown = self.first.setdefault(reason, [])
+        if len(shown) < SHOWN:
+            shown.append(where)
+
+    def summary(self) -> dict[str, Any]:
+        return {reason: {"count": n, "examples": self.first[reason]} for reason, n in sorted(self.counts.items())}
+
+
 def main() -> None:
     check.params()
     params = Params.load()
     source = Path(params.source)
-    if paths.RAW not in source.parents:
+    if paths.RAW not in source.parents or ".." in source.parts:
         watched = f"{paths.RAW}/, the folder that DVC watches"
         raise UserError(f"datasets.*.source: {source} is not inside {watched}: move or link it there")
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; it is the `source` of the chosen dataset in {paths.PARAMS}")
     verify(source)
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
-    tables = {split: Table(paths.PREPARED / f"{split}.parquet") for split in paths.SPLITS}
-    dropped: Counter[str] = Counter()
-    seen: dict[str, str] = {}
-    own_test = False
-    for example in tqdm(READERS[params.reader](source), desc="prepare", unit=" examples", disable=None):
-        identity = hashlib.sha256(example.key).hexdigest()[:32]
-        own_test |= example.split == "test"
-        if identity in seen:
-            dropped[f"{example.split or 'example'} that is already in {seen[identity]}"] += 1
+    spool = paths.PREPARED / "spool.parquet"
+    refused, dropped = Reasons(), Reasons()
+    rows, where = write_down(params.reader.read(source), spool, refused)
+    placed = split.place(rows, params.split)
+    for at, (name, reason) in zip(where, placed):
+        if name is None:
+            dropped.add(at, reason)
+    counts = sort_out(spool, rows, [name for name, _ in placed])
+    spool.unlink(missing_ok=True)
+    report(counts, dropped, refused, params)
+
+
+def write_down(examples: Iterable[Example | Refused], spool: Path, refused: Reasons) -> tuple[list[Row], list[str]]:
+    """Writes the examples to `spool`, in order; returns what places each, and where it came from."""
+    rows: list[Row] = []
+    where: list[str] = []
+    table: Table | None = None
+    for item in tqdm(examples, desc="prepare", unit=" examples", disable=None):
+        if isinstance(item, Refused):
+            refused.add(item.where, item.reason)
             continue
-        seen[identity] = split = choose_split(identity, example.split, params.split, own_test=own_test)
-        tables[split].add(identity, example)
+        column, content, label = COLUMNS[type(item.content)]
+        table = table or Table(spool, pa.schema([("id", pa.string()), (column, content), ("label", label)]))
+        rows.append(split.row(item))
+        where.append(item.where)
+        size = len(item.content) if isinstance(item.content, bytes | str) else 10 * len(item.content)
+        table.add({"id": rows[-1].identity, column: item.content, "label": item.label}, size)
+    if table:
+        table.close()
+    return rows, where
+
+
+def sort_out(spool: Path, rows: list[Row], placed: list[str | None]) -> dict[str, Counter[str]]:
+    """The spooled examples -> a table for each split that has any; returns the labels of each split, counted."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in paths.SPLITS}
+    if not rows:
+        return counts
+    file = pq.ParquetFile(spool)
+    tables: dict[str, Table] = {}
+    at = iter(placed)
+    for name in paths.SPLITS:
+        (paths.PREPARED / f"{name}.parquet").unlink(missing_ok=True)
+    for row in _rows(file):
+        name = next(at)
+        if name is None:
+            continue
+        if name not in tables:
+            tables[name] = Table(paths.PREPARED / f"{name}.parquet", file.schema_arrow)
+        content = row[file.schema_arrow.names[1]]
+        tables[name].add(row, len(content) if isinstance(content, bytes | str) else 10 * len(content))
+        label = row["label"]
+        counts[name].update([label] if isinstance(label, str) else label)
     for table in tables.values():
         table.close()
-    report(tables, dropped, params)
+    return counts
 
 
-def choose_split(identity: str, given: str | None, split: Split, *, own_test: bool) -> str:
-    """The split of an example: what the source says, but for what is held out of its training part by hash."""
-    if given in ("validation", "test"):
-        return given
-    share = int(identity[:16], 16) / 2**64
-    if share < split.validation:
-        return "validation"
-    if not own_test and share < split.validation + (split.test or 0):
-        return "test"
-    return "train"
+def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+    for batch in file.iter_batches(batch_size=1_000):
+        yield from batch.to_pylist()
 
 
 def verify(source: Path) -> None:
@@ -119,35 +180,55 @@ def verify(source: Path) -> None:
             )
 
 
-def report(tables: dict[str, Table], dropped: Counter[str], params: Params) -> None:
-    """Writes report.json and prints its gist. Raises UserError where a split is empty or has too few classes."""
-    counts = {split: sum(table.classes.values()) for split, table in tables.items()}
-    for split, count in counts.items():
-        if not count:
-            cure = f"raise datasets.*.split.{split}" if split != "train" else f"look at {params.source}"
-            raise UserError(f"{params.source}: no example is left for the {split} split; {cure}")
-    train = tables["train"].classes
-    if len(train) < 2:
-        raise UserError(
-            f"{params.source}: every training example has the label {next(iter(train))!r}; it takes two classes"
-        )
-    for split, table in tables.items():
-        for label in table.classes:
-            if label not in train:
-                raise UserError(f"{params.source}: the {split} split has the label {label!r}, which training lacks")
+def report(counts: dict[str, Counter[str]], dropped: Reasons, refused: Reasons, params: Params) -> None:
+    """Writes report.json and prints its gist. Raises UserError where too much was refused, a split is empty, or has
+    labels that training lacks.
+    """
+    examples = {
+        name: pq.read_metadata(path).num_rows
+        for name in paths.SPLITS
+        if (path := paths.PREPARED / f"{name}.parquet").exists()
+    }
     strict_json.write(
         paths.PREPARED / "report.json",
         {
             "source": params.source,
             "splits": {
-                split: {"examples": counts[split], "classes": dict(sorted(table.classes.items()))}
-                for split, table in tables.items()
+                name: {"examples": n, "labels": dict(sorted(counts[name].items()))} for name, n in examples.items()
             },
-            "dropped": dict(sorted(dropped.items())),
+            "dropped": dropped.summary(),
+            "refused": refused.summary(),
         },
     )
-    print(f"{params.source}: " + ", ".join(f"{count:,} {split}" for split, count in counts.items()), end="")
-    print(f"; {len(train)} classes; {sum(dropped.values()):,} duplicates dropped")
+    bad = refused.counts.total()
+    if bad > params.max_bad_rows:
+        reason, places = next(iter(refused.first.items()))
+        total = f"{bad:,} rows or files" if bad > 1 else "one row or file"
+        raise UserError(
+            f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.max_bad_rows}: mend what "
+            f"{paths.PREPARED / 'report.json'} lists, or raise datasets.*.max_bad_rows"
+        )
+    for name in ("train", "validation", "test"):
+        if name not in examples:
+            cure = f"set or raise datasets.*.split.{name}" if name != "train" else "it needs more examples"
+            raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
+    train = counts["train"]
+    if len(train) < 2:
+        raise UserError(
+            f"{params.source}: every training example has the label {next(iter(train))!r}; it takes two classes"
+        )
+    tagged = pq.read_schema(paths.PREPARED / "train.parquet").names[1] == "words"
+    for name in examples:
+        for label in sorted(counts[name].keys() - train.keys()):
+            if not tagged:
+                raise UserError(
+                    f"{params.source}: the {name} split has the label {label!r}, which training lacks: add training "
+                    "examples of it, or remove those"
+                )
+            print(f"note: the {name} split has the tag {label!r}, which training lacks: it will count as an error")
+    print(f"{params.source}: " + ", ".join(f"{n:,} {name}" for name, n in examples.items()), end="")
+    print(f"; {len(train)} {'tags' if tagged else 'classes'}; {dropped.counts.total():,} duplicates dropped", end="")
+    print(f"; {bad:,} refused" if bad else "")
 
 
 if __name__ == "__main__":

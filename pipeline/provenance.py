@@ -13,7 +13,7 @@ import jax
 
 from pipeline.params import StageParams
 
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow", "pillow", "safetensors")
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow", "pillow", "safetensors", "tokenizers")
 TOP = Path(__file__).parent.parent
 
 

@@ -1,6 +1,6 @@
 """Loads a package as a stranger would and compares what it says with what evaluate wrote down.
 
-python -m pipeline.selftest package data/features/test evaluation/predictions.parquet
+python -m pipeline.selftest package data/features/test evaluation/test.parquet
 """
 
 import argparse
@@ -10,30 +10,70 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import errors
+from pipeline import errors, strict_json
 from pipeline.errors import UserError
-from pipeline.packaged import Package
+from pipeline.packaged import Arrays, Package
 
 TOLERANCE = 1e-5  # of a probability
+ROUNDED = 1e-4  # of one in sample/expected.json
 TRAINING = ("flax", "optax", "pipeline.learner", "pipeline.models", "pipeline.training")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.selftest", description=__doc__)
     parser.add_argument("package", type=Path, help="folder that the package stage wrote")
-    parser.add_argument("features", type=Path, help="folder with the test split's inputs.npy")
-    parser.add_argument("predictions", type=Path, help="evaluate's predictions.parquet")
+    parser.add_argument("features", type=Path, help="folder with the test split's arrays")
+    parser.add_argument("predictions", type=Path, help="evaluate's predictions on that split")
     arguments = parser.parse_args()
     package = Package(arguments.package)
-    found = package.probabilities(np.load(arguments.features / "inputs.npy", mmap_mode="r"))
     table = pd.read_parquet(arguments.predictions)
-    expected = table[[f"probability of {label}" for label in package.labels]].to_numpy()
-    worst = float(np.abs(found - expected).max())
+    found = package.probabilities(examples(package, arguments.features))
+    if package.task == "sequence-tagging":
+        rows = np.concatenate(found)
+        number = {label: i for i, label in enumerate(package.labels)}
+        said = np.array([number[label] for label in table["prediction"]])
+        off = np.abs(rows[np.arange(len(rows)), said] - table["probability"].to_numpy())
+    else:
+        expected = table[[f"probability of {label}" for label in package.labels]].to_numpy()
+        off = np.abs(np.stack(found) - expected)
+    worst = float(off.max())
     if not worst <= TOLERANCE:  # a NaN is not small either
         raise UserError(f"{arguments.package}: its predictions are up to {worst:.2g} off evaluate's: do not use it")
+    try_samples(package, arguments.package / "sample")
     if loaded := [name for name in TRAINING if name in sys.modules]:
         raise UserError(f"the package runtime loaded training code: {', '.join(loaded)}")
     print(f"{arguments.package}: {len(found):,} predictions equal evaluate's to {worst:.1g}, without training code")
+
+
+def examples(package: Package, folder: Path) -> list[Arrays]:
+    """The test split's arrays, example by example."""
+    arrays = [np.load(folder / f"{given['name']}.npy", mmap_mode="r") for given in package.config["inputs"]]
+    types = [given["dtype"] for given in package.config["inputs"]]
+    if package.task == "image-classification":
+        return [(image,) for image in arrays[0]]
+    starts = np.load(folder / "starts.npy")
+    return [
+        tuple(array[start:end].astype(kind) for array, kind in zip(arrays, types))
+        for start, end in zip(starts, starts[1:])
+    ]
+
+
+def try_samples(package: Package, folder: Path) -> None:
+    """Raises UserError where a raw input is not answered as it was when the package was made."""
+    for sample in strict_json.read(folder / "expected.json")["samples"]:
+        match package.task:
+            case "image-classification":
+                arrays = package.image((folder / sample["file"]).read_bytes(), sample["file"])
+            case "text-classification":
+                arrays = package.text(sample["text"], "a sample")
+            case _:
+                arrays = package.sentence(sample["words"], "a sample")
+        rows = np.atleast_2d(package.probabilities([arrays])[0])
+        likely = [round(float(x), 4) for x in rows.max(-1)]
+        labels = [package.labels[i] for i in rows.argmax(-1)]
+        close = np.allclose(likely, sample["probabilities"], atol=ROUNDED, rtol=0)
+        if labels != sample["labels"] or not close:
+            raise UserError(f"{folder}: {sample} is answered by {labels}, {likely}: do not use the package")
 
 
 if __name__ == "__main__":

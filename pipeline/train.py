@@ -8,11 +8,10 @@ import jax
 import pandas as pd
 from pydantic import NonNegativeInt
 
-from pipeline import batches, check, errors, learner, optim, paths, provenance, strict_json, weights
+from pipeline import batches, check, errors, learner, optim, paths, provenance, strict_json, tasks, weights
 from pipeline import params as yaml
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
-from pipeline.tasks import Task
 from pipeline.training import Training, fit
 
 
@@ -27,10 +26,10 @@ def main() -> None:
     check.params()
     params = Params.load()
     settings = params.training
-    task = yaml.validate(Task, strict_json.read(paths.FEATURES / "task.json"), paths.FEATURES / "task.json")
-    train, validation = (batches.load(paths.FEATURES / split) for split in ("train", "validation"))
+    task = tasks.read(paths.FEATURES / "task.json")
+    train, validation = (batches.load(paths.FEATURES / split, task) for split in ("train", "validation"))
 
-    steps = len(train.targets) // settings.batch_size
+    steps = batches.steps_an_epoch(train, batch=settings.batch_size, ends=batches.ends(tasks.lengths(train)))
     rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps)
     learn, state = learner.start(
         yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network"),
@@ -38,12 +37,13 @@ def main() -> None:
         optim.build(settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip),
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
+        class_weights=tasks.balanced(task.counts) if settings.class_weights == "balanced" else None,
         augmentation=settings.augmentation,
     )
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     device = jax.devices()[0]
     on = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
-    print(f"{params.model}: {parameters:,} parameters, {len(train.targets):,} examples, on {on}")
+    print(f"{params.model}: {parameters:,} parameters, {len(train):,} examples, on {on}")
 
     paths.LOGS.mkdir(exist_ok=True)
     with open(paths.LOGS / "train.jsonl", "a", encoding="utf-8") as log:

@@ -13,14 +13,12 @@ from tqdm import tqdm
 
 from pipeline import batches, learner
 from pipeline.augment import Augmentation
-from pipeline.batches import Examples
+from pipeline.batches import BLOCK, Block
 from pipeline.errors import UserError
-from pipeline.learner import Learner, Resident, State, Tree
+from pipeline.learner import Learner, State, Tree
 from pipeline.optim import Optimizer, Schedule
 from pipeline.params import Section
-from pipeline.tasks import Batch, Sums, score
-
-BLOCK = 32  # steps a dispatch: enough to hide what a dispatch costs, few enough for a lively progress bar
+from pipeline.tasks import Examples, Sums, lengths
 
 
 class EarlyStopping(Section):
@@ -39,6 +37,7 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     gradient_clip: PositiveFloat | None  # the largest global norm of a gradient
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
     early_stopping: EarlyStopping | None
     augmentation: Augmentation | None
 
@@ -80,21 +79,24 @@ def fit(
     `log` gets each epoch's figures with its seconds and examples a second. Raises UserError at a loss that is not
     finite, with the step and the learning rate.
     """
-    data = Resident(jax.device_put(train.inputs), jax.device_put(train.targets))
+    data, held_out = jax.device_put(train), jax.device_put(validation)
+    ends = batches.ends(lengths(train))
+    plan = learner.evaluation_batches(validation)
     history: list[Epoch] = []
     best: tuple[Epoch, Tree, Tree] | None = None
-    steps = len(train.targets) // settings.batch_size
-    total = settings.epochs * steps * settings.batch_size
+    steps = batches.steps_an_epoch(train, batch=settings.batch_size, ends=ends)
+    total = settings.epochs * (len(train) if train.starts is not None else steps * settings.batch_size)
     with tqdm(total=total, desc="train", unit=" examples", unit_scale=True, disable=None) as progress:
         for epoch in range(1, settings.epochs + 1):
             began = time.perf_counter()
-            rows = batches.order(seed, epoch, examples=len(train.targets), batch=settings.batch_size)
-            state, sums = _one_epoch(learn, state, data, rows, rate, progress)
+            blocks = batches.order(seed, epoch, train, batch=settings.batch_size, ends=ends)
+            state, sums = _one_epoch(learn, state, data, blocks, rate, progress)
+            done = sum(int((block.rows >= 0).sum()) for block in blocks)
             seconds = time.perf_counter() - began
-            measured = evaluate(learn, state.params, state.rest, validation)
+            measured = learner.measure(learn, state.params, state.rest, held_out, plan)
             history.append(Epoch(epoch, *_averages(sums), *_averages(measured)))
-            log({**history[-1]._asdict(), "seconds": seconds, "examples_per_second": rows.size / seconds})
-            _tell(history[-1], rows.size / seconds)
+            log({**history[-1]._asdict(), "seconds": seconds, "examples_per_second": done / seconds})
+            _tell(history[-1], done / seconds)
             if stopping := settings.early_stopping:
                 if best is None or _better(history[-1], best[0], stopping.metric):
                     copy = jax.tree.map(jnp.copy, (state.params, state.rest))  # the state itself is donated on
@@ -106,29 +108,24 @@ def fit(
     return Result(params, rest, history, kept, int(state.step))
 
 
-def evaluate(learn: Learner, params: Tree, rest: Tree, examples: Examples) -> Sums:
-    """The sums over a whole split."""
-    logits = learner.predict(learn, params, rest, examples.inputs)
-    targets, valid = jnp.asarray(examples.targets), jnp.ones(len(logits), bool)
-    return score(jnp.asarray(logits), Batch(jnp.asarray(logits), targets, valid))
-
-
 def _one_epoch(
-    learn: Learner, state: State, data: Resident, rows: np.ndarray, rate: optax.Schedule, progress: Any
+    learn: Learner, state: State, data: Examples, blocks: list[Block], rate: optax.Schedule, progress: Any
 ) -> tuple[State, Sums]:
     """One pass, block by block. A block's sums are read only when the next one is under way."""
     first = int(state.step)
     total = np.zeros(len(Sums._fields))
-    waiting: tuple[int, Sums] | None = None
-    for start in [*range(0, len(rows), BLOCK), None]:
+    taken = 0
+    waiting: tuple[int, int, Sums] | None = None
+    for block in [*blocks, None]:
         begun = None
-        if start is not None:
-            block = rows[start : start + BLOCK]
-            padded = np.pad(block, [(0, BLOCK - len(block)), (0, 0)])
-            state, sums = learn.train_block(state, data, padded, np.int32(len(block)))  # type: ignore[arg-type]
-            begun = (start + len(block), sums)
+        if block is not None:
+            steps = len(block.rows)
+            padded = np.pad(block.rows, [(0, BLOCK - steps), (0, 0)])
+            state, sums = learn.train_block(state, data, padded, np.int32(steps), block.length)  # type: ignore[arg-type]
+            taken += steps
+            begun = (taken, int((block.rows >= 0).sum()), sums)
         if waiting is not None:
-            done, sums = waiting
+            done, examples, sums = waiting
             total += np.array([float(x) for x in sums])
             if not np.isfinite(total[0]):
                 at = float(rate(first + done))  # type: ignore[arg-type]
@@ -136,16 +133,15 @@ def _one_epoch(
                     f"the loss is not finite at step {first + done}, learning rate {at:.3g}: "
                     "lower learning_rate, or set gradient_clip (1.0, say), both under models.*.training"
                 )
-            progress.set_postfix(
-                loss=f"{total[0] / total[2]:.4f}", accuracy=f"{total[1] / total[2]:.4f}", refresh=False
-            )
-            progress.update(int(sums.weight))
+            loss, accuracy = _averages(Sums(*total))  # type: ignore[arg-type]
+            progress.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
+            progress.update(examples)
         waiting = begun
-    return state, Sums(*map(jnp.float32, total))
+    return state, Sums(*total)  # type: ignore[arg-type]
 
 
 def _averages(sums: Sums) -> tuple[float, float]:
-    return float(sums.loss / sums.weight), float(sums.correct / sums.weight)
+    return float(sums.loss / sums.weight), float(sums.correct / sums.targets)
 
 
 def _better(one: Epoch, other: Epoch, metric: str) -> bool:

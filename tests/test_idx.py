@@ -11,8 +11,8 @@ from idx_files import pack
 from pipeline import images, prepare
 from pipeline.errors import UserError
 from pipeline.images import ImageSpec
-from pipeline.readers import READERS
-from pipeline.readers.idx import read_array
+from pipeline.readers.example import Example
+from pipeline.readers.idx import Reader, read_array
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.uint8)
@@ -27,18 +27,33 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_reads_plain_and_packed_files_with_the_test_split_first(source):
-    examples = list(READERS["idx"](source))
-    assert [e.split for e in examples] == ["test"] * 2 + ["train"] * 4
-    assert [e.label for e in examples] == ["green", "blue", "red", "green", "blue", "red"]
-    spec = ImageSpec(height=5, width=4, colour="grey")
-    for example, pixels in zip(examples, np.roll(PIXELS, 2, axis=0)):
+def read(source: Path) -> list[Example]:
+    examples = list(Reader(name="idx").read(source))
+    assert all(isinstance(e, Example) for e in examples)
+    return examples  # type: ignore[return-value]
+
+
+def test_reads_plain_and_packed_files(source):
+    examples = read(source)
+    assert [e.split for e in examples] == ["train"] * 4 + ["test"] * 2
+    assert [e.label for e in examples] == ["red", "green", "blue", "red", "green", "blue"]
+    assert examples[5].where == f"{source}/t10k-images-idx3-ubyte: image 1"
+    assert [e.key for e in examples] == [pixels.tobytes() for pixels in PIXELS]
+    spec = ImageSpec(height=5, width=4, colour="grey", resize="exact", margin=0)
+    for example, pixels in zip(examples, PIXELS):
+        assert isinstance(example.content, bytes)
         np.testing.assert_array_equal(images.decode(example.content, spec, "x")[..., 0], pixels)
 
 
 def test_labels_are_numbers_without_names(source):
     (source / "labels.txt").unlink()
-    assert {e.label for e in READERS["idx"](source)} == {"0", "1", "2"}
+    assert {e.label for e in read(source)} == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("names", [b"red\ngreen\nblue", b"\xef\xbb\xbfred\r\ngreen\r\nblue\r\n"])
+def test_names_however_they_are_written(source, names):
+    (source / "labels.txt").write_bytes(names)
+    assert {e.label for e in read(source)} == {"red", "green", "blue"}
 
 
 def images_of(source: Path) -> Path:
@@ -62,7 +77,7 @@ HOSTILE = {
     "not gzip": (lambda s: labels_of(s).write_bytes(pack(LABELS[:4])), "cannot be read .*gzip"),
     "rotten gzip": (lambda s: labels_of(s).write_bytes(flip(gzip.compress(pack(LABELS[:4])), -8)), "cannot be read"),
     "a folder": (lambda s: (images_of(s).unlink(), images_of(s).mkdir()), "cannot be read"),
-    "unnamed label": (lambda s: (s / "labels.txt").write_text("red\ngreen\n"), "row [01]: label 2, but .* 2 classes"),
+    "unnamed label": (lambda s: (s / "labels.txt").write_text("red\ngreen\n"), "row 2: label 2, but .* 2 classes"),
 }
 
 
@@ -77,7 +92,7 @@ def test_a_hostile_file_is_named_in_one_line(source, kind):
     spoil, message = HOSTILE[kind]
     spoil(source)
     with pytest.raises(UserError, match=message) as caught:
-        list(READERS["idx"](source))
+        read(source)
     assert str(source) in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -13,8 +13,8 @@ from pipeline import images
 from pipeline.errors import UserError
 from pipeline.images import ImageSpec
 
-GREY = ImageSpec(height=28, width=28, colour="grey")
-RGB = ImageSpec(height=20, width=30, colour="rgb")
+GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0)
+RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0)
 
 
 def file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -104,3 +104,27 @@ def test_damaged_bytes_raise_nothing_else():
             bad[random.integers(0, len(bad), 3)] = random.integers(0, 256, 3)
             with contextlib.suppress(UserError):
                 images.decode(bad.tobytes(), GREY, "x")
+
+
+LEFT_WHITE = np.zeros((20, 60), np.uint8)
+LEFT_WHITE[:, :20] = 255
+
+
+@pytest.mark.parametrize(
+    ("resize", "rows", "columns"),
+    [("exact", 28, 28 // 3), ("shorter", 28, 0), ("pad", 28 // 3, 28 // 3)],
+)
+def test_other_proportions(resize, rows, columns):
+    """A wide image whose left third is white: stretched, cut to its black middle, or between black bars."""
+    spec = GREY.model_copy(update={"resize": resize})
+    white = images.decode(file(Image.fromarray(LEFT_WHITE)), spec, "x")[..., 0] > 127
+    assert abs(white.any(1).sum() - (rows if columns else 0)) <= 1
+    assert abs(white.any(0).sum() - columns) <= 1
+
+
+def test_a_margin_is_there_in_training_and_cut_off_in_use():
+    spec = GREY.model_copy(update={"margin": 4})
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+    content = images.encode(pixels)
+    np.testing.assert_array_equal(images.decode(content, spec, "x", margin=4)[..., 0], pixels)
+    np.testing.assert_array_equal(images.decode(content, spec, "x")[..., 0], pixels[2:30, 2:30])

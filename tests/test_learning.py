@@ -6,17 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_models import batch, task
+import tasks
 
 from pipeline import batches, learner, optim, training
 from pipeline.augment import Augmentation, augment
-from pipeline.batches import Examples
 from pipeline.errors import UserError
 from pipeline.models import cnn, resnet
-from pipeline.tasks import Batch, score
+from pipeline.tasks import Batch, Examples, balanced, score
 from pipeline.training import EarlyStopping, Training
 
-TASK = task()
+TASK = tasks.images()
 SETTINGS = Training(
     epochs=2,
     batch_size=8,
@@ -26,14 +25,14 @@ SETTINGS = Training(
     weight_decay=0.0,
     gradient_clip=None,
     label_smoothing=0.0,
+    class_weights="none",
     early_stopping=None,
     augmentation=None,
 )
 
 
 def examples(count: int, seed: int = 0) -> Examples:
-    some = batch(TASK, count, seed)
-    return Examples(np.asarray(some.inputs), np.asarray(some.targets))
+    return tasks.examples(TASK, count, seed)
 
 
 def fit(train: Examples | None = None, *, seed: int = 0, config: Any = None, **changes: Any) -> training.Result:
@@ -49,6 +48,7 @@ def fit(train: Examples | None = None, *, seed: int = 0, config: Any = None, **c
         tx,
         seed=seed,
         label_smoothing=settings.label_smoothing,
+        class_weights=balanced(TASK.counts) if settings.class_weights == "balanced" else None,
         augmentation=settings.augmentation,
     )
     return training.fit(learn, state, train, examples(20, 1), settings, rate, seed=seed, log=lambda _: None)
@@ -68,36 +68,34 @@ def test_the_seed_decides_every_bit():
 
 def test_a_block_equals_its_steps_one_by_one():
     data = examples(40)
-    resident = learner.Resident(jnp.asarray(data.inputs), jnp.asarray(data.targets))
-    rows = batches.order(0, 1, examples=40, batch=8)
+    ((rows, length),) = batches.order(0, 1, data, batch=8, ends=(0,))
     config = resnet.Config(widths=(4, 8), blocks=1)
     tx = optim.build(SETTINGS.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(config, TASK, tx, seed=0)
     _, single = learner.start(config, TASK, tx, seed=0)
-    whole, _ = learn.train_block(state, resident, jnp.asarray(rows), jnp.int32(5))
+    whole, _ = learn.train_block(state, data, jnp.asarray(rows), jnp.int32(5), length)
     for row in rows:
-        single, _ = learn.train_block(single, resident, jnp.asarray(row[None]), jnp.int32(1))
+        single, _ = learn.train_block(single, data, jnp.asarray(row[None]), jnp.int32(1), length)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(single), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_a_padded_block_stops_where_it_is_told():
     data = examples(40)
-    resident = learner.Resident(jnp.asarray(data.inputs), jnp.asarray(data.targets))
     tx = optim.build(SETTINGS.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(cnn.Config(filters=4, kernel=3), TASK, tx, seed=0)
-    state, sums = learn.train_block(state, resident, jnp.zeros((9, 8), jnp.int32), jnp.int32(3))
+    state, sums = learn.train_block(state, data, jnp.zeros((9, 8), jnp.int32), jnp.int32(3), 0)
     assert int(state.step) == 3
     assert float(sums.weight) == 24
 
 
 def test_each_epoch_sees_each_example_once_in_its_own_order():
-    first, second = (batches.order(0, epoch, examples=43, batch=8) for epoch in (1, 2))
+    first, second, again = (batches.order(0, epoch, examples(43), batch=8, ends=(0,))[0].rows for epoch in (1, 2, 1))
     for rows in (first, second):
         assert rows.shape == (5, 8)
         assert len(np.unique(rows)) == 40
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, batches.order(0, 1, examples=43, batch=8))
+    np.testing.assert_array_equal(first, again)
 
 
 def test_too_few_examples_for_a_batch():
@@ -114,6 +112,7 @@ def test_too_few_examples_for_a_batch():
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
+        {"class_weights": "balanced"},
         {"learning_rate": 1e-3},
         {"schedule": optim.Cosine(name="cosine", warmup=0.2)},
         {"schedule": optim.Step(name="step", epochs=1, factor=0.1)},

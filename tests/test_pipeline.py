@@ -37,7 +37,7 @@ def test_a_fresh_run_leaves_every_result(small):
     assert probabilities.to_numpy().sum(axis=1) == pytest.approx(1, abs=1e-3)
     hits = table["label"].to_numpy() == table["prediction"].to_numpy()
     assert hits.mean() == pytest.approx(figures["accuracy"])
-    assert len(pd.read_csv(small / "evaluation/per_class.csv")) == 10
+    assert len(pd.read_csv(small / "evaluation/per_class_test.csv")) == 10
     assert len(pd.read_csv(small / "plots/history.csv")) == metrics(small, "train")["epochs"] == 5
     assert metrics(small, "train")["parameters"] == 54_410
     assert not run("git status --porcelain", small)
@@ -114,7 +114,10 @@ def test_the_graph_is_drawn(small):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        ("sed -i 's/^model: cnn/model: vgg/' params.yaml", "model: must be one of cnn, resnet, not 'vgg'"),
+        (
+            "sed -i 's/^model: cnn/model: vgg/' params.yaml",
+            "model: must be one of cnn, resnet, linear, textcnn",
+        ),
         ("sed -i 's/epochs: 5/epochs: five/' params.yaml", "models.cnn.training.epochs: must be a valid integer"),
         ("rm data/raw/fashion-mnist/t10k-labels*", "t10k-labels-idx1-ubyte"),
         ("printf x >> data/raw/fashion-mnist/train-labels-idx1-ubyte.gz", "cannot be read"),

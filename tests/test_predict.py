@@ -23,20 +23,20 @@ def test_answers_images_of_any_size_and_mode(small, tmp_path):
     Image.new("RGBA", (300, 200), "red").save(tmp_path / "a.png")
     Image.new("CMYK", (50, 80)).save(tmp_path / "b.jpg")
     answers = [json.loads(line) for line in run(f"{PREDICT} '{tmp_path}' --json", small).splitlines()]
-    assert [Path(answer["file"]).name for answer in answers] == ["a.png", "b.jpg"]
+    assert [Path(answer["input"]).name for answer in answers] == ["a.png", "b.jpg"]
     for answer in answers:
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert answer["probability"] == max(answer["probabilities"].values())
 
 
 def test_says_what_evaluate_said(small):
-    expected = json.loads((small / "package/sample/expected.json").read_text())["images"]
+    expected = json.loads((small / "package/sample/expected.json").read_text())["samples"]
     rows = list(csv.DictReader(io.StringIO(run(f"{PREDICT} package/sample/[0-9].png --csv", small))))
     for row, one in zip(rows, expected, strict=True):
-        assert row["label"] == one["label"]
-        assert float(row["probability"]) == pytest.approx(one["probability"], abs=2e-4)
+        assert [row["label"]] == one["labels"]
+        assert float(row["probability"]) == pytest.approx(one["probabilities"][0], abs=2e-4)
     table = run(f"{PREDICT} package/sample/0.png", small)
-    assert re.fullmatch(r"file +probability  label\npackage/sample/0.png +\d\.\d{4}  .+\n", table)
+    assert re.fullmatch(r"probability  label +input\n +\d\.\d{4}  .+  package/sample/0.png\n", table)
 
 
 def test_a_file_that_is_no_image_is_named_and_the_others_answered(small, tmp_path):
@@ -93,10 +93,10 @@ def test_the_cards_own_example_runs_without_the_repository(small, tmp_path):
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], cwd=package, stdout=subprocess.PIPE, text=True, check=True
     )
-    expected = json.loads((package / "sample/expected.json").read_text())["images"][0]
+    expected = json.loads((package / "sample/expected.json").read_text())["samples"][0]
     label, probability = done.stdout.rsplit(" ", 1)
-    assert label == expected["label"]
-    assert float(probability) == pytest.approx(expected["probability"], abs=2e-4)
+    assert [label] == expected["labels"]
+    assert float(probability) == pytest.approx(expected["probabilities"][0], abs=2e-4)
 
 
 def test_nothing_in_the_package_tells_of_a_place_or_a_time(small):

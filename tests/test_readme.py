@@ -13,7 +13,8 @@ from idx_files import RAW
 from imports import TOP
 
 README = (TOP / "README.md").read_text(encoding="utf-8")
-CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+OWN = re.compile(r"\n## Your own data\n.*?(?=\n## )", re.DOTALL)  # test_chapters.py follows these
+CONSOLE = re.findall(r"```console\n(.*?)```", OWN.sub("", README), re.DOTALL)
 LABELS = sorted((RAW / "labels.txt").read_text().split("\n")[:-1], key=len, reverse=True)
 
 

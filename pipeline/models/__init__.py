@@ -1,16 +1,29 @@
 """The networks, one file each, read top to bottom in one sitting. A new model is one new file and one line here.
 
 Its file has a Config (the keys under `models.NAME.network`, the tasks it can do, and `build`) and the module, which
-takes a batch of inputs and returns logits. Axes: b batch, h height, w width, c channels of the input, d width of a
-layer, f filters, k classes.
+takes a batch of inputs and returns logits: one row an example, or, for tagging, one a word. Axes: b batch, h height,
+w width, c channels of the input, t time, l characters of a word, d width of a layer, f filters, k classes.
 """
 
-from pipeline.models import cnn, resnet
+from typing import Any, Protocol, runtime_checkable
 
-Config = cnn.Config | resnet.Config
-Model = cnn.CNN | resnet.ResNet
+from flax import nnx
 
-CONFIGS: dict[str, type[Config]] = {
+from pipeline.models import cnn, linear, lstm, resnet, textcnn, transformer
+
+
+@runtime_checkable
+class Config(Protocol):
+    """What each model's Config offers: the network for a task."""
+
+    def build(self, task: Any, *, rngs: nnx.Rngs) -> nnx.Module: ...
+
+
+CONFIGS = {
     "cnn": cnn.Config,
+    "linear": linear.Config,
+    "lstm": lstm.Config,
     "resnet": resnet.Config,
+    "textcnn": textcnn.Config,
+    "transformer": transformer.Config,
 }

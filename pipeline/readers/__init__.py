@@ -1,15 +1,19 @@
-"""Bytes on disk -> examples: one function a format. A new reader is one new file and one line here.
+"""Bytes on disk -> examples. A new reader is one new file and one line here.
 
-A reader takes the source's path and yields Examples, those of held-out splits first: an example that stands in both
-is then dropped from training, never from a test.
+A reader is a section of params.yaml: its name, its options, and `read(source)`, which yields an Example, or a Refused,
+for each picture, row, file or sentence. It raises UserError where the whole source is of no use.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Annotated
 
-from pipeline.readers.example import Example
-from pipeline.readers.idx import read_idx
+from pydantic import Field
 
-READERS: dict[str, Callable[[Path], Iterator[Example]]] = {
-    "idx": read_idx,
-}
+from pipeline.readers import conll, idx, image_folder, mail, slash_tagged, table, text
+from pipeline.readers.example import Example, Refused
+
+Reader = Annotated[
+    conll.Reader | idx.Reader | image_folder.Reader | mail.Reader | slash_tagged.Reader | table.Reader | text.Reader,
+    Field(discriminator="name"),
+]
+
+__all__ = ["Example", "Reader", "Refused"]

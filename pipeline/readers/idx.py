@@ -16,36 +16,49 @@ from jaxtyping import UInt8
 
 from pipeline import images
 from pipeline.errors import UserError
-from pipeline.readers.example import Example
+from pipeline.params import Section
+from pipeline.readers import lines
+from pipeline.readers.example import Example, Refused
+from pipeline.readers.files import Entry
 
 UNSIGNED_BYTES = 8
 MAX_BYTES = 8 << 30
-PREFIXES: tuple[tuple[Literal["train", "test"], str], ...] = (("test", "t10k"), ("train", "train"))
+PREFIXES: tuple[tuple[Literal["train", "test"], str], ...] = (("train", "train"), ("test", "t10k"))
 
 
-def read_idx(source: Path) -> Iterator[Example]:
-    """The examples of the test split, if there is one, then those of the training split, in the files' order.
+class Reader(Section):
+    """The test split may be missing."""
 
-    Raises UserError naming the file that is missing, damaged, or at odds with its partner.
-    """
-    names = _label_names(source)
-    for split, prefix in PREFIXES:
-        if split == "test" and not _find(source, f"{prefix}-images-idx3-ubyte"):
-            continue
-        image_file = _need(source, f"{prefix}-images-idx3-ubyte")
-        label_file = _need(source, f"{prefix}-labels-idx1-ubyte")
-        pixels = read_array(image_file, axes=3)  # n h w
-        labels = read_array(label_file, axes=1)  # n
-        if len(pixels) != len(labels):
-            raise UserError(
-                f"{image_file} holds {len(pixels):,} images but {label_file.name} holds {len(labels):,} labels: "
-                "take both files from the same download"
-            )
-        if names and len(labels) and labels.max() >= len(names):
-            row = int(labels.argmax())
-            raise UserError(f"{label_file}: row {row}: label {labels[row]}, but labels.txt names {len(names)} classes")
-        for picture, label in zip(pixels, labels):
-            yield Example(picture.tobytes(), images.encode(picture), names[label] if names else str(label), split)
+    name: Literal["idx"]
+
+    def read(self, source: Path) -> Iterator[Example | Refused]:
+        """The examples in the files' order. Raises UserError naming the file that is missing or damaged."""
+        names = _label_names(source)
+        for split, prefix in PREFIXES:
+            if split == "test" and not _find(source, f"{prefix}-images-idx3-ubyte"):
+                continue
+            image_file = _need(source, f"{prefix}-images-idx3-ubyte")
+            label_file = _need(source, f"{prefix}-labels-idx1-ubyte")
+            pixels = read_array(image_file, axes=3)  # n h w
+            labels = read_array(label_file, axes=1)  # n
+            if len(pixels) != len(labels):
+                raise UserError(
+                    f"{image_file} holds {len(pixels):,} images but {label_file.name} holds {len(labels):,} labels: "
+                    "take both files from the same download"
+                )
+            if names and len(labels) and labels.max() >= len(names):
+                row = int(labels.argmax())
+                raise UserError(
+                    f"{label_file}: row {row}: label {labels[row]}, but labels.txt names {len(names)} classes"
+                )
+            for row, (picture, label) in enumerate(zip(pixels, labels)):
+                yield Example(
+                    where=f"{image_file}: image {row}",
+                    content=images.encode(picture),
+                    label=names[label] if names else str(label),
+                    split=split,
+                    key=picture.tobytes(),
+                )
 
 
 def read_array(path: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
@@ -86,4 +99,5 @@ def _need(source: Path, stem: str) -> Path:
 
 def _label_names(source: Path) -> list[str]:
     path = source / "labels.txt"
-    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    entry = Entry(path.name, str(path), lambda: path.open("rb"))
+    return [line.rstrip("\r\n") for line in lines.lines(entry)] if path.exists() else []

@@ -1,8 +1,48 @@
-"""What is to be learnt: a task knows its inputs, its labels, its loss and its metrics, and nothing of models."""
+"""What is to be learnt: a task knows its inputs, its labels, its loss and its metrics, and nothing of models.
 
-from pipeline.tasks.classification import Batch, Sums, score
+A new task is one new file and its name in the union below.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, RootModel
+
+from pipeline import strict_json
+from pipeline.params import validate
+from pipeline.tasks.batch import PAD, Batch, Examples, Inputs, Words, lengths
+from pipeline.tasks.classification import Sums, balanced, score
 from pipeline.tasks.image_classification import ImageClassification
+from pipeline.tasks.sequence_tagging import SequenceTagging
+from pipeline.tasks.text_classification import TextClassification
 
-Task = ImageClassification
+Task: TypeAlias = ImageClassification | TextClassification | SequenceTagging
+TaskName: TypeAlias = Literal["image-classification", "text-classification", "sequence-tagging"]
 
-__all__ = ["Batch", "ImageClassification", "Sums", "Task", "score"]
+
+class File(RootModel[Annotated[Task, Field(discriminator="name")]]):
+    """task.json, which preprocess writes."""
+
+
+def read(path: Path) -> Task:
+    """The task in the file `path`. Raises UserError where it is missing or damaged."""
+    return validate(File, strict_json.read(path), path).root
+
+
+__all__ = [
+    "PAD",
+    "Batch",
+    "Examples",
+    "ImageClassification",
+    "Inputs",
+    "SequenceTagging",
+    "Sums",
+    "Task",
+    "TaskName",
+    "TextClassification",
+    "Words",
+    "balanced",
+    "lengths",
+    "read",
+    "score",
+]

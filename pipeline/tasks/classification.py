@@ -1,40 +1,57 @@
-"""What all classification has in common: a batch, and how logits are scored against it."""
+"""What all tasks have in common: one label is chosen, once an example or once a token, and scored by cross-entropy."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
-
-class Batch(NamedTuple):
-    """`valid` is False where an example is padding: a last, short batch is padded, never dropped."""
-
-    inputs: Shaped[Array, "b ..."]
-    targets: Int[Array, " b"]
-    valid: Bool[Array, " b"]
+from pipeline.tasks.batch import Batch
 
 
 class Sums(NamedTuple):
-    """Totals over examples, to be added up and divided once, by `weight`, at the end."""
+    """Totals over targets, to be added up and divided once, at the end: the loss by `weight`, hits by `targets`."""
 
     loss: Float[Array, ""]
-    correct: Float[Array, ""]
     weight: Float[Array, ""]
+    correct: Float[Array, ""]
+    targets: Float[Array, ""]
 
 
-def score(logits: Float[Array, "b k"], batch: Batch, *, label_smoothing: float = 0.0) -> Sums:
+def score(
+    logits: Float[Array, "b *t k"],
+    batch: Batch,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Float[Array, " k"] | None = None,
+) -> Sums:
     """Cross-entropy in nats, and hits.
 
     Label smoothing mixes the target with the uniform distribution (Szegedy et al. 2016, arXiv:1512.00567).
     """
     logits = logits.astype(jnp.float32)  # a bfloat16 log-sum-exp loses the small classes
-    wanted = optax.smooth_labels(_one_hot(batch.targets, logits.shape[-1]), label_smoothing)  # b k
-    losses = optax.softmax_cross_entropy(logits, wanted)  # b
-    hits = logits.argmax(-1) == batch.targets  # b
-    loss, correct, weight = (jnp.sum(x, where=batch.valid, dtype=jnp.float32) for x in (losses, hits, batch.valid))
-    return Sums(loss, correct, weight)
+    if label_smoothing:
+        wanted = optax.smooth_labels(_one_hot(batch.targets, logits.shape[-1]), label_smoothing)  # b *t k
+        losses = optax.softmax_cross_entropy(logits, wanted)  # b *t
+    else:
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)  # b *t
+    weights = jnp.ones_like(losses) if class_weights is None else class_weights[batch.targets]  # b *t
+    hits = logits.argmax(-1) == batch.targets  # b *t
+    return Sums(
+        *(jnp.sum(x, where=batch.valid, dtype=jnp.float32) for x in (losses * weights, weights, hits, hits | ~hits))
+    )
 
 
-def _one_hot(targets: Int[Array, " b"], classes: int) -> Float[Array, "b k"]:
-    return (targets[:, None] == jnp.arange(classes)[None]).astype(jnp.float32)
+def balanced(counts: Sequence[int]) -> Float[np.ndarray, " k"]:
+    """A weight for each class, so that all weigh the same together and the average example weighs 1.
+
+    As `class_weight="balanced"` of scikit-learn (King and Zeng 2001): n / (k * n_class).
+    """
+    n = np.asarray(counts, np.float32)
+    return n.sum() / (len(n) * np.maximum(n, 1))
+
+
+def _one_hot(targets: Int[Array, "b *t"], classes: int) -> Float[Array, "b *t k"]:
+    return (targets[..., None] == jnp.arange(classes).reshape((1,) * targets.ndim + (-1,))).astype(jnp.float32)

@@ -1,15 +1,16 @@
 """Choosing one label for an image."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
-from pydantic import Field
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
 
 from pipeline.images import ImageSpec
 from pipeline.params import Section
-
-Channels = Annotated[tuple[float, ...], Field(strict=False)]
+from pipeline.tasks.batch import Batch, Examples
+from pipeline.tasks.facts import Channels, Counts, Labels
 
 
 class ImageClassification(Section):
@@ -17,7 +18,8 @@ class ImageClassification(Section):
 
     name: Literal["image-classification"]
     image: ImageSpec
-    labels: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+    labels: Labels
+    counts: Counts  # of each label's training examples
     mean: Channels  # of each channel of the training images, 0 to 1
     std: Channels
 
@@ -34,3 +36,15 @@ class ImageClassification(Section):
         """Zero mean and unit variance by the training images' channels; bytes travel to the device, floats do not."""
         mean, std = (jnp.asarray(x).reshape(1, 1, 1, -1) for x in (self.mean, self.std))  # 1 1 1 c
         return (images.astype(jnp.float32) / 255 - mean) / std
+
+    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
+        """The examples `rows`; a row of -1 is padding. All images are of one size: `length` says nothing here."""
+        return Batch(jnp.asarray(data.inputs["images"])[rows], jnp.asarray(data.targets)[rows], rows >= 0)
+
+    def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
+        """The names, shapes and types of the model's inputs, `b` of them."""
+        return {"images": jax.ShapeDtypeStruct((b, *self.input_shape), np.uint8)}
+
+    def inputs(self, images: UInt8[Array, "b h w c"]) -> UInt8[Array, "b h w c"]:
+        """What the model takes, of the arrays that `signature` names."""
+        return images

@@ -1,0 +1,60 @@
+"""The baseline for texts: a linear classifier on the n-grams of tokens that a text contains.
+
+What a neural network must beat. N-grams are hashed into a table of fixed size (Weinberger et al. 2009,
+arXiv:0902.2206), each counts once (as in naive Bayes with presence: Wang and Manning 2012), and a long text weighs no
+more than a short one.
+"""
+
+from typing import Annotated, ClassVar
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+from pydantic import Field, PositiveInt
+
+from pipeline.embedding import Embed
+from pipeline.params import Section
+from pipeline.tasks import PAD, TextClassification
+
+
+class Config(Section):
+    tasks: ClassVar = ("text-classification",)
+
+    ngrams: PositiveInt  # up to so many tokens in a row
+    buckets: Annotated[int, Field(ge=16)]  # rows of the table that n-grams are hashed into
+
+    def build(self, task: TextClassification, *, rngs: nnx.Rngs) -> "Linear":
+        return Linear(self, task, rngs=rngs)
+
+
+class Linear(nnx.Module):
+    def __init__(self, config: Config, task: TextClassification, *, rngs: nnx.Rngs) -> None:
+        self.up_to, self.buckets = config.ngrams, config.buckets
+        self.weights = Embed(config.buckets, task.num_classes, scale=0.0, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros(task.num_classes))
+
+    def __call__(
+        self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b k"]:
+        found, there = ngrams(tokens, self.up_to, self.buckets)  # b n, b n
+        votes = self.weights(found) * there[..., None]  # b n k
+        number = jnp.maximum(there.sum(1, keepdims=True), 1).astype(jnp.float32)  # b 1
+        return votes.sum(1) / jnp.sqrt(number) + self.bias[...][None]
+
+
+def ngrams(tokens: Int[Array, "b t"], up_to: int, buckets: int) -> tuple[Int[Array, "b n"], Bool[Array, "b n"]]:
+    """The bucket of each n-gram, in order, and whether it counts: it has no padding, and is the first of its bucket."""
+    hashed = jnp.zeros(tokens.shape, jnp.uint32)
+    whole = jnp.ones(tokens.shape, bool)
+    found, there = [], []
+    for n in range(up_to):
+        here = jnp.pad(tokens[:, n:], ((0, 0), (0, n)))[:, : tokens.shape[1]]  # b t
+        hashed = (hashed ^ here.astype(jnp.uint32)) * jnp.uint32(0x9E3779B1)  # Knuth's multiplicative hashing
+        hashed = hashed ^ (hashed >> 15)
+        whole = whole & (here != PAD)
+        found.append(hashed % jnp.uint32(buckets))
+        there.append(whole)
+    rows = jnp.where(jnp.concatenate(there, 1), jnp.concatenate(found, 1).astype(jnp.int32), buckets)  # b n
+    rows = jnp.sort(rows, axis=1)
+    first = jnp.pad(rows[:, 1:] != rows[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+    return jnp.minimum(rows, buckets - 1), first & (rows < buckets)

@@ -1,0 +1,93 @@
+"""Recurrent layers that read a text both ways: LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014,
+arXiv:1406.1078). For tagging, each word's vector also holds its characters (as Ma and Hovy 2016, arXiv:1603.01354, but
+by the characters at its ends).
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+from pydantic import Field, PositiveInt
+
+from pipeline.params import Section
+from pipeline.recurrent import gru, lstm
+from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
+from pipeline.vectors import Vectors
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Config(Section):
+    tasks: ClassVar = ("text-classification", "sequence-tagging")
+
+    cell: Literal["lstm", "gru"]
+    width: PositiveInt  # of a token's vector
+    hidden: PositiveInt  # of each direction's state
+    layers: PositiveInt
+    dropout: Share
+    token_dropout: Share  # of tokens that training takes for unknown ones
+
+    def build(self, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "LSTM":
+        return LSTM(self, task, rngs=rngs)
+
+
+class LSTM(nnx.Module):
+    def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
+        self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
+        width, layers = self.vectors.width, []
+        for _ in range(config.layers):
+            layers.append(BothWays(config.cell, width, config.hidden, rngs=rngs))
+            width = 2 * config.hidden
+        self.layers = nnx.List(layers)
+        self.dropout = nnx.Dropout(config.dropout)
+        self.per_token = isinstance(task, SequenceTagging)
+        self.head = nnx.Linear(width if self.per_token else 2 * width, task.num_classes, rngs=rngs)
+
+    def __call__(
+        self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b *t k"]:
+        tokens = inputs.words if isinstance(inputs, Words) else inputs
+        real = tokens != PAD  # b t
+        lengths = real.sum(1)  # b
+        x = self.vectors(inputs, training=training, rngs=rngs)  # b t d
+        for layer in self.layers:
+            x = layer(self.dropout(x, deterministic=not training, rngs=rngs), lengths)
+        if not self.per_token:
+            x = pooled(x, real[..., None])  # b 2d
+        return self.head(self.dropout(x, deterministic=not training, rngs=rngs))
+
+
+class BothWays(nnx.Module):
+    """Two recurrent layers, one reads forward, one backward: what a token is may depend on what follows it."""
+
+    def __init__(self, cell: str, width: int, hidden: int, *, rngs: nnx.Rngs) -> None:
+        self.forward, self.backward = (Layer(cell, width, hidden, rngs=rngs) for _ in range(2))
+
+    def __call__(self, x: Float[Array, "b t d"], lengths: Int[Array, " b"]) -> Float[Array, "b t h2"]:
+        return jnp.concatenate([self.forward(x, lengths), self.backward(x, lengths, reverse=True)], axis=2)
+
+
+class Layer(nnx.Module):
+    def __init__(self, cell: str, width: int, hidden: int, *, rngs: nnx.Rngs) -> None:
+        self.cell, gates = cell, {"lstm": 4, "gru": 3}[cell]
+        square = nnx.initializers.orthogonal()
+        self.kernel = nnx.Param(nnx.initializers.glorot_uniform()(rngs.params(), (width, gates * hidden)))
+        self.recurrent = nnx.Param(jnp.concatenate([square(rngs.params(), (hidden, hidden)) for _ in range(gates)], 1))
+        self.bias = nnx.Param(jnp.zeros(gates * hidden))
+        self.recurrent_bias = nnx.data(nnx.Param(jnp.zeros(gates * hidden)) if cell == "gru" else None)
+
+    def __call__(
+        self, x: Float[Array, "b t d"], lengths: Int[Array, " b"], *, reverse: bool = False
+    ) -> Float[Array, "b t h"]:
+        kernel, recurrent, bias = self.kernel[...], self.recurrent[...], self.bias[...]
+        if self.recurrent_bias is None:
+            return lstm(x, lengths, kernel, recurrent, bias, reverse=reverse)
+        return gru(x, lengths, kernel, recurrent, bias, self.recurrent_bias[...], reverse=reverse)
+
+
+def pooled(x: Float[Array, "b t d"], real: Bool[Array, "b t 1"]) -> Float[Array, "b d2"]:
+    """Maximum and mean over a text's own tokens."""
+    mean = jnp.sum(x, axis=1, where=real) / jnp.maximum(real.sum(1), 1)  # b d
+    top = jnp.max(x, axis=1, where=real, initial=-1.0)  # b d: a state lies between -1 and 1
+    return jnp.concatenate([top, mean], axis=1)

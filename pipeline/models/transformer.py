@@ -1,0 +1,105 @@
+"""A transformer encoder (Vaswani et al. 2017, arXiv:1706.03762) with normalisation before each part (Xiong et al. 2020,
+arXiv:2002.04745) and rotary positions (Su et al. 2021, arXiv:2104.09864). Axes: h heads, e width of a head.
+"""
+
+from typing import Annotated, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+from pydantic import Field, PositiveInt
+
+from pipeline.errors import UserError
+from pipeline.params import Section
+from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
+from pipeline.vectors import Vectors
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Config(Section):
+    tasks: ClassVar = ("text-classification", "sequence-tagging")
+
+    width: PositiveInt
+    heads: PositiveInt
+    layers: PositiveInt
+    dropout: Share
+    token_dropout: Share  # of tokens that training takes for unknown ones
+
+    def build(self, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "Transformer":
+        """Raises UserError where the heads do not share the width evenly."""
+        if self.width % (2 * self.heads):
+            raise UserError(
+                f"models.transformer.network.width: {self.width} is not a multiple of twice the heads ({self.heads})"
+            )
+        return Transformer(self, task, rngs=rngs)
+
+
+class Transformer(nnx.Module):
+    def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
+        self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
+        self.widen = nnx.Linear(self.vectors.width, config.width, rngs=rngs)
+        self.blocks = nnx.List(
+            Block(config.width, config.heads, dropout=config.dropout, rngs=rngs) for _ in range(config.layers)
+        )
+        self.norm = nnx.LayerNorm(config.width, rngs=rngs)
+        self.dropout = nnx.Dropout(config.dropout)
+        self.per_token = isinstance(task, SequenceTagging)
+        self.head = nnx.Linear(config.width, task.num_classes, rngs=rngs)
+
+    def __call__(
+        self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b *t k"]:
+        tokens = inputs.words if isinstance(inputs, Words) else inputs
+        real = tokens != PAD  # b t
+        x = self.widen(self.vectors(inputs, training=training, rngs=rngs))  # b t d
+        x = self.dropout(x, deterministic=not training, rngs=rngs)
+        for block in self.blocks:
+            x = block(x, real, training=training, rngs=rngs)
+        x = self.norm(x)
+        if not self.per_token:
+            x = jnp.sum(x, axis=1, where=real[..., None]) / jnp.maximum(real.sum(1, keepdims=True), 1)  # b d
+        return self.head(self.dropout(x, deterministic=not training, rngs=rngs))
+
+
+class Block(nnx.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width: int, heads: int, *, dropout: float, rngs: nnx.Rngs) -> None:
+        self.heads = heads
+        self.norm1, self.norm2 = nnx.LayerNorm(width, rngs=rngs), nnx.LayerNorm(width, rngs=rngs)
+        self.qkv = nnx.Linear(width, 3 * width, use_bias=False, rngs=rngs)
+        self.out = nnx.Linear(width, width, rngs=rngs)
+        self.up, self.down = nnx.Linear(width, 4 * width, rngs=rngs), nnx.Linear(4 * width, width, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout)
+
+    def __call__(
+        self, x: Float[Array, "b t d"], real: Bool[Array, "b t"], *, training: bool, rngs: nnx.Rngs | None
+    ) -> Float[Array, "b t d"]:
+        b, t, d = x.shape
+        q, k, v = jnp.split(self.qkv(self.norm1(x)), 3, axis=-1)
+        q, k, v = (y.reshape(b, t, self.heads, d // self.heads) for y in (q, k, v))  # b t h e
+        y = attention(rotated(q), rotated(k), v, real).reshape(b, t, d)
+        x = x + self.dropout(self.out(y), deterministic=not training, rngs=rngs)
+        y = self.down(jax.nn.gelu(self.up(self.norm2(x))))
+        return x + self.dropout(y, deterministic=not training, rngs=rngs)
+
+
+def attention(
+    q: Float[Array, "b t h e"], k: Float[Array, "b t h e"], v: Float[Array, "b t h e"], real: Bool[Array, "b t"]
+) -> Float[Array, "b t h e"]:
+    """Each token's mean of all real tokens' values, by how well its query fits their keys."""
+    scores = jnp.einsum("bqhe,bkhe->bhqk", q, k) / jnp.sqrt(float(q.shape[-1]))  # b h t t
+    scores = jnp.where(real[:, None, None], scores, -1e9)  # not -inf: a text without tokens would give NaN
+    return jnp.einsum("bhqk,bkhe->bqhe", jax.nn.softmax(scores, axis=-1), v)
+
+
+def rotated(x: Float[Array, "b t h e"]) -> Float[Array, "b t h e"]:
+    """Turns pairs of features by angles that grow with the position: products then depend on distances alone."""
+    half = x.shape[-1] // 2
+    speeds = 10_000.0 ** (-jnp.arange(half) / half)  # e/2
+    angles = jnp.arange(x.shape[1])[:, None] * speeds[None]  # t e/2
+    cos, sin = jnp.cos(angles)[None, :, None], jnp.sin(angles)[None, :, None]  # 1 t 1 e/2
+    left, right = x[..., :half], x[..., half:]
+    return jnp.concatenate([left * cos - right * sin, left * sin + right * cos], axis=-1)

@@ -1,0 +1,239 @@
+"""The files of a source, one at a time: a folder's, an archive's members, or a single file; .gz is unpacked on the way.
+
+Nothing is written to disk, and no more than one file is held in memory.
+"""
+
+import gzip
+import lzma
+import os
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple, cast
+
+from pipeline.errors import UserError
+
+MAX_BYTES = 1 << 30  # of one file, unpacked: room for any document or picture, none for a gzip bomb
+ZIP = (".zip",)
+TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ABOUT = re.compile(r"(README|LICEN[SC]E|COPYING)([.-].*)?|SHA256SUMS")  # files that speak of the data
+SPLITS = "splits.csv"
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # the surrogates stand for bytes that are not UTF-8
+DAMAGE = (
+    OSError,  # gzip.BadGzipFile among them
+    EOFError,
+    ValueError,
+    RuntimeError,  # an encrypted zip, a compression that zipfile does not know
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+
+
+class File(NamedTuple):
+    """A file, read and unpacked."""
+
+    name: str  # its path in the source or in its archive, with "/", without .gz
+    content: bytes
+    where: str  # its path from here, and the archive it is in: for messages
+
+
+class Entry(NamedTuple):
+    """A file that is not read yet. `open` it before the next Entry is asked for."""
+
+    name: str
+    where: str
+    open: Callable[[], BinaryIO]
+    path: Path | None = None  # where it lies on disk; None within an archive
+
+
+def walk(source: Path, pattern: str = "*") -> Iterator[File]:
+    """The files of `source` that fit `pattern`, read one by one."""
+    for entry in entries(source, pattern):
+        yield File(entry.name, read(entry), entry.where)
+
+
+def read(entry: Entry) -> bytes:
+    """The whole content. Raises UserError where it is damaged, forbidden or too large."""
+    content = bytearray()
+    with reading(entry.where), entry.open() as file:
+        while part := file.read(1 << 20):  # not all at once: for that, a gigabyte would be set aside
+            content += part
+            if len(content) > MAX_BYTES:
+                raise UserError(f"{entry.where}: is larger than {MAX_BYTES:,} bytes when unpacked: split it up")
+    return bytes(content)
+
+
+def entries(source: Path, pattern: str = "*") -> Iterator[Entry]:
+    """The files of `source` that fit `pattern`: a folder's sorted by name, an archive's in its own order.
+
+    Hidden files, and those that speak of the data (README, LICENSE, COPYING, SHA256SUMS, splits.csv), are left out.
+    """
+    found = False
+    for entry in _all(source):
+        if matches(entry.name, pattern):
+            found = True
+            yield entry
+    if not found:
+        fit = "" if pattern == "*" else f" whose name fits {pattern!r}"
+        raise UserError(f"{source}: holds no file{fit}")
+
+
+def count(source: Path) -> int | None:
+    """The number of files where a look at the folders tells it; None where an archive would have to be opened."""
+    with reading(source):
+        if not source.is_dir():
+            return None
+    total = 0
+    for path, _ in _folder(source):
+        if path.name.lower().endswith(ZIP + TAR):
+            return None
+        total += 1
+    return total
+
+
+def matches(name: str, pattern: str) -> bool:
+    """As in a shell, but that * crosses "/"; a pattern without "/" may fit the last part of the name alone."""
+    return fnmatchcase(name, pattern) or ("/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern))
+
+
+@contextmanager
+def reading(where: str | Path) -> Iterator[None]:
+    """What the system, an archive or a decompressor raises becomes a UserError that names `where`."""
+    try:
+        yield
+    except PermissionError as error:
+        raise UserError(f"{where}: no permission to read it; allow it with chmod -R u+rX") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{where}: no such file or folder; put it there or mend `source`") from error
+    except DAMAGE as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"{where}: cannot be read ({' '.join(reason.split())}); fetch it again") from error
+
+
+def _all(source: Path) -> Iterator[Entry]:
+    with reading(source):
+        folder = stat.S_ISDIR(source.stat().st_mode)
+    for path, name in _folder(source) if folder else [(source, source.name)]:
+        _printable(path)
+        if path.name.lower().endswith(ZIP):
+            yield from _zip(path)
+        elif path.name.lower().endswith(TAR):
+            yield from _tar(path)
+        else:
+            yield _entry(name, str(path), lambda path=path: path.open("rb"), path)
+
+
+def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """Each file under `folder` and its name, sorted; only the names of one folder at each depth are in memory."""
+    names: list[str] = []
+    folders: set[str] = set()
+    with reading(folder):
+        above = (*above, os.path.realpath(folder))
+        with os.scandir(folder) as found:
+            for entry in found:
+                if entry.is_dir():
+                    folders.add(entry.name)
+                elif not entry.is_file():
+                    raise UserError(f"{entry.path}: is a broken link, or neither a file nor a folder: remove it")
+                names.append(entry.name)
+        for name in sorted(folders):
+            if os.path.realpath(folder / name) in above:
+                raise UserError(f"{folder / name}: links to a folder above it: remove it")
+    for name in sorted(names):
+        if _left_out(name, top=not prefix, folder=name in folders):
+            continue
+        if name in folders:
+            yield from _folder(folder / name, f"{prefix}{name}/", above)
+        else:
+            yield folder / name, prefix + name
+
+
+def _zip(path: Path) -> Iterator[Entry]:
+    with reading(path), zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = _member(path, member.filename)
+            mode = stat.S_IFMT(member.external_attr >> 16)  # 0 where the archive was not made on Unix
+            if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
+            if not member.is_dir() and not _left_out_path(name):
+                yield _entry(name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.open(member)))
+
+
+def _tar(path: Path) -> Iterator[Entry]:
+    with reading(path), tarfile.open(path) as archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]  # else they pile up
+            name = _member(path, member.name)
+            if not member.isfile() and not member.isdir():
+                raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
+            if member.isfile() and not _left_out_path(name):
+                yield _entry(name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.extractfile(member)))
+        _ended(archive)
+
+
+def _ended(archive: tarfile.TarFile) -> None:
+    """tarfile takes a damaged header for the end, which is a block of zeros. What follows is read for its checksum."""
+    file = archive.fileobj
+    assert file is not None
+    file.seek(archive.offset)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise EOFError("damaged or cut short")
+    for _ in range(1 << 10):
+        if not file.read(1 << 20):
+            return
+    raise EOFError("it goes on for more than 1 GiB after its end")
+
+
+def _entry(name: str, where: str, open_it: Callable[[], BinaryIO], path: Path | None = None) -> Entry:
+    if not name.lower().endswith(".gz"):
+        return Entry(name, where, open_it, path)
+    return Entry(name[:-3], where, lambda: cast(BinaryIO, _Gzip(open_it())), path)
+
+
+class _Gzip(gzip.GzipFile):
+    """GzipFile leaves the file below open."""
+
+    def __init__(self, below: BinaryIO) -> None:
+        self.below = below
+        super().__init__(fileobj=below)
+
+    def close(self) -> None:
+        super().close()
+        self.below.close()
+
+
+def _member(archive: Path, raw: str) -> str:
+    """The name of an archive's member, cleaned of "./". Raises UserError where it leads out of the archive."""
+    name = raw.replace("\\", "/")
+    path = PurePosixPath(name)
+    _printable(archive, name)
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+        raise UserError(f"{archive}: {name} climbs out of the archive: do not trust it")
+    return str(path)
+
+
+def _printable(path: Path, member: str = "") -> None:
+    if UNPRINTABLE.search(f"{path}{member}"):
+        shown = ascii(f"{path}: {member}" if member else str(path))[1:-1]
+        raise UserError(f"{shown}: a name with control characters, or not in UTF-8: rename it")
+
+
+def _left_out_path(name: str) -> bool:
+    *folders, last = name.split("/")
+    return any(_left_out(part, folder=True) for part in folders) or _left_out(last)
+
+
+def _left_out(name: str, *, top: bool = False, folder: bool = False) -> bool:
+    if name.startswith(".") or name == "__MACOSX":
+        return True
+    return not folder and (ABOUT.fullmatch(name) is not None or (top and name == SPLITS))

@@ -1,0 +1,93 @@
+"""Text line by line, whatever Unicode it is stored in: UTF-8, with a byte order mark or without, or UTF-16 with one."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pipeline.errors import UserError
+from pipeline.readers.files import Entry, reading
+
+MAX_LINE = 1 << 26  # bytes; no sentence and no row of a table is longer
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+csv.field_size_limit(MAX_LINE)  # its own limit of 128 KiB is less than a long document
+
+
+class Row(NamedTuple):
+    """A row of a table, and the line that it starts on."""
+
+    line: int
+    cells: tuple[str, ...] | None  # None where its quotes are wrong
+
+
+def decode(content: bytes) -> str:
+    """The text in `content`. Raises UnicodeDecodeError."""
+    return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+
+
+def lines(entry: Entry) -> Iterator[str]:
+    """The lines, each with its end (LF or CR LF). Raises UserError where the file is not Unicode, naming the line."""
+    with reading(entry.where), entry.open() as file:
+        line = file.readline(MAX_LINE)
+        if line.startswith(UTF_16):
+            yield from _utf_16(entry)
+            return
+        row, offset = 1, 0
+        while line:
+            try:
+                text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                at = f"line {row}, byte {offset + error.start + 1:,} of the file"
+                raise UserError(f"{entry.where}: is not UTF-8 ({at}): save it as UTF-8") from error
+            yield _checked(entry, row, text)
+            row, offset, line = row + 1, offset + len(line), file.readline(MAX_LINE)
+
+
+def _utf_16(entry: Entry) -> Iterator[str]:
+    with reading(entry.where), entry.open() as file, io.TextIOWrapper(file, "utf-16", newline="\n") as wide:
+        row = 1
+        while True:
+            try:
+                line = wide.readline(MAX_LINE)
+            except UnicodeDecodeError as error:
+                raise UserError(f"{entry.where}: is not UTF-16 (after line {row - 1}): save it as UTF-8") from error
+            if not line:
+                return
+            yield _checked(entry, row, line)
+            row += 1
+
+
+def _checked(entry: Entry, row: int, line: str) -> str:
+    if len(line) == MAX_LINE:
+        raise UserError(f"{entry.where} line {row}: is longer than {MAX_LINE:,} bytes: is this a text file?")
+    return line
+
+
+def rows(entry: Entry, delimiter: str) -> Iterator[Row]:
+    """The rows of a table, blank lines left out. Commas come with CSV's quotes; other tables know no quotes.
+
+    Raises UserError where a wrong quote spans lines: nobody can tell how many rows it swallowed.
+    """
+    if delimiter != ",":
+        for number, line in enumerate(lines(entry), start=1):
+            if line.strip():
+                yield Row(number, tuple(line.rstrip("\r\n").split(delimiter)))
+        return
+    reader = csv.reader(lines(entry), strict=True)
+    while True:
+        before = reader.line_num
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if reader.line_num > before + 1 or "end of data" in str(error):
+                raise UserError(
+                    f"{entry.where} row {before + 1}: a quote is opened here and never closed as it should; "
+                    "write a quote within quotes twice"
+                ) from error
+            yield Row(before + 1, None)
+            continue
+        if cells:
+            yield Row(before + 1, tuple(cells))

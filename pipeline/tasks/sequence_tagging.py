@@ -1,0 +1,52 @@
+"""Choosing one label, a tag, for each word of a sentence."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+from pydantic import PositiveInt
+
+from pipeline.params import Section
+from pipeline.tasks.batch import PAD, Batch, Examples, Words, window
+from pipeline.tasks.facts import Counts, Labels
+from pipeline.words import WordSpec
+
+
+class SequenceTagging(Section):
+    """The facts that preprocess found, in data/features/task.json: inputs are Words `b t`, 0 for padding."""
+
+    name: Literal["sequence-tagging"]
+    words: WordSpec
+    vocabulary: PositiveInt  # how many different words have a number of their own
+    alphabet: PositiveInt  # how many different characters have
+    labels: Labels
+    counts: Counts  # of each tag's training words
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.labels)
+
+    @property
+    def max_length(self) -> int:
+        return self.words.max_length
+
+    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
+        """The first `length` words of the examples `rows`; a row of -1 is padding."""
+        places, there = window(jnp.asarray(data.starts), rows, length)  # b t
+        words = jnp.where(there, jnp.asarray(data.inputs["words"])[places].astype(jnp.int32), PAD)  # b t
+        letters = jnp.asarray(data.inputs["characters"])[places].astype(jnp.int32)  # b t l
+        letters = jnp.where(there[..., None], letters, PAD)
+        return Batch(Words(words, letters), jnp.asarray(data.targets)[places], there)
+
+    def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
+        """The names, shapes and types of the model's inputs: `b` sentences of up to `t` words."""
+        return {
+            "words": jax.ShapeDtypeStruct((b, t), np.int32),
+            "characters": jax.ShapeDtypeStruct((b, t, self.words.word_length), np.int32),
+        }
+
+    def inputs(self, words: Int[Array, "b t"], characters: Int[Array, "b t l"]) -> Words:
+        """What the model takes, of the arrays that `signature` names."""
+        return Words(words, characters)

@@ -1,0 +1,46 @@
+"""Choosing one label for a text."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+from pydantic import PositiveInt
+
+from pipeline.params import Section
+from pipeline.tasks.batch import PAD, Batch, Examples, window
+from pipeline.tasks.facts import Counts, Labels
+from pipeline.texts import TextSpec
+
+
+class TextClassification(Section):
+    """The facts that preprocess found, in data/features/task.json: inputs are token numbers `b t`, 0 for padding."""
+
+    name: Literal["text-classification"]
+    text: TextSpec
+    vocabulary: PositiveInt  # how many different tokens there are
+    labels: Labels
+    counts: Counts  # of each label's training examples
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.labels)
+
+    @property
+    def max_length(self) -> int:
+        return self.text.max_length
+
+    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
+        """The first `length` tokens of the examples `rows`; a row of -1 is padding."""
+        places, there = window(jnp.asarray(data.starts), rows, length)  # b t
+        tokens = jnp.where(there, jnp.asarray(data.inputs["tokens"])[places].astype(jnp.int32), PAD)  # b t
+        return Batch(tokens, jnp.asarray(data.targets)[rows], rows >= 0)
+
+    def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
+        """The names, shapes and types of the model's inputs: `b` texts of up to `t` tokens."""
+        return {"tokens": jax.ShapeDtypeStruct((b, t), np.int32)}
+
+    def inputs(self, tokens: Int[Array, "b t"]) -> Int[Array, "b t"]:
+        """What the model takes, of the arrays that `signature` names."""
+        return tokens

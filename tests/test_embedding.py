@@ -1,0 +1,115 @@
+"""Rows that are looked up train as in the whole table, and only they are touched."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tasks
+from flax import nnx
+from test_models import batch, config
+
+from pipeline import embedding, learner, optim
+from pipeline.embedding import Embed
+from pipeline.tasks import score
+
+TASK = tasks.texts()
+SOME = batch(TASK, tasks.examples(TASK, 6))
+
+
+def dense_step(learn: learner.Learner, state: learner.State) -> learner.State:
+    """The same step with the gradient of the whole table."""
+
+    def loss(params: Any) -> jax.Array:
+        model = learn.model(params, state.rest)
+        sums = score(model(SOME.inputs, training=True, rngs=nnx.Rngs(dropout=0)), SOME)  # type: ignore[operator]
+        return sums.loss / sums.weight
+
+    updates, opt = learn.tx.update(jax.grad(loss)(state.params), state.opt, state.params)
+    return learner.State(state.step + 1, optax.apply_updates(state.params, updates), state.rest, opt)  # type: ignore[arg-type]
+
+
+def begin(tx: optax.GradientTransformation, name: str = "textcnn") -> tuple[learner.Learner, learner.State]:
+    return learner.start(config(name), TASK, tx, seed=0)
+
+
+def close(a: Any, b: Any) -> None:
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
+
+
+@pytest.mark.parametrize("name", ["textcnn", "linear"])
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_equals_dense_gradient_descent(name, clip):
+    tx = optim.build(optim.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
+    learn, one = begin(tx, name)
+    _, other = begin(tx, name)
+    for _ in range(3):
+        one, _ = jax.jit(learn.train_step)(one, SOME)
+        other = dense_step(learn, other)
+    close(one.params, other.params)
+
+
+@pytest.mark.parametrize("kind", [optim.Adam(name="adam"), optim.AdamW(name="adamw")])
+def test_rows_that_are_not_looked_up_stand_still(kind):
+    tx = optim.build(kind, lambda _: 0.1, weight_decay=0.1, gradient_clip=1.0)
+    learn, start = begin(tx)
+    after, _ = jax.jit(learn.train_step)(start, SOME)
+    used = np.unique(np.asarray(SOME.inputs))
+    others = np.setdiff1d(np.arange(50), used)
+    before, now = (np.asarray(state.params["embed"]["table"]) for state in (start, after))
+    np.testing.assert_array_equal(now[others], before[others])
+    assert (now[used] != before[used]).any(1).all()
+    moments = [leaf for leaf in jax.tree.leaves(after.opt) if leaf.shape == before.shape]
+    assert len(moments) == 2
+    assert not any(np.asarray(moment)[others].any() for moment in moments)
+
+
+def test_the_first_step_of_adam_equals_the_dense_one():
+    tx = optim.build(optim.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, start = begin(tx)
+    one, _ = jax.jit(learn.train_step)(start, SOME)
+    close(one.params, dense_step(learn, start).params)
+
+
+def test_gradients_of_one_row_are_summed():
+    ids, gradients = jnp.asarray([3, 1, 3, 3]), jnp.asarray([[1.0], [10.0], [100.0], [1000.0]])
+    rows, summed = embedding.distinct(ids, gradients, 5)
+    assert rows.tolist() == [3, 1, 5, 5]
+    assert summed[:2].tolist() == [[1101.0], [10.0]]
+
+
+class Twice(nnx.Module):
+    """Looks up one table two times."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.embed = Embed(50, 5, rngs=rngs)
+
+    def __call__(self, tokens: Any, *, training: bool = False, rngs: nnx.Rngs | None = None) -> Any:
+        return (self.embed(tokens) * self.embed(tokens[:, ::-1])).sum(1)
+
+
+class Config:
+    def build(self, task: Any, *, rngs: nnx.Rngs) -> nnx.Module:
+        return Twice(rngs)
+
+
+def test_a_table_that_is_looked_up_twice():
+    tx = optim.build(optim.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = learner.start(Config(), TASK, tx, seed=0)
+    close(jax.jit(learn.train_step)(state, SOME)[0].params, dense_step(learn, state).params)
+
+
+def test_a_step_costs_no_more_for_a_larger_table():
+    """Counted by the compiler: no arithmetic over the whole table, save one number a row."""
+
+    def flops(rows: int) -> float:
+        tx = optim.build(optim.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
+        task = TASK.model_copy(update={"vocabulary": rows})
+        learn, state = learner.start(config("textcnn"), task, tx, seed=0)
+        compiled = jax.jit(learn.train_step).lower(state, SOME).compile()
+        return compiled.cost_analysis()["flops"]  # type: ignore[index]
+
+    small, large = flops(1_000), flops(101_000)
+    assert large - small < 3 * 100_000  # a dense step of Adam would take 16 x 10 operations a row

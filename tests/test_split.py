@@ -1,0 +1,83 @@
+"""What is held out depends on the content alone; nothing stands on both sides."""
+
+import pytest
+
+from pipeline import split
+from pipeline.readers import Example
+from pipeline.split import Split, place, row
+
+SHARES = Split(validation=0.2, test=0.2)
+
+
+def letters(n: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in str(n))
+
+
+def texts(*items: tuple[str, ...]) -> list[split.Row]:
+    """Rows of (text, label, the source's split)."""
+    return [row(Example("here", text, label, given or None)) for text, label, given in items]  # type: ignore[arg-type]
+
+
+MANY = [(f"text {letters(i)}", "x", "") for i in range(1_000)]
+
+
+def test_shares_are_about_right_and_adding_rows_moves_none():
+    few, all_of_them = place(texts(*MANY[::2]), SHARES), place(texts(*MANY), SHARES)
+    assert all_of_them[::2] == few
+    for name, share in (("validation", 0.2), ("test", 0.2), ("train", 0.6)):
+        assert abs(sum(at == name for at, _ in all_of_them) / 1_000 - share) < 0.05
+
+
+def test_near_duplicates_never_straddle():
+    pairs = [(f"{text.upper()}... {i}!", "x", "") for i, (text, _, _) in enumerate(MANY)]
+    placed = place(texts(*MANY, *pairs), SHARES)
+    assert all(a == b for (a, _), (b, _) in zip(placed[:1_000], placed[1_000:]))
+
+
+def test_groups_never_part():
+    rows = [row(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
+    placed = place(rows, SHARES)
+    for group in range(30):
+        assert len({name for name, _ in placed[group::30]}) == 1
+
+
+def test_the_sources_own_splits_are_kept():
+    given = ["test"] * 10 + ["validation"] * 10 + ["train"] * 980
+    rows = [(text, label, name) for (text, label, _), name in zip(MANY, given)]
+    names = [name for name, _ in place(texts(*rows), SHARES)]
+    assert names == given
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "which", "reason"),
+    [
+        (("a b", "x", "train"), ("a b", "x", "test"), 0, "in train, and the same in test"),
+        (("A, b!", "x", "train"), ("a b", "x", "test"), 0, "in train, and nearly the same in test"),
+        (("a b", "x", "test"), ("a b", "x", "shifted"), 1, "in shifted, and the same in test"),
+        (("a b", "x", "validation"), ("a b", "y", "test"), 0, "in validation, and the same in test"),
+        (("a b", "x", "train"), ("a b", "x", "train"), 1, "twice in train"),
+        (("a b", "x", "test"), ("a b", "y", "test"), 1, "twice in test, with another label"),
+    ],
+)
+def test_duplicates_are_dropped_from_what_is_less_held_out(one, other, which, reason):
+    placed = place(texts(one, other), SHARES)
+    assert placed[which] == (None, reason)
+    assert placed[1 - which][0] is not None
+
+
+def test_near_duplicates_within_a_split_stay():
+    assert [name for name, _ in place(texts(("a", "x", "train"), ("A!", "x", "train")), SHARES)] == ["train"] * 2
+
+
+def test_sentences_may_recur_within_a_split_but_not_across():
+    def sentence(given: str) -> split.Row:
+        return row(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
+
+    assert [name for name, _ in place([sentence("test"), sentence("test")], SHARES)] == ["test"] * 2
+    assert [name for name, _ in place([sentence("train"), sentence("test")], SHARES)] == [None, "test"]
+
+
+def test_a_text_without_letters_is_itself():
+    assert split.normalised("12 34") == "12 34"
+    assert split.normalised("Ä1b") == "ä b"
+    assert split.normalised("中文!") == "中文"

@@ -1,0 +1,138 @@
+"""Texts and sentences become numbers: fitted on what is given alone, the same each time, whatever the letters."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline import texts, words
+from pipeline.errors import UserError
+from pipeline.texts import TextSpec
+from pipeline.words import WordSpec
+
+CORPUS = [
+    "The cat sat on the mat.",
+    "A dog, a cat and a mouse!",
+    "naïve café 中文 日本語",
+    "e\u0301 is not é to all",
+] * 3
+STRANGE = ["", " ", "🎉👩‍👩‍👧", "中文", "a\u0301", "\x00", "ﬁ ½ ①", "\r\n\t"]
+KINDS = ["bpe", "wordpiece", "words", "characters"]
+
+
+def spec(kind: str, **changes: object) -> TextSpec:
+    values = {
+        "tokenizer": kind,
+        "vocabulary": 300,
+        "normalisation": "nfkc",
+        "lowercase": True,
+        "max_length": 8,
+        "keep": "start",
+    }
+    return TextSpec.model_validate(values | changes)
+
+
+def numbers(tokenizer: texts.Tokenizer, text: str) -> list[int]:
+    return next(texts.encode(tokenizer, [text])).tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_texts_give_an_equal_tokenizer(kind):
+    here = texts.fit(CORPUS, spec(kind)).to_str()
+    assert texts.fit(iter(CORPUS), spec(kind)).to_str() == here
+    code = (
+        "import sys; sys.path[:0] = ['.', 'tests']\nfrom test_texts import CORPUS, spec, texts\n"
+        f"sys.stdout.buffer.write(texts.fit(CORPUS, spec({kind!r})).to_str().encode())"
+    )
+    for seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, env={"PYTHONHASHSEED": seed, "PATH": ""}, check=True
+        )
+        assert there.stdout.decode() == here
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_letters_are_encoded(kind, tmp_path):
+    tokenizer = texts.fit(CORPUS, spec(kind))
+    size = tokenizer.get_vocab_size()
+    assert size <= 300
+    for text in STRANGE + CORPUS:
+        found = numbers(tokenizer, text)
+        assert all(0 < token < size for token in found)  # 0 is padding
+    texts.save(tokenizer, tmp_path / "tokenizer.json")
+    again = texts.load(tmp_path / "tokenizer.json")
+    assert [numbers(again, text) for text in CORPUS] == [numbers(tokenizer, text) for text in CORPUS]
+
+
+def test_bytes_lose_nothing():
+    tokenizer = texts.fit(CORPUS, spec("bpe", normalisation="none", lowercase=False))
+    for text in [*STRANGE, *CORPUS, "Ünseen \u202e text"]:
+        assert tokenizer.decode(numbers(tokenizer, text)) == text
+
+
+@pytest.mark.parametrize("kind", ["words", "characters", "wordpiece"])
+def test_what_was_not_fitted_is_unknown(kind):
+    tokenizer = texts.fit(["cat cat dog"], spec(kind))
+    assert set(numbers(tokenizer, "Ж")) == {1}
+    assert 1 not in numbers(tokenizer, "dog")
+
+
+def test_case_and_unicode_forms():
+    folded = texts.fit(CORPUS, spec("words"))
+    assert numbers(folded, "THE \uff23\uff21\uff34") == numbers(folded, "the cat")
+    kept = texts.fit(CORPUS, spec("words", normalisation="none", lowercase=False))
+    assert numbers(kept, "THE cat") != numbers(kept, "the cat")
+    composed = texts.fit(CORPUS, spec("characters", normalisation="nfc"))
+    assert numbers(composed, "e\u0301") == numbers(composed, "é")
+
+
+def test_the_most_frequent_words_are_kept():
+    tokenizer = texts.fit(["b a a c c c"], spec("words", vocabulary=4))
+    assert numbers(tokenizer, "c a b") == [2, 3, 1]
+
+
+def test_what_is_kept_of_a_long_text():
+    tokens = np.arange(20, dtype=np.int32)
+    assert texts.shortened(tokens, spec("words")).tolist() == list(range(8))
+    assert texts.shortened(tokens, spec("words", keep="ends")).tolist() == [0, 1, 2, 3, 4, 5, 18, 19]
+    assert texts.shortened(tokens[:8], spec("words", keep="ends")).tolist() == list(range(8))
+    assert texts.shortened(tokens, spec("words", keep="ends", max_length=1)).tolist() == [0]
+
+
+def test_too_small_a_vocabulary_for_bytes():
+    with pytest.raises(UserError, match="vocabulary: bpe starts from 256 bytes"):
+        texts.fit(CORPUS, spec("bpe", vocabulary=100))
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[", '{"version": "1.0"}'])
+def test_a_damaged_tokenizer(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(UserError, match="not a tokenizer"):
+        texts.load(tmp_path / "tokenizer.json")
+
+
+def test_half_a_character_is_refused():
+    with pytest.raises(UserError, match="input 1: not valid text at character 3"):
+        texts.readable("ab\ud800", "input 1")
+
+
+WORDS = WordSpec(vocabulary=2, lowercase=True, max_length=10, word_length=4)
+
+
+def test_words_and_their_characters(tmp_path):
+    vocabulary = words.fit([["The", "the", "cat", "cat", "the"], ["dog"]], WORDS)
+    assert vocabulary.words == ["the", "cat"]
+    found = vocabulary.number(["THE", "dog", "cat", "Ж", "e\u0301"])
+    assert found.words.tolist() == [2, 1, 3, 1, 1]
+    letter = {c: i for i, c in enumerate(vocabulary.characters, words.FIRST)}
+    assert found.characters[1].tolist() == [0, letter["d"], letter["o"], letter["g"]]
+    assert found.characters[3].tolist() == [0, 0, 0, words.UNKNOWN]
+    assert vocabulary.number(["thecatdog"]).characters[0].tolist() == [letter[c] for c in "thog"]
+    vocabulary.save(tmp_path / "words.json")
+    again = words.load(tmp_path / "words.json", WORDS)
+    np.testing.assert_array_equal(again.number(["cat", "x"]).words, vocabulary.number(["cat", "x"]).words)
+
+
+def test_ties_are_in_the_order_of_the_alphabet():
+    assert words.fit([["b", "a", "c"]], WORDS).words == ["a", "b"]
