@@ -52,9 +52,9 @@ def main() -> None:
     paths.EVALUATION.mkdir(exist_ok=True)
     figures: dict[str, Any] = {}
     for split in paths.TESTS:
-        if not (paths.FEATURES / split / "targets.npy").exists():
+        if not (paths.features(split) / "targets.npy").exists():
             continue  # not every source has a harder test split
-        test = batches.load(paths.FEATURES / split, task)
+        test = batches.load(paths.features(split), task)
         logits = learner.predict(learn, tree["params"], tree["rest"], test)
         probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)  # n k
         if isinstance(task, SequenceTagging):
@@ -65,7 +65,7 @@ def main() -> None:
             pictures(task, test, probabilities)
             mistakes(learn, tree, task, test, probabilities)
     strict_json.write(paths.EVALUATE_METRICS, figures)
-    inputs = [paths.FEATURES / "test" / f"{name}.npy" for name in task.signature(1, 1)]
+    inputs = [paths.features("test") / f"{name}.npy" for name in task.signature(1, 1)]
     record = provenance.record("evaluate", inputs, params, model=params.model)
     strict_json.write(paths.EVALUATION / "provenance.json", record)
 
@@ -81,7 +81,7 @@ def classification(split: str, task: Task, test: Examples, probabilities: Float[
     """Writes the tables of one test split; returns its figures."""
     names, targets = np.array(task.labels), np.asarray(test.targets)
     columns = {
-        "id": np.load(paths.FEATURES / split / "ids.npy").astype(str),
+        "id": np.load(paths.features(split) / "ids.npy").astype(str),
         "label": names[targets],
         "prediction": names[probabilities.argmax(-1)],
     }
@@ -102,11 +102,11 @@ def tagging(
 ) -> dict[str, Any]:
     """Writes the tables of one test split; returns its figures. The baseline gives each word its most frequent tag."""
     names, targets, starts = np.array(task.labels), np.asarray(test.targets), np.asarray(test.starts)
-    usual = np.load(paths.FEATURES / split / "usual.npy")
+    usual = np.load(paths.features(split) / "usual.npy")
     sizes = np.diff(starts)
     table = pd.DataFrame(
         {
-            "id": np.repeat(np.load(paths.FEATURES / split / "ids.npy").astype(str), sizes),
+            "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
             "place": np.concatenate([np.arange(size) for size in sizes]),
             "label": names[targets],
             "prediction": names[probabilities.argmax(-1)],

@@ -65,7 +65,7 @@ def main() -> None:
     packaged.seal(folder)
 
     # A fresh process, since this one has all the training code loaded.
-    selftest = [sys.executable, "-m", "pipeline.selftest", folder, paths.FEATURES / "test"]
+    selftest = [sys.executable, "-m", "pipeline.selftest", folder, paths.features("test")]
     if subprocess.run([*selftest, paths.EVALUATION / "test.parquet"], check=False).returncode:
         raise UserError(f"{folder}: its self-test failed, as said above")
 
@@ -133,7 +133,7 @@ def write_samples(folder: Path, task: Task) -> None:
             label = table["prediction"].iloc[i]
             answer = _answer([label], [table[f"probability of {label}"].iloc[i]])
             if isinstance(task, ImageClassification):
-                test = batches.load(paths.FEATURES / "test", task)
+                test = batches.load(paths.features("test"), task)
                 pixels = np.asarray(test.inputs["images"][i])
                 (folder / f"{i}.png").write_bytes(images.encode(pixels))
                 samples.append({"file": f"{i}.png", **answer})

@@ -7,7 +7,8 @@ RAW = Path("data/raw")
 
 PREPARED = Path("data/prepared")  # prepare
 FEATURES = Path("data/features")  # preprocess
-ENCODER = FEATURES / "encoder"  # what turns raw text into numbers; empty for images
+ENCODER = FEATURES / "encoder"  # what turns a raw input into numbers
+IMAGE = ENCODER / "image.json"
 TOKENIZER = ENCODER / "tokenizer.json"
 VOCABULARY = ENCODER / "words.json"
 
@@ -27,3 +28,8 @@ LOGS = Path("logs")  # times and rates: they differ from run to run, so DVC does
 
 SPLITS = ("train", "validation", "test", "shifted")
 TESTS = ("test", "shifted")  # the source's usual test split, and a harder one where it offers one
+
+
+def features(split: str) -> Path:
+    """The folder of a split's arrays. Not every source has the harder test split: it lies within the usual one."""
+    return FEATURES / "test" / split if split == "shifted" else FEATURES / split

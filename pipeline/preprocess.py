@@ -4,6 +4,7 @@ Writes a folder of arrays for each split; task.json, which names the labels in t
 what was measured on the training split; the tokenizer or vocabulary, where there is one; and report.json.
 """
 
+import shutil
 from typing import Annotated, Any
 
 from pipeline import check, errors, paths, strict_json
@@ -30,6 +31,7 @@ class Params(StageParams):
 def main() -> None:
     check.params()
     params = Params.load()
+    shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
     spec = yaml.validate(SPECS[params.task], params.preprocessing, under="datasets.*.preprocessing")
     if isinstance(spec, ImageSpec):
         task, report = images.write(spec)
@@ -41,9 +43,6 @@ def main() -> None:
     else:
         task, report = tagging.write(spec)
         gist = f"{task.vocabulary:,} words and {task.alphabet:,} characters are numbered"
-    for split in paths.SPLITS:
-        (paths.FEATURES / split).mkdir(exist_ok=True)  # DVC expects each, and one may be empty
-    paths.ENCODER.mkdir(exist_ok=True)
     strict_json.write(paths.FEATURES / "task.json", task.model_dump())
     strict_json.write(paths.FEATURES / "report.json", {split: report.get(split, {}) for split in tables.splits()})
     print(f"{task.num_classes} labels, {gist}")

@@ -27,7 +27,7 @@ def main() -> None:
     params = Params.load()
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
-    train, validation = (batches.load(paths.FEATURES / split, task) for split in ("train", "validation"))
+    train, validation = (batches.load(paths.features(split), task) for split in ("train", "validation"))
 
     steps = batches.steps_an_epoch(train, batch=settings.batch_size, ends=batches.ends(tasks.lengths(train)))
     rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps)
@@ -55,7 +55,7 @@ def main() -> None:
         result = fit(learn, state, train, validation, settings, rate, seed=params.seed, log=note)
 
     weights.write(paths.MODEL / "weights.safetensors", {"params": result.params, "rest": result.rest})
-    inputs = [path for split in ("train", "validation") for path in sorted((paths.FEATURES / split).iterdir())]
+    inputs = [path for split in ("train", "validation") for path in sorted(paths.features(split).iterdir())]
     record = provenance.record("train", [paths.FEATURES / "task.json", *inputs], params, model=params.model)
     strict_json.write(paths.MODEL / "provenance.json", record)
     pd.DataFrame(result.history).to_csv(paths.MODEL / "history.csv", index=False, lineterminator="\n")

@@ -128,7 +128,7 @@ def test_the_harder_test_split_of_a_column(make):
     prepare.main()
     assert report()["splits"]["shifted"]["examples"] == 9
     preprocess.main()
-    assert len(np.load("data/features/shifted/targets.npy")) == 9
+    assert len(np.load("data/features/test/shifted/targets.npy")) == 9
 
 
 def test_a_second_run_leaves_nothing_of_the_first(make):

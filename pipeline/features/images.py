@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from pipeline import images, paths
+from pipeline import images, paths, strict_json
 from pipeline.errors import UserError
 from pipeline.features import tables
 from pipeline.images import ImageSpec
@@ -29,14 +29,15 @@ def write(spec: ImageSpec) -> tuple[ImageClassification, dict[str, Any]]:
         tables.save(split, targets=targets, ids=tables.ids(split))
         margin = spec.margin if split == "train" else 0
         shape = (len(targets), spec.height + margin, spec.width + margin, spec.channels)
-        inputs = np.lib.format.open_memmap(paths.FEATURES / split / "images.npy", "w+", np.uint8, shape)
+        inputs = np.lib.format.open_memmap(paths.features(split) / "images.npy", "w+", np.uint8, shape)
         files = zip(tables.column(split, "image"), tables.column(split, "id"))
         for row, pixels in enumerate(tables.progress(decoded(files, spec, margin), split)):
             inputs[row] = pixels
         inputs.flush()
         if split == "train":
             counts = np.bincount(targets, minlength=len(labels))
-    mean, std = moments(np.load(paths.FEATURES / "train" / "images.npy", mmap_mode="r"))
+    strict_json.write(paths.IMAGE, spec.model_dump())
+    mean, std = moments(np.load(paths.features("train") / "images.npy", mmap_mode="r"))
     task = ImageClassification(
         name="image-classification", image=spec, labels=labels, counts=tuple(counts.tolist()), mean=mean, std=std
     )

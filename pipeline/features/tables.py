@@ -49,7 +49,7 @@ def progress(items: Iterable[Any], split: str) -> Iterable[Any]:
 
 def save(split: str, **arrays: np.ndarray) -> None:
     """Writes a split's arrays."""
-    folder = paths.FEATURES / split
+    folder = paths.features(split)
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
