@@ -45,6 +45,8 @@ def leave_one_out(
 ) -> Float[np.ndarray, " t"]:
     """By how much the logit of the target falls when a token is taken out of the text, for each token."""
     size = len(tokens)
+    if not size:
+        return np.zeros(0, np.float32)
     without = np.stack([np.append(np.delete(tokens, i), PAD) for i in range(size)])  # t t
     width = -(-size // MULTIPLE) * MULTIPLE  # texts of nearly one length share what is compiled
     rows = np.full((width + 1, width), PAD, np.int32)

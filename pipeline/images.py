@@ -101,6 +101,12 @@ def _resized(image: Image.Image, how: str, size: tuple[int, int]) -> Image.Image
     return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
 
 
+def suffix(content: bytes) -> str:
+    """The ending that the name of an image file should have."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        return str(image.format).lower().replace("jpeg", "jpg")
+
+
 def encode(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
     """A grey (one channel or none) or RGB image as a PNG file."""
     out = io.BytesIO()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from jax import export
 from jaxtyping import Array, Float, Shaped
 
-from pipeline import batches, check, errors, images, learner, packaged, paths, provenance, strict_json, tasks, weights
+from pipeline import check, errors, images, learner, packaged, paths, provenance, strict_json, tasks, weights
 from pipeline import params as yaml
 from pipeline.errors import UserError
 from pipeline.learner import Learner
@@ -133,10 +133,9 @@ def write_samples(folder: Path, task: Task) -> None:
             label = table["prediction"].iloc[i]
             answer = _answer([label], [table[f"probability of {label}"].iloc[i]])
             if isinstance(task, ImageClassification):
-                test = batches.load(paths.features("test"), task)
-                pixels = np.asarray(test.inputs["images"][i])
-                (folder / f"{i}.png").write_bytes(images.encode(pixels))
-                samples.append({"file": f"{i}.png", **answer})
+                name = f"{i}.{images.suffix(row['image'])}"
+                (folder / name).write_bytes(row["image"])
+                samples.append({"file": name, **answer})
             else:
                 samples.append({"text": row["text"], **answer})
     strict_json.write(folder / "expected.json", {"samples": samples})

@@ -63,6 +63,8 @@ def fit(texts: Iterable[str], spec: TextSpec) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([*steps, *([normalizers.Lowercase()] if spec.lowercase else [])])
     if trainer is not None:
         tokenizer.train_from_iterator(texts, trainer)
+        if (size := tokenizer.get_vocab_size()) > spec.vocabulary:  # wordpiece has a token for every character
+            raise UserError(f"datasets.*.preprocessing.vocabulary: {spec.tokenizer} takes at least {size:,}: raise it")
         return tokenizer
     if spec.tokenizer == "wordpiece":
         tokenizer.model = _wordpiece(tokenizer, list(texts), spec.vocabulary)

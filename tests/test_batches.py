@@ -44,10 +44,46 @@ def test_an_epoch_takes_each_example_once(kind):
     assert sorted(rows[rows >= 0]) == list(range(45))
     assert sum(len(block.rows) for block in blocks) == batches.steps_an_epoch(data, batch=4, ends=ends)
     for block in blocks:
+        assert block.rows.shape[1] == 4
+        assert len(block.rows) <= batches.BLOCK
+        assert block.length in ends
         assert sizes[block.rows[block.rows >= 0]].max() <= block.length
     again, other = (batches.order(0, epoch, data, batch=4, ends=ends) for epoch in (1, 2))
     assert all(np.array_equal(a.rows, b.rows) for a, b in zip(blocks, again, strict=True))
     assert not all(np.array_equal(a.rows, b.rows) for a, b in zip(blocks, other))
+
+
+def test_the_order_of_texts_depends_on_the_seed():
+    data = tasks.examples(tasks.texts(), 45)
+    ends = batches.ends(lengths(data))
+    one, other = (batches.order(seed, 1, data, batch=45, ends=ends) for seed in (0, 1))
+    assert not all(np.array_equal(a.rows, b.rows) for a, b in zip(one, other))
+
+
+def test_long_runs_of_one_shape_are_cut_into_blocks():
+    data = tasks.examples(tasks.texts(), 100)
+    blocks = batches.order(0, 1, data, batch=1, ends=(24,))
+    assert [len(block.rows) for block in blocks] == [32, 32, 32, 4]
+    fixed = batches.order(0, 1, tasks.examples(tasks.images(), 100), batch=1, ends=(0,))
+    assert [len(block.rows) for block in fixed] == [32, 32, 32, 4]
+
+
+def test_what_is_longer_than_all_buckets_lies_in_the_last_and_is_cut():
+    task = tasks.texts()
+    data = tasks.examples(task, 30)
+    rows = np.concatenate([block.rows.reshape(-1) for block in batches.order(0, 1, data, batch=4, ends=(8,))])
+    assert sorted(rows[rows >= 0]) == list(range(30))
+    first = np.asarray(task.batch(data, jnp.asarray(rows[:1]), 8).inputs)[0]
+    start = data.starts[rows[0]]  # type: ignore[index]
+    np.testing.assert_array_equal(first[first > 0], data.inputs["tokens"][start:][: (first > 0).sum()])
+
+
+def test_a_batch_of_images():
+    data = tasks.examples(tasks.images(), 5)
+    some = tasks.images().batch(data, jnp.asarray([3, 0, -1]), 0)
+    np.testing.assert_array_equal(some.inputs[:2], data.inputs["images"][[3, 0]])  # type: ignore[index]
+    np.testing.assert_array_equal(some.targets[:2], data.targets[[3, 0]])
+    assert some.valid.tolist() == [True, True, False]
 
 
 def test_a_batch_of_texts():

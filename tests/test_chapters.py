@@ -110,7 +110,10 @@ def questions(raw: Path) -> None:
 
 def names(raw: Path) -> None:
     draw = random.Random(0)
-    first, last = ("Ada", "Grace", "Alan", "Emmy", "Kurt"), ("Hopper", "Turing", "Noether", "Lovelace", "")
+    first, last = (
+        ("Ada", "Grace", "Alan", "Emmy", "Kurt"),
+        ("Hopper", "Alan", "Kurt", "Emmy", ""),
+    )  # a name alone does not tell whether it begins one
     lines = []
     for _ in range(400):
         for verb in ("met", "saw"):

@@ -1,5 +1,6 @@
 """Rows that are looked up train as in the whole table, and only they are touched."""
 
+import re
 from typing import Any
 
 import jax
@@ -73,6 +74,34 @@ def test_the_first_step_of_adam_equals_the_dense_one():
     close(one.params, dense_step(learn, start).params)
 
 
+def test_adam_equals_the_dense_one_for_rows_that_each_step_looks_up():
+    tx = optim.build(optim.Adam(name="adam"), lambda _: 0.01, weight_decay=0.0, gradient_clip=None)
+    learn, one = begin(tx)
+    other = one
+    step = jax.jit(learn.train_step)
+    for _ in range(3):
+        one, _ = step(one, SOME)
+        other = dense_step(learn, other)
+    used = np.unique(np.asarray(SOME.inputs))
+    close(one.params["embed"]["table"][used], other.params["embed"]["table"][used])
+    close(one.params["head"], other.params["head"])
+
+
+def test_a_row_and_its_averages_wait_for_the_next_time():
+    """Dense Adam would move a row on by what it remembers of the row's last gradient."""
+    tx = optim.build(optim.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = begin(tx)
+    step = jax.jit(learn.train_step)
+    first, _ = step(state, SOME._replace(inputs=jnp.full_like(SOME.inputs, 7)))  # type: ignore[arg-type]
+    second, _ = step(first, SOME._replace(inputs=jnp.full_like(SOME.inputs, 8)))  # type: ignore[arg-type]
+    shape = first.params["embed"]["table"].shape
+    for before, after in zip(jax.tree.leaves((first.params, first.opt)), jax.tree.leaves((second.params, second.opt))):
+        if before.shape == shape:
+            assert np.asarray(before)[7].any()
+            np.testing.assert_array_equal(after[7], before[7])
+            assert not np.array_equal(after[8], before[8])
+
+
 def test_gradients_of_one_row_are_summed():
     ids, gradients = jnp.asarray([3, 1, 3, 3]), jnp.asarray([[1.0], [10.0], [100.0], [1000.0]])
     rows, summed = embedding.distinct(ids, gradients, 5)
@@ -99,6 +128,24 @@ def test_a_table_that_is_looked_up_twice():
     tx = optim.build(optim.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(Config(), TASK, tx, seed=0)
     close(jax.jit(learn.train_step)(state, SOME)[0].params, dense_step(learn, state).params)
+
+
+def test_a_block_updates_a_large_table_in_place():
+    """What the compiler makes of a block copies no table, in the loop or out of it, and computes with none."""
+    rows = 1_000_000
+    tx = optim.build(optim.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
+    learn, state = learner.start(config("linear", buckets=rows), TASK, tx, seed=0)
+    data = jax.device_put(tasks.examples(TASK, 8))
+    plan = jnp.arange(8).reshape(2, 4)
+    lowered = learner.Learner.train_block.lower(learn, state, data, plan, jnp.int32(2), 24)
+    compiled = lowered.compile()
+    table = rf"= f32\[{rows},5\]\S* ([a-z-]+)\("
+    found = set(re.findall(table, compiled.as_text()))
+    assert "scatter" in found
+    assert found <= {"parameter", "get-tuple-element", "scatter", "fusion"}
+    memory = compiled.memory_analysis()
+    assert memory is not None
+    assert memory.temp_size_in_bytes < 8 * rows  # one number a row, where a table takes twenty bytes
 
 
 def test_a_step_costs_no_more_for_a_larger_table():

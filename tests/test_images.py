@@ -5,13 +5,17 @@ import io
 import struct
 import zlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import tasks
 from PIL import Image
 
-from pipeline import images
+from pipeline import augment, images
 from pipeline.errors import UserError
 from pipeline.images import ImageSpec
+from pipeline.tasks import Batch
 
 GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0)
 RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0)
@@ -104,6 +108,37 @@ def test_damaged_bytes_raise_nothing_else():
             bad[random.integers(0, len(bad), 3)] = random.integers(0, 256, 3)
             with contextlib.suppress(UserError):
                 images.decode(bad.tobytes(), GREY, "x")
+
+
+def test_a_margin_keeps_the_picture_whole():
+    """Training sees parts of the very picture whose centre is in use."""
+    spec = RGB.model_copy(update={"margin": 5, "resize": "shorter"})
+    whole = images.decode(PNG, spec, "x", margin=5)
+    assert whole.shape == (25, 35, 3)
+    np.testing.assert_array_equal(images.decode(PNG, spec, "x"), whole[2:22, 2:32])
+    plain = images.decode(PNG, spec.model_copy(update={"height": 25, "width": 35, "margin": 0}), "x")
+    np.testing.assert_array_equal(whole, plain)
+
+
+def test_training_crops_at_random_and_use_does_not():
+    task = tasks.images(6, 5, margin=3)
+    pixels = np.random.default_rng(0).integers(1, 256, (200, 9, 8, 1)).astype(np.uint8)
+    targets = jnp.zeros(200, jnp.int32)
+    one, again, other = (
+        np.asarray(augment.batch(Batch(jnp.asarray(pixels), targets, targets == 0), None, task, key).inputs)
+        for key in map(jax.random.key, (0, 0, 1))
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+    places = set()
+    for image, cropped in zip(pixels, one):
+        at = [(i, j) for i in range(4) for j in range(4) if np.array_equal(image[i : i + 6, j : j + 5], cropped)]
+        assert at  # a part of its own image
+        places.add(at[0])
+    assert len(places) == 16  # every part has its turn
+    exact = jnp.asarray(pixels[:, :6, :5])
+    left = augment.batch(Batch(exact, targets, targets == 0), None, task, jax.random.key(0)).inputs
+    np.testing.assert_array_equal(left, exact)
 
 
 LEFT_WHITE = np.zeros((20, 60), np.uint8)

@@ -84,10 +84,38 @@ def test_what_a_token_adds():
     np.testing.assert_allclose(found, [4 / 3**0.5 - 4 / 2**0.5, 4 / 3**0.5, 4 / 3**0.5 - 4 / 2**0.5], rtol=1e-5)
 
 
+def test_a_long_text_and_one_without_tokens_are_explained():
+    """Each token of many is still its own: what is taken out of a vote is its weight."""
+    tx = optim.build(optim.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = learner.start(linear.Config(ngrams=1, buckets=100_003), tasks.texts(), tx, seed=0)
+    table = state.params["weights"]["table"] = jnp.arange(100_003 * 5, dtype=jnp.float32).reshape(-1, 5) % 7
+    for size in (1, 64, 65):
+        tokens = np.arange(2, 2 + size, dtype=np.int32)
+        found = explain.leave_one_out(learn, state.params, state.rest, tokens, 2)
+        buckets, _ = linear.ngrams(jnp.asarray(tokens)[:, None], 1, 100_003)
+        votes = np.asarray(table)[np.asarray(buckets)[:, 0], 2]
+        expected = votes.sum() / size**0.5 - (votes.sum() - votes) / max(size - 1, 1) ** 0.5
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    assert explain.leave_one_out(learn, state.params, state.rest, np.zeros(0, np.int32), 2).shape == (0,)
+
+
+def test_spans_of_tagged_sentences():
+    """A span does not go on from one sentence into the next."""
+    labels = ("B-X", "I-X", "O")
+    targets = np.array([0, 1, 1, 2])
+    probabilities = np.eye(3)[[0, 1, 1, 0]]
+    found = metrics.tagging(probabilities, targets, np.array([0, 2, 4]), np.zeros(4, int), labels)["spans"]
+    assert found == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8, "spans": 2.0}
+    assert metrics.tagging(probabilities, targets, np.array([0, 4]), np.zeros(4, int), labels)["spans"]["spans"] == 1.0
+
+
 def test_a_page_shows_markup_as_text(tmp_path):
-    mistake = page.Mistake("<spam>", 0.9, "ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
-    page.write(tmp_path / "page.html", [mistake], explained=True)
+    mistake = page.Mistake("<spam>", 0.9, "<b>ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
+    empty = page.Mistake("a", 0.9, "b", [], np.zeros(0))
+    page.write(tmp_path / "page.html", [mistake, empty], explained=True)
     text = (tmp_path / "page.html").read_text()
     assert "<script>" not in text
+    assert "<spam>" not in text
+    assert "<b>ham" not in text
     assert "&lt;script&gt;" in text
     assert "rgba(40,80,220" in text

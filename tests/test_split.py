@@ -65,6 +65,35 @@ def test_duplicates_are_dropped_from_what_is_less_held_out(one, other, which, re
     assert placed[1 - which][0] is not None
 
 
+def test_of_many_copies_the_most_precious_stays():
+    rows = [("a b", "x", given) for given in ("train", "validation", "shifted", "test", "train", "test")]
+    placed = place(texts(*rows), SHARES)
+    assert [name for name, _ in placed] == [None, None, None, "test", None, None]
+    assert placed[5] == (None, "twice in test")
+    assert all(reason.endswith("and the same in test") for _, reason in [*placed[:3], placed[4]])
+
+
+def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():
+    rows = [("A b!", "x", "validation"), ("a b", "x", "test"), ("A b!", "y", "train")]
+    assert [name for name, _ in place(texts(*rows), SHARES)] == [None, "test", None]
+
+
+def test_a_duplicate_in_another_group_is_dropped():
+    rows = [row(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
+    names = [name for name, _ in place(rows, SHARES)]
+    assert [name for name in names if name] == ["test"]
+
+
+def test_images_are_equal_by_their_key_or_by_their_bytes():
+    def image(content: bytes, key: bytes | None, given: str) -> split.Row:
+        return row(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
+
+    rows = [image(b"one", b"k", "train"), image(b"two", b"k", "test"), image(b"two", None, "train")]
+    assert [name for name, _ in place(rows, SHARES)] == [None, "test", "train"]
+    rows = [image(b"AB", None, "train"), image(b"ab", None, "test")]
+    assert [name for name, _ in place(rows, SHARES)] == ["train", "test"]
+
+
 def test_near_duplicates_within_a_split_stay():
     assert [name for name, _ in place(texts(("a", "x", "train"), ("A!", "x", "train")), SHARES)] == ["train"] * 2
 

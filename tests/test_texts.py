@@ -67,8 +67,32 @@ def test_any_letters_are_encoded(kind, tmp_path):
 
 def test_bytes_lose_nothing():
     tokenizer = texts.fit(CORPUS, spec("bpe", normalisation="none", lowercase=False))
-    for text in [*STRANGE, *CORPUS, "Ünseen \u202e text"]:
+    random = np.random.default_rng(0)
+    valid = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    scattered = ["".join(map(chr, random.choice(valid, 20))) for _ in range(200)]
+    for text in [*STRANGE, *CORPUS, "Ünseen \u202e text", *scattered]:
         assert tokenizer.decode(numbers(tokenizer, text)) == text
+        assert "".join(texts.pieces(tokenizer, numbers(tokenizer, text))) == text or not text.isascii()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["none", "nfc", "nfkc"])
+def test_a_tokenizer_is_read_as_it_was_written(kind, form, tmp_path):
+    tokenizer = texts.fit(CORPUS, spec(kind, normalisation=form, lowercase=False))
+    texts.save(tokenizer, tmp_path / "tokenizer.json")
+    again = texts.load(tmp_path / "tokenizer.json")
+    assert again.to_str() == tokenizer.to_str()
+    assert [numbers(again, text) for text in STRANGE] == [numbers(tokenizer, text) for text in STRANGE]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_known_but_what_was_fitted(kind):
+    """Nor does what is encoded later teach a tokenizer anything."""
+    tokenizer = texts.fit(["cat cat dog"], spec(kind))
+    before = tokenizer.to_str()
+    numbers(tokenizer, "mouse mouse mouse")
+    assert tokenizer.to_str() == before
+    assert not [token for token in tokenizer.get_vocab() if "mouse" in token]
 
 
 @pytest.mark.parametrize("kind", ["words", "characters", "wordpiece"])
@@ -105,6 +129,12 @@ def test_too_small_a_vocabulary_for_bytes():
         texts.fit(CORPUS, spec("bpe", vocabulary=100))
 
 
+def test_too_small_a_vocabulary_for_characters():
+    with pytest.raises(UserError, match="vocabulary: wordpiece takes at least 46: raise it"):
+        texts.fit(CORPUS, spec("wordpiece", vocabulary=45))
+    assert texts.fit(CORPUS, spec("wordpiece", vocabulary=46)).get_vocab_size() == 46
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[", '{"version": "1.0"}'])
 def test_a_damaged_tokenizer(tmp_path, content):
     (tmp_path / "tokenizer.json").write_text(content)
@@ -132,6 +162,29 @@ def test_words_and_their_characters(tmp_path):
     vocabulary.save(tmp_path / "words.json")
     again = words.load(tmp_path / "words.json", WORDS)
     np.testing.assert_array_equal(again.number(["cat", "x"]).words, vocabulary.number(["cat", "x"]).words)
+
+
+def test_composed_and_decomposed_words_are_one():
+    vocabulary = words.fit([["caf\u00e9", "cafe\u0301", "x"]], WORDS)
+    assert vocabulary.words == ["caf\u00e9", "x"]
+    one, other = (vocabulary.number([word]).words.tolist() for word in ("CAF\u00c9", "Cafe\u0301"))
+    assert one == other == [2]
+
+
+def test_words_without_letters_or_of_any():
+    vocabulary = words.fit([["a"]], WORDS)
+    found = vocabulary.number(["", *STRANGE, "a" * 10_000])
+    assert found.words.min() >= words.UNKNOWN
+    assert found.characters.shape == (len(STRANGE) + 2, 4)
+    assert not found.characters[0].any()
+    assert vocabulary.number([]).characters.shape == (0, 4)
+
+
+def test_a_damaged_vocabulary(tmp_path):
+    for content in ("[]", "{}", '{"words": []}'):
+        (tmp_path / "words.json").write_text(content)
+        with pytest.raises(UserError, match="not a vocabulary"):
+            words.load(tmp_path / "words.json", WORDS)
 
 
 def test_ties_are_in_the_order_of_the_alphabet():
