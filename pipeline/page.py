@@ -43,10 +43,10 @@ def write(path: Path, mistakes: list[Mistake], *, explained: bool) -> None:
 
 
 def _piece(piece: str, weight: float) -> str:
-    shade = round(abs(weight) * 0.75, 2)
+    shade = abs(weight) * 0.75
     colour = "220,40,40" if weight > 0 else "40,80,220"
     text = html.escape(piece)
-    return f'<span style="background:rgba({colour},{shade})">{text}</span>' if shade >= 0.05 else text
+    return f'<span style="background:rgba({colour},{shade:.2f})">{text}</span>' if shade >= 0.05 else text
 
 
 def sentences(table: Path, longest: int) -> list[list[str]]:

@@ -63,11 +63,11 @@ def fit(texts: Iterable[str], spec: TextSpec) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([*steps, *([normalizers.Lowercase()] if spec.lowercase else [])])
     if trainer is not None:
         tokenizer.train_from_iterator(texts, trainer)
-        if (size := tokenizer.get_vocab_size()) > spec.vocabulary:  # wordpiece has a token for every character
-            raise UserError(f"datasets.*.preprocessing.vocabulary: {spec.tokenizer} takes at least {size:,}: raise it")
         return tokenizer
     if spec.tokenizer == "wordpiece":
         tokenizer.model = _wordpiece(tokenizer, list(texts), spec.vocabulary)
+        if (size := tokenizer.get_vocab_size()) > spec.vocabulary:  # it has one for each character, come what may
+            raise UserError(f"datasets.*.preprocessing.vocabulary: wordpiece takes at least {size:,} here: raise it")
         return tokenizer
     counts: Counter[str] = Counter()
     for text in texts:

@@ -30,7 +30,7 @@ def test_a_fresh_run_leaves_every_result(small):
     assert figures["examples"] == 300
     assert figures["accuracy"] > 0.5
     assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
-    table = pd.read_parquet(small / "evaluation/predictions.parquet")
+    table = pd.read_parquet(small / "evaluation/test.parquet")
     assert len(table) == 300
     probabilities = table[[c for c in table if c.startswith("probability of ")]]
     assert probabilities.shape[1] == 10
