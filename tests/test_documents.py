@@ -1,0 +1,81 @@
+"""Mails and plain texts, a file each."""
+
+import numpy as np
+import pytest
+from sources import examples, pack, read, refused, write
+
+from pipeline.readers import Example, Refused
+
+PLAIN = b"From: a@b.org\nSubject: =?iso-8859-1?q?Caf=E9?= and\n tea\n\nHello  you,\nwrite to me.too@some.host.org.\n"
+HTML = b"""Subject: x
+Content-Type: multipart/mixed; boundary=B
+
+not this
+--B
+Content-Type: text/html; charset=nonsense
+Content-Transfer-Encoding: quoted-printable
+
+<style>p {}</style><p class=3D"a">caf=E9 &amp; <b>tea</b><script>1</script></p>
+--B
+Content-Type: image/png
+Content-Transfer-Encoding: base64
+
+iVBORw0KGgo=
+--B
+Content-Type: text/plain
+
+end
+--B--
+"""
+
+
+def test_mail(tmp_path):
+    contents: dict[str, bytes | str] = {"p/ham-1/1.txt": PLAIN, "p/spam/2.txt": HTML, "p/x/3": PLAIN, "4": PLAIN}
+    path = pack(tmp_path / "a.tgz", contents | {"p/spam/5": "From: a@b.org\n\n\n"})
+    assert read(path, name="mail", labels={"ham-1": "ham", "spam": "spam"}) == [
+        Example(f"{path}: p/ham-1/1.txt", "Café and tea Hello you, write to address.", "ham"),
+        Example(f"{path}: p/spam/2.txt", "x café & tea end", "spam"),
+        Refused(f"{path}: p/x/3", "its folder is not in labels"),
+        Refused(f"{path}: 4", "lies in no folder"),
+        Refused(f"{path}: p/spam/5", "has no text"),
+    ]
+    assert [e.label for e in examples(path, name="mail", files="?.txt")] == ["ham-1", "spam"]
+
+
+@pytest.mark.parametrize("good", [PLAIN, HTML])
+def test_any_bytes_are_a_mail(tmp_path, good):
+    random = np.random.default_rng(0)
+    for number in range(200):
+        bad = np.frombuffer(good, np.uint8).copy()
+        bad[random.integers(0, len(bad), 8)] = random.integers(0, 256, 8)
+        write(tmp_path, {f"a/{number}": bad.tobytes()})
+    for row in read(tmp_path, name="mail"):
+        assert row.content.encode() if isinstance(row, Example) else row.reason == "has no text"  # type: ignore
+
+
+def test_damaged_mails(tmp_path):
+    for number, content in enumerate(
+        [
+            b"Subject: =?utf-8?b?abc?=\n\nx",
+            b"Subject: =?nonsense?q?abc?=\n\nx",
+            b"Subject: \xff\xfe\n\nx",
+            b"Content-Type: multipart/mixed\n\nx",
+            b"Content-Type: text/plain; charset=\xff\n\nx",
+            b"Content-Type: text/plain; charset=hex\n\nx",
+            b"Content-Type: text/plain; charset=utf-8\n\nx \xe9",
+            b"Content-Transfer-Encoding: base64\n\nx",
+        ]
+    ):
+        write(tmp_path, {f"a/{number}": content})
+    assert all("x" in e.content for e in examples(tmp_path, name="mail"))  # type: ignore[operator]
+
+
+def test_text(tmp_path):
+    write(tmp_path, {"a/1.txt": "one\n", "a/b/2.txt": "two".encode("utf-16"), "3.txt": "three".encode("utf-8-sig")})
+    assert [(e.content, e.label, e.group) for e in examples(tmp_path, name="text")] == [
+        ("three", "", "3.txt"),
+        ("one\n", "a", "a/1.txt"),
+        ("two", "b", "a/b/2.txt"),
+    ]
+    write(tmp_path, {"a/1.txt": b"\xe9", "a/b/2.txt": " \n"})
+    assert refused(tmp_path, name="text", files="a/*") == {"is not UTF-8": "a/1.txt", "is empty": "a/b/2.txt"}
