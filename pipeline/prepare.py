@@ -20,7 +20,7 @@ from tqdm import tqdm
 from pipeline import check, errors, paths, split, strict_json
 from pipeline.errors import UserError
 from pipeline.params import Key, StageParams
-from pipeline.readers import Example, Reader, Refused
+from pipeline.readers import Example, Reader, Refused, files
 from pipeline.split import Row, Split
 
 COLUMNS = {  # the column of each kind of content, its type, and that of the label
@@ -28,6 +28,7 @@ COLUMNS = {  # the column of each kind of content, its type, and that of the lab
     str: ("text", pa.string(), pa.string()),
     tuple: ("words", pa.list_(pa.string()), pa.list_(pa.string())),
 }
+ONE_A_FILE = ("image-folder", "mail", "text")  # readers to which each file is an example: their number is known
 ROWS = 5_000  # rows held in memory, and rows of a row group
 ROW_BYTES = 64 << 20  # or so much content
 SHOWN = 5  # examples of each reason in the report
@@ -96,7 +97,8 @@ def main() -> None:
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
     refused, dropped = Reasons(), Reasons()
-    rows, where = write_down(params.reader.read(source), spool, refused)
+    total = files.count(source) if params.reader.name in ONE_A_FILE else None
+    rows, where = write_down(params.reader.read(source), spool, refused, total=total)
     placed = split.place(rows, params.split)
     for at, (name, reason) in zip(where, placed):
         if name is None:
@@ -106,12 +108,16 @@ def main() -> None:
     report(counts, dropped, refused, params)
 
 
-def write_down(examples: Iterable[Example | Refused], spool: Path, refused: Reasons) -> tuple[list[Row], list[str]]:
-    """Writes the examples to `spool`, in order; returns what places each, and where it came from."""
+def write_down(
+    examples: Iterable[Example | Refused], spool: Path, refused: Reasons, *, total: int | None
+) -> tuple[list[Row], list[str]]:
+    """Writes the examples to `spool`, in order; returns what places each, and where it came from. Of `total` examples,
+    where their number is known, the terminal shows how many are left.
+    """
     rows: list[Row] = []
     where: list[str] = []
     table: Table | None = None
-    for item in tqdm(examples, desc="prepare", unit=" examples", disable=None):
+    for item in tqdm(examples, desc="prepare", total=total, unit=" examples", disable=None):
         if isinstance(item, Refused):
             refused.add(item.where, item.reason)
             continue

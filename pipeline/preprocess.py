@@ -31,8 +31,8 @@ class Params(StageParams):
 def main() -> None:
     check.params()
     params = Params.load()
-    shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
     spec = yaml.validate(SPECS[params.task], params.preprocessing, under="datasets.*.preprocessing")
+    shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
     if isinstance(spec, ImageSpec):
         task, report = images.write(spec)
         gist = f"images of {spec.height} x {spec.width} x {spec.channels}"
