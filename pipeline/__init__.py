@@ -1,7 +1,18 @@
-"""From raw data to a deployed model. Importing this package fixes what decides the last bits of a result on a CPU."""
+"""From raw data to a deployed model. Importing this package fixes what decides the last bits of a result.
+
+Here and nowhere else: what XLA reads from the environment, which must be set before jax loads.
+"""
 
 import os
 
 # XLA sizes its CPU thread pool by NPROC, and a pool of one sums in another order than a larger one does: with at
-# least two, a container limited to one core gives the same bits as the whole machine. It must be set before jax loads.
+# least two, a container limited to one core gives the same bits as the whole machine.
 os.environ.setdefault("NPROC", str(max(2, os.cpu_count() or 1)))
+
+# On a GPU some sums are otherwise taken in the order in which threads happen to end.
+DETERMINISTIC = "--xla_gpu_deterministic_ops"
+if DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}=true".strip()
+
+# JAX would take three quarters of a GPU's memory at once, and a second process on the card would find none.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

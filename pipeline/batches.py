@@ -13,7 +13,7 @@ from jaxtyping import Int
 from pipeline.errors import UserError
 from pipeline.tasks import Examples, Task, lengths
 
-BLOCK = 32  # steps a dispatch: enough to hide what a dispatch costs, few enough for a lively progress bar
+BLOCK = 128  # steps a dispatch, at most: what a dispatch costs is then lost in them
 BUCKETS = 6
 MULTIPLE = 8  # of tokens: buckets end at such lengths
 

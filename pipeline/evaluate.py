@@ -11,21 +11,19 @@ from jaxtyping import Float
 
 from pipeline import (
     batches,
-    check,
+    checkpoint,
     draw,
-    errors,
     explain,
     learner,
     metrics,
     page,
     paths,
     provenance,
+    stage,
     strict_json,
-    tasks,
 )
-from pipeline import params as yaml
+from pipeline.inputs import Inputs
 from pipeline.learner import Learner, Tree
-from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
 from pipeline.tasks import Examples, ImageClassification, SequenceTagging, Task, TextClassification
 from pipeline.texts import load, pieces
@@ -41,12 +39,10 @@ class Params(StageParams):
     network: Annotated[dict[str, Any], Key("models.{model}.network")]
 
 
-def main() -> None:
-    check.params()
-    params = Params.load()
-    task = tasks.read(paths.FEATURES / "task.json")
-    config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
-    learn, tree = learner.restore(config, task, paths.MODEL / "weights.safetensors")
+def main(params: Params, inputs: Inputs) -> None:
+    trained_on = strict_json.read(paths.TRAINED_ON)
+    checkpoint.clear(checkpoint.top() / trained_on.pop("checkpoints"))  # DVC has the model: they have done their work
+    learn, task, tree = learner.trained(params.model, params.network)
 
     shutil.rmtree(paths.IMAGES, ignore_errors=True)
     paths.EVALUATION.mkdir(exist_ok=True)
@@ -65,9 +61,8 @@ def main() -> None:
             pictures(task, test, probabilities)
             mistakes(learn, tree, task, test, probabilities)
     strict_json.write(paths.EVALUATE_METRICS, figures)
-    inputs = [paths.features("test") / f"{name}.npy" for name in task.signature(1, 1)]
-    record = provenance.record("evaluate", inputs, params, model=params.model)
-    strict_json.write(paths.EVALUATION / "provenance.json", record)
+    strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
+    strict_json.write(paths.MACHINES, {"train": trained_on, "evaluate": provenance.machine()})
 
     # Small and in git, so that a clone has them without a remote. Train itself may not write them: DVC never
     # restores a stage from its run cache that has outputs outside the cache.
@@ -193,4 +188,4 @@ def draw_images(
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run("evaluate", main, Params)

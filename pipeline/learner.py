@@ -16,10 +16,10 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from pipeline import augment, batches, embedding, weights
+from pipeline import augment, batches, embedding, params, paths, tasks, weights
 from pipeline.augment import Augmentation
 from pipeline.embedding import Hook, Table
-from pipeline.models import Config
+from pipeline.models import CONFIGS, Config
 from pipeline.tasks import Batch, Examples, Sums, Task, lengths, score
 
 Tree = dict[str, Any]
@@ -47,19 +47,19 @@ class Learner:
     @partial(jax.jit, static_argnums=(0, 5), donate_argnums=1)
     def train_block(
         self, state: State, data: Examples, rows: Int[Array, "s b"], steps: Int[Array, ""], length: int
-    ) -> tuple[State, Sums]:
-        """Takes the first `steps` steps, one batch of `rows` each, in one dispatch; adds up their sums.
+    ) -> tuple[State, Float[Array, "s 4"]]:
+        """Takes the first `steps` steps, one batch of `rows` each, in one dispatch; the Sums of each are a row.
 
         `state` is donated: rebind it, as in `state, sums = learner.train_block(state, ...)`. The number of steps is no
-        part of the compiled shape, so the last block of an epoch, padded, compiles nothing.
+        part of the compiled shape: how an epoch is cut into blocks compiles nothing, and changes no bit of any result.
         """
 
-        def step(i: Int[Array, ""], carry: tuple[State, Sums]) -> tuple[State, Sums]:
-            state, total = carry
+        def step(i: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
+            state, found = carry
             state, sums = self.train_step(state, self.task.batch(data, rows[i], length))
-            return state, jax.tree.map(jnp.add, total, sums)
+            return state, found.at[i].set(jnp.stack(sums))
 
-        return jax.lax.fori_loop(0, steps, step, (state, nothing()))
+        return jax.lax.fori_loop(0, steps, step, (state, jnp.zeros((len(rows), len(Sums._fields)))))
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
         """One step downhill. Its randomness is a function of (seed, step), so a resumed run draws the same."""
@@ -125,10 +125,6 @@ class Learner:
         return nnx.merge(self.graphdef, params, rest)
 
 
-def nothing() -> Sums:
-    return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
-
-
 def start(
     config: Config,
     task: Task,
@@ -152,6 +148,16 @@ def restore(config: Config, task: Task, path: Path) -> tuple[Learner, Tree]:
     """A learner that only predicts, and the {"params": ..., "rest": ...} that training left at `path`."""
     learner, state = start(config, task, optax.identity(), seed=0)
     return learner, weights.read(path, {"params": state.params, "rest": state.rest})
+
+
+def trained(name: str, network: dict[str, Any]) -> tuple[Learner, Task, Tree]:
+    """What preprocess and train left for the stages after them: of model `name` with `network`, the section of
+    params.yaml.
+    """
+    task = tasks.read(paths.FEATURES / "task.json")
+    config = params.validate(CONFIGS[name], network, under=f"models.{name}.network")
+    learner, tree = restore(config, task, paths.MODEL / "weights.safetensors")
+    return learner, task, tree
 
 
 def pure(model: nnx.Module, kind: Any) -> Tree:

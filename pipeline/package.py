@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 from jax import export
 from jaxtyping import Array, Float, Shaped
 
-from pipeline import check, errors, images, learner, packaged, paths, provenance, strict_json, tasks, weights
-from pipeline import params as yaml
+from pipeline import images, learner, packaged, paths, provenance, stage, strict_json, weights
 from pipeline.errors import UserError
+from pipeline.inputs import Inputs
 from pipeline.learner import Learner
-from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
 from pipeline.tasks import ImageClassification, SequenceTagging, Task, TextClassification
 
@@ -33,12 +32,8 @@ class Params(StageParams):
     network: Annotated[dict[str, Any], Key("models.{model}.network")]
 
 
-def main() -> None:
-    check.params()
-    params = Params.load()
-    task = tasks.read(paths.FEATURES / "task.json")
-    config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
-    learn, tree = learner.restore(config, task, paths.MODEL / "weights.safetensors")
+def main(params: Params, inputs: Inputs) -> None:
+    learn, task, tree = learner.trained(params.model, params.network)
     folder = paths.PACKAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -57,7 +52,7 @@ def main() -> None:
             "dataset": params.dataset,
             "train": strict_json.read(paths.MODEL / "provenance.json"),
             "evaluate": strict_json.read(paths.EVALUATION / "provenance.json"),
-            "package": provenance.record("package", [paths.MODEL / "weights.safetensors"], params, model=params.model),
+            "package": provenance.record(inputs, params),
         },
     )
     write_samples(folder / "sample", task)
@@ -182,4 +177,4 @@ def card(params: Params, task: Task, figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run("package", main, Params)

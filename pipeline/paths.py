@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+DVC = Path("dvc.yaml")
 RAW = Path("data/raw")
 
 PREPARED = Path("data/prepared")  # prepare
@@ -13,6 +14,7 @@ TOKENIZER = ENCODER / "tokenizer.json"
 VOCABULARY = ENCODER / "words.json"
 
 MODEL = Path("model")  # train: all of it in DVC's cache, so that no training run is ever made twice
+TRAINED_ON = Path("trained_on.json")
 
 EVALUATION = Path("evaluation")  # evaluate
 HISTORY = Path("plots/history.csv")
@@ -21,8 +23,11 @@ CONFUSION = Path("plots/confusion.csv")
 CALIBRATION = Path("plots/calibration.csv")
 IMAGES = Path("plots/images")
 EVALUATE_METRICS = Path("metrics/evaluate.json")
+MACHINES = Path("metrics/machines.json")
 
 PACKAGE = Path("package")  # package
+
+CHECKPOINTS = Path(".checkpoints")  # of unfinished training, in the repository that DVC was started in
 
 LOGS = Path("logs")  # times and rates: they differ from run to run, so DVC does not see them
 

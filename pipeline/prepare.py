@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from pydantic import NonNegativeInt
 from tqdm import tqdm
 
-from pipeline import check, errors, paths, split, strict_json
+from pipeline import paths, split, stage, strict_json
 from pipeline.errors import UserError
+from pipeline.inputs import Inputs
 from pipeline.params import Key, StageParams
 from pipeline.readers import Example, Reader, Refused, files
 from pipeline.split import Row, Split
@@ -84,9 +85,7 @@ class Reasons:
         return {reason: {"count": n, "examples": self.first[reason]} for reason, n in sorted(self.counts.items())}
 
 
-def main() -> None:
-    check.params()
-    params = Params.load()
+def main(params: Params, inputs: Inputs) -> None:
     source = Path(params.source)
     if paths.RAW not in source.parents or ".." in source.parts:
         watched = f"{paths.RAW}/, the folder that DVC watches"
@@ -238,4 +237,4 @@ def report(counts: dict[str, Counter[str]], dropped: Reasons, refused: Reasons, 
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run("prepare", main, Params)

@@ -7,10 +7,11 @@ what was measured on the training split; the tokenizer or vocabulary, where ther
 import shutil
 from typing import Annotated, Any
 
-from pipeline import check, errors, paths, strict_json
 from pipeline import params as yaml
+from pipeline import paths, stage, strict_json
 from pipeline.features import images, tables, tagging, texts
 from pipeline.images import ImageSpec
+from pipeline.inputs import Inputs
 from pipeline.params import Key, StageParams
 from pipeline.tasks import TaskName
 from pipeline.texts import TextSpec
@@ -28,9 +29,7 @@ class Params(StageParams):
     preprocessing: Annotated[dict[str, Any], Key("datasets.{dataset}.preprocessing")]
 
 
-def main() -> None:
-    check.params()
-    params = Params.load()
+def main(params: Params, inputs: Inputs) -> None:
     spec = yaml.validate(SPECS[params.task], params.preprocessing, under="datasets.*.preprocessing")
     shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
     if isinstance(spec, ImageSpec):
@@ -49,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run("preprocess", main, Params)

@@ -2,47 +2,60 @@
 equal runs say the same; the hashes lead back to both.
 """
 
-import hashlib
+import os
 import platform
-import sys
+import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from pipeline.inputs import Inputs
 from pipeline.params import StageParams
 
+VECTOR = re.compile("avx|fma|amx|sse4|f16c|asimd|sve|neon|feat_sme")
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow", "pillow", "safetensors", "tokenizers")
-TOP = Path(__file__).parent.parent
 
 
-def record(stage: str, inputs: list[Path], params: StageParams, *, model: str) -> dict[str, Any]:
+def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
     """The provenance of a running stage's outputs."""
     return {
         "params": params.model_dump(),
-        "inputs": {str(path.as_posix()): sha256(path) for path in inputs},
-        "code": {str(path.relative_to(TOP).as_posix()): sha256(path) for path in sources(stage, model)},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "inputs": inputs.data,
+        "code": inputs.code,
+        "versions": versions(),
         "device": {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind},
     }
 
 
-def sources(stage: str, model: str) -> list[Path]:
-    """The project's files that a stage's result can depend on: what is imported now, less models that are not in use.
-
-    Of `check`, which only refuses a bad params.yaml, nothing enters a result.
-    """
-    files = {Path(module.__file__) for name, module in sys.modules.items() if _ours(name) and module.__file__}
-    models = {*TOP.glob("pipeline/models/*.py")}
-    unused = {file for file in models if file.stem not in (model, "__init__")}
-    return sorted((files | {TOP / f"pipeline/{stage}.py"}) - unused - {TOP / "pipeline/check.py"})
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def machine() -> dict[str, Any]:
+    """What, beside code and data, can decide the last bits of a result."""
+    devices = jax.devices()
+    return {
+        "platform": jax.default_backend(),
+        "device": devices[0].device_kind,
+        "devices": len(devices),
+        "architecture": platform.machine(),
+        "vector_instructions": " ".join(vector_instructions()),
+        "threads": os.environ["NPROC"],
+        "xla_flags": os.environ["XLA_FLAGS"],
+        **versions(),
+    }
 
 
-def _ours(name: str) -> bool:
-    return name == "pipeline" or name.startswith("pipeline.")
+def vector_instructions() -> list[str]:
+    """The processor's, as Linux or macOS names them: the compiler uses the widest there are."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))]
+        names = lines[0].partition(":")[2].split() if lines else []
+    else:
+        told = subprocess.run(["sysctl", "hw.optional"], capture_output=True, text=True, check=False).stdout
+        names = [line.partition(":")[0].rpartition(".")[2] for line in told.splitlines() if line.endswith(" 1")]
+    return sorted({name for name in names if VECTOR.match(name.lower())})

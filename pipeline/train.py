@@ -1,6 +1,7 @@
 """Stage 3: arrays -> a trained model, its curves and its metrics. Runs on whatever device JAX finds."""
 
 import json
+import sys
 import time
 from typing import Annotated, Any
 
@@ -8,10 +9,13 @@ import jax
 import pandas as pd
 from pydantic import NonNegativeInt
 
-from pipeline import batches, check, errors, learner, optim, paths, provenance, strict_json, tasks, weights
+from pipeline import batches, learner, optim, paths, provenance, stage, strict_json, tasks, weights
 from pipeline import params as yaml
+from pipeline.checkpoint import Checkpoints, fingerprint, interval, top
+from pipeline.inputs import Inputs
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
+from pipeline.run import Run, unpacked
 from pipeline.training import Training, fit
 
 
@@ -22,9 +26,7 @@ class Params(StageParams):
     training: Annotated[Training, Key("models.{model}.training")]
 
 
-def main() -> None:
-    check.params()
-    params = Params.load()
+def main(params: Params, inputs: Inputs) -> None:
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
     train, validation = (batches.load(paths.features(split), task) for split in ("train", "validation"))
@@ -43,35 +45,49 @@ def main() -> None:
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     device = jax.devices()[0]
     on = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
-    print(f"{params.model}: {parameters:,} parameters, {len(train):,} examples, on {on}")
+    print(f"{params.model}: {parameters:,} parameters, {len(train):,} examples, on {on}", flush=True)
 
+    record, machine = provenance.record(inputs, params), provenance.machine()
+    name = fingerprint({"made_from": record, "machine": machine})
+    keeper = Checkpoints(
+        top() / name,
+        every=interval(),
+        check=inputs.check,
+        about={"model": params.model, "seed": params.seed, "made_from": record, "machine": machine},
+    )
     paths.LOGS.mkdir(exist_ok=True)
-    with open(paths.LOGS / "train.jsonl", "a", encoding="utf-8") as log:
+    with keeper.only_writer(), open(paths.LOGS / "train.jsonl", "a", encoding="utf-8") as log:
 
         def note(figures: dict[str, Any]) -> None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-            print(json.dumps({"time": stamp, "model": params.model, **figures}), file=log, flush=True)
+            print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
-        result = fit(learn, state, train, validation, settings, rate, seed=params.seed, log=note)
+        run = Run(state)
+        if found := keeper.newest():
+            run = unpacked(found, state)
+            print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
+        note({"step": int(run.state.step)})
+        run = fit(learn, run, train, validation, settings, rate, seed=params.seed, keeper=keeper, log=note)
 
-    weights.write(paths.MODEL / "weights.safetensors", {"params": result.params, "rest": result.rest})
-    inputs = [path for split in ("train", "validation") for path in sorted(paths.features(split).iterdir())]
-    record = provenance.record("train", [paths.FEATURES / "task.json", *inputs], params, model=params.model)
+    kept = run.kept
+    weights.write(paths.MODEL / "weights.safetensors", {"params": kept.params, "rest": kept.rest})
     strict_json.write(paths.MODEL / "provenance.json", record)
-    pd.DataFrame(result.history).to_csv(paths.MODEL / "history.csv", index=False, lineterminator="\n")
-    kept = result.kept
+    pd.DataFrame(run.history).to_csv(paths.MODEL / "history.csv", index=False, lineterminator="\n")
     strict_json.write(
         paths.MODEL / "metrics.json",
         {
             "parameters": parameters,
-            "steps": result.steps,
-            "epochs": len(result.history),
-            "kept_epoch": kept.epoch,
-            "train": {"loss": kept.train_loss, "accuracy": kept.train_accuracy},
-            "validation": {"loss": kept.validation_loss, "accuracy": kept.validation_accuracy},
+            "steps": int(run.state.step),
+            "epochs": len(run.history),
+            "kept_epoch": kept.epoch.epoch,
+            "train": {"loss": kept.epoch.train_loss, "accuracy": kept.epoch.train_accuracy},
+            "validation": {"loss": kept.epoch.validation_loss, "accuracy": kept.epoch.validation_accuracy},
         },
     )
+    # Apart from the model: other processors may well come to the same one. Evaluate, which runs when DVC has written
+    # down what was made here, clears the checkpoints away.
+    strict_json.write(paths.TRAINED_ON, {**machine, "checkpoints": name})
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run("train", main, Params)

@@ -1,13 +1,18 @@
-"""The settings of a training run, and its loop over epochs: early stopping, curves, progress."""
+"""The settings of a training run, and its loop: early stopping, curves, progress, checkpoints.
+
+All that changes in a run is a `Run`, and where it stands decides how it goes on: a run that was interrupted and goes on
+from a checkpoint ends at the same bits.
+"""
 
 import time
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
@@ -15,9 +20,11 @@ from pipeline import batches, learner
 from pipeline.augment import Augmentation
 from pipeline.batches import BLOCK, Block
 from pipeline.errors import UserError
-from pipeline.learner import Learner, State, Tree
+from pipeline.learner import Learner
 from pipeline.optim import Optimizer, Schedule
 from pipeline.params import Section
+from pipeline.run import Best, Epoch, Run, packed
+from pipeline.signals import Postponed
 from pipeline.tasks import Examples, Sums, lengths
 
 
@@ -42,106 +49,140 @@ class Training(Section):
     augmentation: Augmentation | None
 
 
-class Epoch(NamedTuple):
-    """One row of the curves; epochs count from 1."""
+class Keeper(Protocol):
+    """Where a run is saved now and then, as by `checkpoint.Checkpoints`."""
 
-    epoch: int
-    train_loss: float  # average over the epoch's batches, as training saw them
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-class Result(NamedTuple):
-    params: Tree
-    rest: Tree
-    history: list[Epoch]
-    kept: Epoch  # the epoch whose weights these are
-    steps: int
+    def due(self) -> bool: ...
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None: ...
 
 
 Log = Callable[[dict[str, Any]], None]
 
+DISPATCH = 0.5  # seconds of steps in one dispatch, at most about: between two, signals are answered and runs saved
+
 
 def fit(
     learn: Learner,
-    state: State,
+    run: Run,
     train: Examples,
     validation: Examples,
     settings: Training,
     rate: optax.Schedule,
     *,
     seed: int,
+    keeper: Keeper,
     log: Log,
-) -> Result:
-    """Trains for the epochs that `settings` ask for, or until validation stops improving.
+) -> Run:
+    """Trains on from where `run` stands to its end: all epochs, or until validation stops improving.
 
     `log` gets each epoch's figures with its seconds and examples a second. Raises UserError at a loss that is not
-    finite, with the step and the learning rate.
+    finite, with the step and the learning rate, and Stopped after a signal, once the run is saved.
     """
     data, held_out = jax.device_put(train), jax.device_put(validation)
     ends = batches.ends(lengths(train))
     plan = learner.evaluation_batches(validation)
-    history: list[Epoch] = []
-    best: tuple[Epoch, Tree, Tree] | None = None
     steps = batches.steps_an_epoch(train, batch=settings.batch_size, ends=ends)
-    total = settings.epochs * (len(train) if train.starts is not None else steps * settings.batch_size)
-    with tqdm(total=total, desc="train", unit=" examples", unit_scale=True, disable=None) as progress:
-        for epoch in range(1, settings.epochs + 1):
+    an_epoch = len(train) if train.starts is not None else steps * settings.batch_size
+    total, before = settings.epochs * an_epoch, (run.epoch - 1) * an_epoch
+    with (
+        Postponed() as signal,
+        tqdm(total=total, initial=before, desc="train", unit=" examples", unit_scale=True, disable=None) as bar,
+    ):
+        while not finished(run, settings):
+            began, first = time.perf_counter(), run.taken
+            blocks = batches.order(seed, run.epoch, train, batch=settings.batch_size, ends=ends)
+            bar.update(_examples(blocks)[:first].sum())
+            for further in _steps(learn, run, data, blocks, rate, bar):
+                run = further
+                if signal.number or keeper.due():
+                    save(run, settings, keeper, wait=signal.number > 0)
+                signal.end(f"stopped and saved at step {int(run.state.step):,}: the same command goes on from there")
+            seconds, done = time.perf_counter() - began, int(_examples(blocks)[first:].sum())
+            measured = learner.measure(learn, run.state.params, run.state.rest, held_out, plan)
+            latest = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(measured)))
+            if not np.isfinite(latest.validation_loss):
+                raise _diverged("loss on the validation split", int(run.state.step), rate)
+            run = _closed(run, latest, settings)
+            log({**latest._asdict(), "seconds": seconds, "examples_per_second": done / seconds})
+            _tell(latest, done / seconds)
+        if settings.early_stopping and run.best and run.epoch <= settings.epochs:
+            metric, kept = settings.early_stopping.metric, run.best.epoch.epoch
+            tqdm.write(f"stopped: no better {metric} since epoch {kept}, which is kept")
+        save(run, settings, keeper, wait=True)  # a kill must not cost the run before DVC has written down its result
+        signal.end("stopped: the training is done and saved, the same command goes on from there")
+    return run
+
+
+def finished(run: Run, settings: Training) -> bool:
+    stopping = settings.early_stopping
+    waited = run.best and run.epoch - 1 - run.best.epoch.epoch
+    return run.epoch > settings.epochs or bool(stopping and waited and waited >= stopping.patience)
+
+
+def save(run: Run, settings: Training, keeper: Keeper, *, wait: bool) -> None:
+    arrays, facts = packed(run)
+    name = f"{run.epoch:06}-{int(run.state.step):010}"  # sorted by name, they are sorted by age
+    keeper.save(name, arrays, {**facts, "finished": finished(run, settings)}, wait=wait)
+
+
+def _steps(
+    learn: Learner, run: Run, data: Examples, blocks: list[Block], rate: optax.Schedule, bar: Any
+) -> Iterator[Run]:
+    """The rest of an epoch, a dispatch at a time; so many steps each as take about DISPATCH seconds."""
+    most = 1
+    for block, skip in zip(blocks, _before(blocks)):
+        rows = block.rows[max(0, run.taken - skip) :]
+        while len(rows):
+            now, rows = rows[:most], rows[most:]
             began = time.perf_counter()
-            blocks = batches.order(seed, epoch, train, batch=settings.batch_size, ends=ends)
-            state, sums = _one_epoch(learn, state, data, blocks, rate, progress)
-            done = sum(int((block.rows >= 0).sum()) for block in blocks)
-            seconds = time.perf_counter() - began
-            measured = learner.measure(learn, state.params, state.rest, held_out, plan)
-            history.append(Epoch(epoch, *_averages(sums), *_averages(measured)))
-            log({**history[-1]._asdict(), "seconds": seconds, "examples_per_second": done / seconds})
-            _tell(history[-1], done / seconds)
-            if stopping := settings.early_stopping:
-                if best is None or _better(history[-1], best[0], stopping.metric):
-                    copy = jax.tree.map(jnp.copy, (state.params, state.rest))  # the state itself is donated on
-                    best = (history[-1], *copy)
-                if epoch - best[0].epoch >= stopping.patience:
-                    tqdm.write(f"stopped: no better {stopping.metric} since epoch {best[0].epoch}, which is kept")
-                    break
-    kept, params, rest = best or (history[-1], state.params, state.rest)
-    return Result(params, rest, history, kept, int(state.step))
+            padded = np.pad(now, [(0, BLOCK - len(now)), (0, 0)])
+            state, each = learn.train_block(run.state, data, padded, np.int32(len(now)), block.length)  # type: ignore[arg-type]
+            sums = np.asarray(each, np.float64)[: len(now)]
+            pace = (time.perf_counter() - began) / len(now)
+            most = max(1, min(BLOCK, 2 * most, int(DISPATCH / pace)))
+            bad = ~np.isfinite(sums[:, 0])
+            if bad.any():
+                raise _diverged("loss", int(state.step) - len(now) + int(bad.argmax()) + 1, rate)
+            total = np.add.accumulate([run.sums, *sums])[-1]  # one by one, so that no bit hangs on how many at once
+            run = run._replace(state=state, taken=run.taken + len(now), sums=total)
+            loss, accuracy = _averages(total)
+            bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
+            bar.update(int((now >= 0).sum()))
+            yield run
 
 
-def _one_epoch(
-    learn: Learner, state: State, data: Examples, blocks: list[Block], rate: optax.Schedule, progress: Any
-) -> tuple[State, Sums]:
-    """One pass, block by block. A block's sums are read only when the next one is under way."""
-    first = int(state.step)
-    total = np.zeros(len(Sums._fields))
-    taken = 0
-    waiting: tuple[int, int, Sums] | None = None
-    for block in [*blocks, None]:
-        begun = None
-        if block is not None:
-            steps = len(block.rows)
-            padded = np.pad(block.rows, [(0, BLOCK - steps), (0, 0)])
-            state, sums = learn.train_block(state, data, padded, np.int32(steps), block.length)  # type: ignore[arg-type]
-            taken += steps
-            begun = (taken, int((block.rows >= 0).sum()), sums)
-        if waiting is not None:
-            done, examples, sums = waiting
-            total += np.array([float(x) for x in sums])
-            if not np.isfinite(total[0]):
-                at = float(rate(first + done))  # type: ignore[arg-type]
-                raise UserError(
-                    f"the loss is not finite at step {first + done}, learning rate {at:.3g}: "
-                    "lower learning_rate, or set gradient_clip (1.0, say), both under models.*.training"
-                )
-            loss, accuracy = _averages(Sums(*total))  # type: ignore[arg-type]
-            progress.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
-            progress.update(examples)
-        waiting = begun
-    return state, Sums(*total)  # type: ignore[arg-type]
+def _before(blocks: list[Block]) -> Iterator[int]:
+    """How many steps come before each block."""
+    total = 0
+    for block in blocks:
+        yield total
+        total += len(block.rows)
 
 
-def _averages(sums: Sums) -> tuple[float, float]:
-    return float(sums.loss / sums.weight), float(sums.correct / sums.targets)
+def _examples(blocks: list[Block]) -> np.ndarray:
+    """How many examples each step has."""
+    return np.concatenate([(block.rows >= 0).sum(1) for block in blocks])
+
+
+def _closed(run: Run, latest: Epoch, settings: Training) -> Run:
+    """The run at the start of its next epoch."""
+    stopping, best = settings.early_stopping, run.best
+    if stopping and (best is None or _better(latest, best.epoch, stopping.metric)):
+        # The state itself is donated on.
+        best = Best(latest, *jax.tree.map(jnp.copy, (run.state.params, run.state.rest)))
+    return Run(run.state, run.epoch + 1, history=(*run.history, latest), best=best)
+
+
+def _diverged(what: str, step: int, rate: optax.Schedule) -> UserError:
+    return UserError(
+        f"the {what} is not finite at step {step:,}, learning rate {float(rate(step)):.3g}: "  # type: ignore[arg-type]
+        "lower learning_rate, or set gradient_clip (1.0, say), both under models.*.training"
+    )
+
+
+def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
+    of = Sums(*sums.tolist())
+    return float(of.loss / of.weight), float(of.correct / of.targets)
 
 
 def _better(one: Epoch, other: Epoch, metric: str) -> bool:

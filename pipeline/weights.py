@@ -31,7 +31,7 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
     return jax.tree.unflatten(structure, [arrays[name] for name in wanted])
 
 
-def named(tree: dict[str, Any]) -> dict[str, Any]:
-    """The leaves of nested dicts by their dotted names, in the order of `jax.tree.leaves`."""
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of nested dicts and tuples by their dotted names, in the order of `jax.tree.leaves`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {".".join(str(getattr(key, "key", key)) for key in path): leaf for path, leaf in leaves}
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

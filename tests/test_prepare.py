@@ -1,10 +1,12 @@
 """Any source becomes tables and a report; a bad one is one clear line, and what was refused is counted."""
 
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from imports import TOP
 from PIL import Image
 from ruamel.yaml import YAML
 
-from pipeline import prepare, preprocess
+from pipeline import prepare, preprocess, stage
 from pipeline.errors import UserError
 
 TEXT = {
@@ -50,6 +52,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         content["datasets"] = {"mine": section | others}
         with (tmp_path / "params.yaml").open("w") as file:
             YAML().dump(content, file)
+        shutil.copyfile(TOP / "dvc.yaml", tmp_path / "dvc.yaml")
         (tmp_path / "data/raw/mine").mkdir(parents=True, exist_ok=True)
         return tmp_path / "data/raw/mine"
 
@@ -75,21 +78,26 @@ def report() -> dict[str, Any]:
     return json.loads(Path("data/prepared/report.json").read_text())
 
 
-def failure(main: Callable[[], None] = prepare.main) -> str:
+def run(module: ModuleType) -> None:
+    """The stage, as DVC would run it, in this process."""
+    stage.once(module.__name__.removeprefix("pipeline."), module.main, module.Params)
+
+
+def failure(module: ModuleType = prepare) -> str:
     with pytest.raises(UserError) as caught:
-        main()
+        run(module)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_texts(make):
     texts(make, GOOD)
-    prepare.main()
+    run(prepare)
     splits = report()["splits"]
     assert sum(split["examples"] for split in splits.values()) == 60
     assert set(splits) == {"train", "validation", "test"}
     assert not Path("data/prepared/spool.parquet").exists()
-    preprocess.main()
+    run(preprocess)
     assert np.load("data/features/train/targets.npy").shape == (splits["train"]["examples"],)
 
 
@@ -101,7 +109,7 @@ def test_rows_that_are_refused_are_counted_and_may_be_allowed(make):
     assert refused["its text is empty"]["count"] == 2
     assert len(refused["its text is empty"]["examples"]) == 2
     texts(make, [*GOOD, *[("", "yes")] * 9], max_bad_rows=9)
-    prepare.main()
+    run(prepare)
     assert report()["refused"]["its text is empty"]["count"] == 9
     assert len(report()["refused"]["its text is empty"]["examples"]) == 5
 
@@ -125,24 +133,24 @@ def test_no_example_left_for_a_split(make):
 def test_the_harder_test_split_of_a_column(make):
     rows = [(*row, "shifted" if i > 50 else "") for i, row in enumerate(GOOD)]
     texts(make, rows, header="text,label,split")
-    prepare.main()
+    run(prepare)
     assert report()["splits"]["shifted"]["examples"] == 9
-    preprocess.main()
+    run(preprocess)
     assert len(np.load("data/features/test/shifted/targets.npy")) == 9
 
 
 def test_a_second_run_leaves_nothing_of_the_first(make):
     texts(make, [(*row, "shifted" if i > 50 else "") for i, row in enumerate(GOOD)], header="text,label,split")
-    prepare.main()
+    run(prepare)
     texts(make, GOOD)
-    prepare.main()
+    run(prepare)
     assert not Path("data/prepared/shifted.parquet").exists()
 
 
 def test_duplicates_are_dropped_and_counted(make):
     rows = [(*row, "train") for row in GOOD] + [("This is... B 1!", "yes", "test"), ("this is c", "no", "test")]
     texts(make, rows, header="text,label,split")
-    prepare.main()
+    run(prepare)
     dropped = report()["dropped"]
     assert dropped["in train, and the same in test"]["count"] == 1
     assert dropped["in train, and nearly the same in test"]["count"] == 1
@@ -198,8 +206,8 @@ def test_images(make):
     }
     (folder / "a/empty.png").unlink()
     (folder / "a/cut.jpg").unlink()
-    prepare.main()
-    preprocess.main()
+    run(prepare)
+    run(preprocess)
     assert np.load("data/features/train/images.npy").shape[1:] == (8, 8, 1)
 
 
@@ -216,8 +224,8 @@ def test_tagged_sentences(make):
         f"the DT\n{letters(i)} {'NN' if i % 2 else 'VB'}\n" + ". .\n" * (12 if i == 7 else 1) for i in range(60)
     ]
     (folder / "all.conll").write_text("\n".join(sentences))
-    prepare.main()
-    preprocess.main()
+    run(prepare)
+    run(preprocess)
     starts = np.load("data/features/train/starts.npy")
     words = sum(len(row) for row in pq.read_table("data/prepared/train.parquet")["words"].to_pylist())
     assert starts[-1] == words == len(np.load("data/features/train/targets.npy"))
@@ -228,11 +236,11 @@ def test_tagged_sentences(make):
 
 def test_a_task_that_does_not_fit_what_is_read(make):
     texts(make, GOOD)
-    prepare.main()
+    run(prepare)
     params = Path("params.yaml").read_text()
     content = YAML(typ="safe").load(params)
     content["datasets"]["mine"] |= {"task": "sequence-tagging", "preprocessing": WORDS}
     content["model"] = "lstm"
     with Path("params.yaml").open("w") as file:
         YAML().dump(content, file)
-    assert "sequence-tagging needs examples with words, but the reader gives text" in failure(preprocess.main)
+    assert "sequence-tagging needs examples with words, but the reader gives text" in failure(preprocess)

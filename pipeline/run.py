@@ -1,0 +1,86 @@
+"""Where a training run stands between two steps: all that changes, and what a checkpoint holds."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.checkpoint import Checkpoint
+from pipeline.errors import UserError
+from pipeline.learner import State, Tree
+from pipeline.tasks import Sums
+from pipeline.weights import named
+
+
+class Epoch(NamedTuple):
+    """One row of the curves; epochs count from 1."""
+
+    epoch: int
+    train_loss: float  # average over the epoch's batches, as training saw them
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+class Best(NamedTuple):
+    epoch: Epoch
+    params: Tree
+    rest: Tree
+
+
+class Run(NamedTuple):
+    state: State
+    epoch: int = 1  # the one under way
+    taken: int = 0  # of its steps
+    sums: Float[np.ndarray, " 4"] = np.zeros(len(Sums._fields))  # of those steps
+    history: tuple[Epoch, ...] = ()
+    best: Best | None = None  # with early stopping, the best epoch so far
+
+    @property
+    def kept(self) -> Best:
+        """What training came to: the best epoch, or else the last one."""
+        return self.best or Best(self.history[-1], self.state.params, self.state.rest)
+
+
+def packed(run: Run) -> Checkpoint:
+    """The run's arrays by their dotted names, and the rest of it."""
+    facts = {
+        "epoch": run.epoch,
+        "step": int(run.state.step),
+        "taken": run.taken,
+        "sums": run.sums.tolist(),  # Python writes and reads back floats to the last bit
+        "history": [list(epoch) for epoch in run.history],
+        "best": run.best and list(run.best.epoch),
+    }
+    return Checkpoint(named(_tree(run.state, run.best)), facts)
+
+
+def unpacked(found: Checkpoint, state: State) -> Run:
+    """The run that `packed` took apart; `state`, of the same run, says what belongs where. Raises UserError."""
+    facts = found.facts
+    try:
+        best = Best(Epoch(*facts["best"]), state.params, state.rest) if facts["best"] else None
+        like = _tree(state, best)
+        wanted = {name: (array.shape, array.dtype) for name, array in named(like).items()}
+        if {name: (array.shape, array.dtype) for name, array in found.arrays.items()} != wanted:
+            raise ValueError("its arrays are of another network")
+        arrays = [jnp.asarray(found.arrays[name]) for name in wanted]
+        tree = jax.tree.unflatten(jax.tree.structure(like), arrays)
+        return Run(
+            tree["state"],
+            int(facts["epoch"]),
+            int(facts["taken"]),
+            np.array(facts["sums"], np.float64).reshape(len(Sums._fields)),
+            tuple(Epoch(*row) for row in facts["history"]),
+            best and Best(best.epoch, **tree["best"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint is not one of this run ({error}): remove it, `python -m pipeline.checkpoint clean`"
+        ) from error
+
+
+def _tree(state: State, best: Best | None) -> Tree:
+    return {"state": state, **({"best": {"params": best.params, "rest": best.rest}} if best else {})}
