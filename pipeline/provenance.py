@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from pipeline import paths
 from pipeline.inputs import Inputs
 from pipeline.params import StageParams
 
@@ -23,7 +24,8 @@ def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
     """The provenance of a running stage's outputs."""
     return {
         "params": params.model_dump(),
-        "inputs": inputs.data,
+        # What says on which machine is left out: another machine may well come to the same bytes.
+        "inputs": {name: sha for name, sha in inputs.data.items() if name != paths.TRAINED_ON.as_posix()},
         "code": inputs.code,
         "versions": versions(),
         "device": {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind},

@@ -3,13 +3,11 @@
 import signal
 from types import FrameType, TracebackType
 
-from pipeline.errors import Stopped
-
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
 class Postponed:
-    """While it lasts, the first signal is noted; a second one ends the process as usual, at once."""
+    """While it lasts, the first signal is noted as `number`; a second one ends the process as usual, at once."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -22,11 +20,6 @@ class Postponed:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._back()
-
-    def end(self, how: str) -> None:
-        """Raises Stopped if there was a signal."""
-        if self.number:
-            raise Stopped(self.number, how)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number

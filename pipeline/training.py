@@ -19,7 +19,7 @@ from tqdm import tqdm
 from pipeline import batches, learner
 from pipeline.augment import Augmentation
 from pipeline.batches import BLOCK, Block
-from pipeline.errors import UserError
+from pipeline.errors import Stopped, UserError
 from pipeline.learner import Learner
 from pipeline.optim import Optimizer, Schedule
 from pipeline.params import Section
@@ -94,9 +94,12 @@ def fit(
             bar.update(_examples(blocks)[:first].sum())
             for further in _steps(learn, run, data, blocks, rate, bar):
                 run = further
-                if signal.number or keeper.due():
-                    save(run, settings, keeper, wait=signal.number > 0)
-                signal.end(f"stopped and saved at step {int(run.state.step):,}: the same command goes on from there")
+                asked = signal.number
+                if asked or keeper.due():
+                    save(run, settings, keeper, wait=asked > 0)
+                if asked:
+                    at = f"{int(run.state.step):,}"
+                    raise Stopped(asked, f"stopped and saved at step {at}: the same command goes on from there")
             seconds, done = time.perf_counter() - began, int(_examples(blocks)[first:].sum())
             measured = learner.measure(learn, run.state.params, run.state.rest, held_out, plan)
             latest = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(measured)))
@@ -109,7 +112,8 @@ def fit(
             metric, kept = settings.early_stopping.metric, run.best.epoch.epoch
             tqdm.write(f"stopped: no better {metric} since epoch {kept}, which is kept")
         save(run, settings, keeper, wait=True)  # a kill must not cost the run before DVC has written down its result
-        signal.end("stopped: the training is done and saved, the same command goes on from there")
+        if signal.number:
+            raise Stopped(signal.number, "stopped: the training is done and saved, the same command goes on from there")
     return run
 
 
