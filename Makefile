@@ -16,6 +16,9 @@ repro: .venv/run  ## bring every stage up to date: raw data -> package
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 	python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
+chaos: .venv/dev  ## interrupt and damage runs at random: nothing may be lost, all bytes equal (about an hour)
+	python tests/chaos.py
+
 lint: .venv/dev  ## check style and types
 	ruff check .
 	ruff format --check .
@@ -41,4 +44,4 @@ clean:  ## remove the environment and all that the stages wrote; the DVC cache s
 	@$(INSTALL) -r requirements-dev.txt
 	@touch .venv/dev
 
-.PHONY: help repro test lint pins clean
+.PHONY: help repro test chaos lint pins clean

@@ -57,8 +57,14 @@ def main(params: Params, inputs: Inputs) -> None:
     )
     paths.LOGS.mkdir(exist_ok=True)
     with keeper.only_writer(), open(paths.LOGS / "train.jsonl", "a", encoding="utf-8") as log:
+        noted = 0.0
 
         def note(figures: dict[str, Any]) -> None:
+            """Writes the figures of an epoch; of mere steps, a line every ten seconds."""
+            nonlocal noted
+            if "train_loss" not in figures and time.monotonic() - noted < min(10, keeper.every):
+                return
+            noted = time.monotonic()
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
@@ -66,7 +72,7 @@ def main(params: Params, inputs: Inputs) -> None:
         if found := keeper.newest():
             run = unpacked(found, state)
             print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
-        note({"step": int(run.state.step)})
+        note({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
         run = fit(learn, run, train, validation, settings, rate, seed=params.seed, keeper=keeper, log=note)
 
     kept = run.kept

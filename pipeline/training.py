@@ -75,8 +75,9 @@ def fit(
 ) -> Run:
     """Trains on from where `run` stands to its end: all epochs, or until validation stops improving.
 
-    `log` gets each epoch's figures with its seconds and examples a second. Raises UserError at a loss that is not
-    finite, with the step and the learning rate, and Stopped after a signal, once the run is saved.
+    `log` gets the step after each dispatch, and each epoch's figures with its seconds and examples a second. Raises
+    UserError at a loss that is not finite, with the step and the learning rate, and Stopped after a signal, once the
+    run is saved.
     """
     data, held_out = jax.device_put(train), jax.device_put(validation)
     ends = batches.ends(lengths(train))
@@ -94,6 +95,7 @@ def fit(
             bar.update(_examples(blocks)[:first].sum())
             for further in _steps(learn, run, data, blocks, rate, bar):
                 run = further
+                log({"epoch": run.epoch, "step": int(run.state.step)})
                 asked = signal.number
                 if asked or keeper.due():
                     save(run, settings, keeper, wait=asked > 0)
@@ -106,7 +108,14 @@ def fit(
             if not np.isfinite(latest.validation_loss):
                 raise _diverged("loss on the validation split", int(run.state.step), rate)
             run = _closed(run, latest, settings)
-            log({**latest._asdict(), "seconds": seconds, "examples_per_second": done / seconds})
+            log(
+                {
+                    **latest._asdict(),
+                    "step": int(run.state.step),
+                    "seconds": seconds,
+                    "examples_per_second": done / seconds,
+                }
+            )
             _tell(latest, done / seconds)
         if settings.early_stopping and run.best and run.epoch <= settings.epochs:
             metric, kept = settings.early_stopping.metric, run.best.epoch.epoch

@@ -117,6 +117,7 @@ def test_killed_anywhere_it_ends_at_the_same_bits(case, monkeypatch):
 
 def test_a_signal_saves_and_ends(monkeypatch):
     monkeypatch.setattr(training, "DISPATCH", 0.0)
+
     class Asked(Memory):
         def due(self) -> bool:
             os.kill(os.getpid(), signal.SIGTERM)

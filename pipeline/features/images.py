@@ -29,11 +29,13 @@ def write(spec: ImageSpec) -> tuple[ImageClassification, dict[str, Any]]:
         tables.save(split, targets=targets, ids=tables.ids(split))
         margin = spec.margin if split == "train" else 0
         shape = (len(targets), spec.height + margin, spec.width + margin, spec.channels)
-        inputs = np.lib.format.open_memmap(paths.features(split) / "images.npy", "w+", np.uint8, shape)
         files = zip(tables.column(split, "image"), tables.column(split, "id"))
-        for row, pixels in enumerate(tables.progress(decoded(files, spec, margin), split)):
-            inputs[row] = pixels
-        inputs.flush()
+        # Row by row, and not through a memory map: on a full disk, that would end the process without a word.
+        with open(paths.features(split) / "images.npy", "wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for pixels in tables.progress(decoded(files, spec, margin), split):
+                file.write(np.ascontiguousarray(pixels).data)
         if split == "train":
             counts = np.bincount(targets, minlength=len(labels))
     strict_json.write(paths.IMAGE, spec.model_dump())
