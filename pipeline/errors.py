@@ -75,4 +75,5 @@ def refusal(error: BaseException) -> str | None:
         return f"{where}: grew beyond the largest file that is allowed here (`ulimit -f`): raise the limit"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many open files: raise the limit, `ulimit -n 4096` say"
-    return None
+    # The rest is of one file's state: what the system says of it is all that there is to say.
+    return f"{where}: {error.strerror.lower()}" if error.strerror else None

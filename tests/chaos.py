@@ -86,6 +86,7 @@ class Pipeline:
         self.folder = clone.make(folder, train=600, test=200)
         clone.run(f"sed -i 's/^      epochs: 5$/      epochs: {EPOCHS}/' params.yaml && git commit -qam longer", folder)
         self.durations: dict[str, float] = {}
+        self.reference = b""
         self.process: subprocess.Popen[bytes] | None = None
         self.output = folder.with_name("output.txt")
 

@@ -1,0 +1,161 @@
+"""Real DVC, killed, started twice, and edited under: no work is lost, and dvc.lock never says what is not so."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from chaos import Pipeline
+from clone import run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A clone in which training takes a while, and its committed run."""
+    found = Pipeline(tmp_path_factory.mktemp("interruption") / "a clone")
+    found.reference = found.measure()
+    return found
+
+
+@pytest.fixture
+def fresh(pipeline: Pipeline) -> Pipeline:
+    """The same without results of train and later stages; whatever a test before did to it."""
+    run("git checkout -q -f . && git clean -fdq", pipeline.folder)
+    pipeline.wipe()
+    run("dvc repro -q preprocess", pipeline.folder)
+    return pipeline
+
+
+def started(pipeline: Pipeline) -> int:
+    """Starts `dvc repro` and waits for training to have checkpoints; returns the process that trains."""
+    pipeline.start()
+    assert pipeline.wait_for(lambda: len(pipeline.checkpoints()) > 1, 120), pipeline.said()
+    stage = pipeline.stage()
+    assert stage
+    return stage.pid
+
+
+def goes_on(pipeline: Pipeline) -> None:
+    """Started again, it goes on from a checkpoint, and ends as if nothing had been."""
+    output = run("dvc repro", pipeline.folder, CHECKPOINT_SECONDS="0.1")
+    assert "going on from step" in output
+    assert pipeline.lock() == pipeline.reference
+    assert not run("git status --porcelain", pipeline.folder)
+    assert not list((pipeline.folder / ".checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "exited with -9"),
+        (signal.SIGTERM, "stopped and saved at step"),
+        (signal.SIGINT, "the same command goes on from there"),
+    ],
+)
+def test_the_stage_is_stopped(fresh, number, said):
+    os.kill(started(fresh), number)
+    assert fresh.finish() != 0
+    assert said in fresh.said()
+    assert "Traceback" not in fresh.said()
+    assert "interrupted" in run("python -m pipeline.checkpoint list", fresh.folder)
+    goes_on(fresh)
+
+
+def test_a_stage_dies_with_its_dvc(fresh):
+    started(fresh)
+    assert fresh.process
+    fresh.process.kill()
+    fresh.process.wait()
+    deadline = time.monotonic() + 30
+    while fresh.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not fresh.processes()
+    goes_on(fresh)
+
+
+def test_started_again_at_once_it_waits_for_the_one_before(fresh):
+    started(fresh)
+    assert fresh.process
+    fresh.process.kill()
+    fresh.process.wait()
+    goes_on(fresh)
+
+
+def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
+    os.kill(started(fresh), signal.SIGKILL)
+    fresh.finish()
+    run("sed -i 's/^seed: 0/seed: 1/' params.yaml", fresh.folder)
+    assert "going on" not in run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    run("git checkout -q params.yaml", fresh.folder)
+    goes_on_with = run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    assert "going on from step" in goes_on_with
+
+
+def test_two_at_once(fresh):
+    started(fresh)
+    second = run("dvc repro", fresh.folder, code=None)
+    assert "busy" in second
+    assert fresh.finish() == 0
+    assert fresh.lock() == fresh.reference
+
+
+def test_an_experiment_in_a_folder_of_its_own_goes_on_too(fresh):
+    """DVC removes the folder of a failed one, so the checkpoints lie outside it."""
+    run("git checkout -q dvc.lock metrics plots && dvc repro -q", fresh.folder)
+    command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002"
+    run(f"{command} > ../first.txt 2>&1 &", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    deadline = time.monotonic() + 120
+    while len(fresh.checkpoints()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stage = fresh.stage()
+    assert stage
+    stage.kill()
+    while fresh.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "going on from step" in run(command, fresh.folder, CHECKPOINT_SECONDS="0.1")
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        ("sed -i 's/learning_rate: 1.0e-3/learning_rate: 2.0e-3/' params.yaml", "params.yaml"),
+        ("echo '# edited' >> pipeline/optim.py", "pipeline/optim.py"),
+        ("echo >> data/features/task.json", "data/features/task.json"),
+    ],
+)
+def test_an_edit_under_way_fails_the_stage(fresh, edit, what):
+    started(fresh)
+    run(edit, fresh.folder)
+    assert fresh.finish() != 0
+    assert f"error: {what}: changed while train ran, whose result is of neither state" in fresh.said()
+    assert "Traceback" not in fresh.said()
+    assert "train" not in fresh.done()
+
+
+def test_what_is_touched_but_not_changed_fails_nothing(fresh):
+    started(fresh)
+    run("touch params.yaml pipeline/*.py data/features/task.json", fresh.folder)
+    assert fresh.finish() == 0
+    assert fresh.lock() == fresh.reference
+
+
+def test_a_run_that_diverges_keeps_its_last_good_state(fresh):
+    run("sed -i 's/learning_rate: 1.0e-3/learning_rate: 1.0e+38/' params.yaml", fresh.folder)
+    output = run("dvc repro", fresh.folder, code=None, CHECKPOINT_SECONDS="0.1")
+    assert "the loss is not finite at step 2, learning rate" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("path", "stage"), [("model", "train"), (".checkpoints", "train"), ("package", "package")])
+def test_an_output_that_cannot_be_written_is_one_line(fresh, path, stage):
+    if stage == "package":
+        run("dvc repro -q evaluate", fresh.folder)
+    target = Path(fresh.folder / path)
+    target.write_text("a file, where a folder must be")
+    output = run(f"python -m pipeline.{stage}", fresh.folder, code=1)
+    assert "Traceback" not in output
+    assert path in output.strip().splitlines()[-1]
+    target.unlink()
