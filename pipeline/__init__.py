@@ -5,6 +5,9 @@ Here and nowhere else: what XLA reads from the environment, which must be set be
 
 import os
 
+# Noted as early as can be: should it end while the rest is imported, the process would know of no parent but init.
+STARTED_BY = os.getppid()
+
 # XLA sizes its CPU thread pool by NPROC, and a pool of one sums in another order than a larger one does: with at
 # least two, a container limited to one core gives the same bits as the whole machine.
 os.environ.setdefault("NPROC", str(max(2, os.cpu_count() or 1)))

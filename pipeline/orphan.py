@@ -9,6 +9,8 @@ import time
 
 import psutil
 
+from pipeline import STARTED_BY
+
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish"}
 EVERY = 0.5  # seconds between two looks
 PATIENCE = 60  # seconds for a stage to save and end
@@ -33,7 +35,7 @@ def ancestors() -> list[psutil.Process]:
 
 
 def _watch(parents: list[psutil.Process]) -> None:
-    while all(_lives(parent) for parent in parents):
+    while os.getppid() == STARTED_BY and all(_lives(parent) for parent in parents):
         time.sleep(EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)  # the signal waits for the end of what runs outside Python

@@ -61,11 +61,11 @@ def test_the_order_of_texts_depends_on_the_seed():
 
 
 def test_long_runs_of_one_shape_are_cut_into_blocks():
-    data = tasks.examples(tasks.texts(), 100)
+    data = tasks.examples(tasks.texts(), 300)
     blocks = batches.order(0, 1, data, batch=1, ends=(24,))
-    assert [len(block.rows) for block in blocks] == [32, 32, 32, 4]
-    fixed = batches.order(0, 1, tasks.examples(tasks.images(), 100), batch=1, ends=(0,))
-    assert [len(block.rows) for block in fixed] == [32, 32, 32, 4]
+    assert [len(block.rows) for block in blocks] == [128, 128, 44]
+    fixed = batches.order(0, 1, tasks.examples(tasks.images(), 300), batch=1, ends=(0,))
+    assert [len(block.rows) for block in fixed] == [128, 128, 44]
 
 
 def test_what_is_longer_than_all_buckets_lies_in_the_last_and_is_cut():
