@@ -54,11 +54,12 @@ class Log:
     """A JSON line for each thing that was done, and the tallies."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.tallies = path, {}
-        self.file = path.open("w", encoding="utf-8")
+        self.path = path
+        self.tallies: dict[str, Tally] = {}
 
     def note(self, fault: str, **facts: Any) -> Tally:
-        print(json.dumps({"fault": fault, **facts}), file=self.file, flush=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            print(json.dumps({"fault": fault, **facts}), file=file)
         return self.tallies.setdefault(fault, Tally())
 
     def lost(self, fault: str, what: str) -> None:
@@ -345,6 +346,7 @@ def full_disk(pipeline: Pipeline, reference: bytes, log: Log) -> None:
             for stage in WEIGHTS:
                 fault = f"full disk: {stage}"
                 log.note(fault).tried += 1
+                shutil.rmtree(pipeline.folder / ".checkpoints", ignore_errors=True)  # evaluate would make room of them
                 fill(small, leave=20_000)
                 pipeline.start()
                 code, said = pipeline.finish(), pipeline.said()

@@ -50,7 +50,7 @@ def goes_on(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (signal.SIGKILL, "exited with -9"),
+        (signal.SIGKILL, "failed to reproduce 'train'"),
         (signal.SIGTERM, "stopped and saved at step"),
         (signal.SIGINT, "the same command goes on from there"),
     ],
