@@ -19,6 +19,9 @@ test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 chaos: .venv/dev  ## interrupt and damage runs at random: nothing may be lost, all bytes equal (about an hour)
 	python tests/chaos.py
 
+fuzz: .venv/dev  ## damage params, sources, packages, questions, checkpoints at random: only clear errors may come of it
+	PYTHONPATH=. python tests/fuzz.py
+
 lint: .venv/dev  ## check style and types
 	ruff check .
 	ruff format --check .
@@ -44,4 +47,4 @@ clean:  ## remove the environment and all that the stages wrote; the DVC cache s
 	@$(INSTALL) -r requirements-dev.txt
 	@touch .venv/dev
 
-.PHONY: help repro test chaos lint pins clean
+.PHONY: help repro test chaos fuzz lint pins clean

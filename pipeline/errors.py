@@ -8,11 +8,17 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+LONGEST = 1_500  # characters of a message
 OTHERWISE = "free what else uses it, or lower batch_size or the network's sizes in params.yaml"
 
 
 class UserError(Exception):
-    """What is wrong, where (file, row, key), and the cure, in one line."""
+    """What is wrong, where (file, row, key), and the cure, in one line: whatever is quoted in it is made to fit."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > LONGEST:
+            text = f"{text[: 3 * LONGEST // 4]} ... {text[-LONGEST // 4 :]}"
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 class Stopped(BaseException):

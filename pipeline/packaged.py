@@ -33,9 +33,11 @@ class Package:
 
     def __init__(self, folder: Path) -> None:
         verify(folder)
-        self.config: dict[str, Any] = strict_json.read(folder / "config.json")
+        self.config = _read(folder / "config.json", "task", "preprocessing")
         self.task: str = self.config["task"]
-        self.labels: list[str] = strict_json.read(folder / "labels.json")["labels"]
+        if not isinstance(self.task, str) or self.task not in BATCH:
+            raise UserError(f"{folder / 'config.json'}: task must be one of {', '.join(BATCH)}, not {self.task!r}")
+        self.labels: list[str] = _read(folder / "labels.json", "labels")["labels"]
         try:
             match self.task:
                 case "image-classification":
@@ -48,7 +50,7 @@ class Package:
                     self._words = words.load(folder / "words.json", spec)
         except ValidationError as error:
             raise UserError(f"{folder / 'config.json'}: its preprocessing is not of this version") from error
-        self._call = _function(folder)
+        self._call = _function(folder, self.labels)
 
     def image(self, content: bytes, name: str) -> Arrays:
         """An image file as the model takes it. Raises UserError that names it as `name`."""
@@ -111,7 +113,15 @@ class Package:
         return batch
 
 
-def _function(folder: Path) -> Any:
+def _read(path: Path, *keys: str) -> dict[str, Any]:
+    content = strict_json.read(path)
+    for key in keys:
+        if not isinstance(content, dict) or key not in content:
+            raise UserError(f"{path}: has no {key}; copy the package anew")
+    return content
+
+
+def _function(folder: Path, labels: Any) -> Any:
     import jax
     from jax import export
     from safetensors.numpy import load_file
@@ -121,6 +131,9 @@ def _function(folder: Path) -> Any:
         weights = load_file(folder / "model.safetensors")
     except Exception as error:  # a damaged artifact raises whatever its parser stumbles over
         raise UserError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error})") from error
+    classes = exported.out_avals[0].shape[-1]
+    if not isinstance(labels, list) or len(labels) != classes or not all(isinstance(label, str) for label in labels):
+        raise UserError(f"{folder / 'labels.json'}: labels must be {classes} names, as many as the model tells apart")
     # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
     return jax.jit(lambda *inputs: exported.call(weights, *inputs))
 

@@ -109,7 +109,7 @@ def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str,
     """The dotted key of a mistake, and what is wrong with it and would be right."""
     key = []
     for part in mistake["loc"]:
-        there = isinstance(content, list) or (isinstance(content, Mapping) and part in content)
+        there = isinstance(part, int) if isinstance(content, list) else isinstance(content, Mapping) and part in content
         if there or mistake["type"] == "missing":  # else it is the tag of a union, no level of the file
             key.append(str(part) if key else names.get(str(part), str(part)))
         content = content[part] if there else content
@@ -118,7 +118,7 @@ def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str,
         case "missing":
             what = "is missing"
         case "unknown_key":
-            key.append(context["key"])
+            key.append(str(context["key"]))
             what = f"unknown key; the keys here: {context['known']}"
         case "union_tag_invalid":
             key.append(context["discriminator"].strip("'"))

@@ -76,7 +76,7 @@ def unpacked(found: Checkpoint, state: State) -> Run:
             tuple(Epoch(*row) for row in facts["history"]),
             best and Best(best.epoch, **tree["best"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"the checkpoint is not one of this run ({error}): remove it, `python -m pipeline.checkpoint clean`"
         ) from error

@@ -74,6 +74,11 @@ MISTAKES = [
         {"datasets__fashion-mnist__task": "sorting"},
         "fashion-mnist.task: must be one of 'image-classification'",
     ),
+    ({"datasets__brown__task": {None: 1}}, "datasets.brown.task: must be "),
+    ({"models__cnn__training__optimizer": [{"name": "adam"}]}, "models.cnn.training.optimizer: must be a valid dict"),
+    ({"models__cnn__training__a\nb": 1}, "models.cnn.training.a\\nb: unknown key; the keys here: epochs"),
+    ({"models__cnn__training": {None: 1}}, "models.cnn.training.None: unknown key"),
+    ({"models__cnn__training__epochs": "9" * 100_000}, " ... "),
     ({"datasets__fashion-mnist__split": 0.1}, "datasets.fashion-mnist.split: must be a valid dictionary"),
 ]
 

@@ -217,6 +217,8 @@ def _member(archive: Path, raw: str) -> str:
     name = raw.replace("\\", "/")
     path = PurePosixPath(name)
     _printable(archive, name)
+    if not name:
+        raise UserError(f"{archive}: a member has no name: fetch it again")
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
         raise UserError(f"{archive}: {name} climbs out of the archive: do not trust it")
     return str(path)
