@@ -103,10 +103,10 @@ SOURCES: tuple[tuple[dict[str, Any], dict[str, bytes | str]], ...] = (  # a read
     (
         {"name": "idx"},
         {
-            "train-images-idx3-ubyte.gz": gzip.compress(_idx((60, 4, 4))),
-            "train-labels-idx1-ubyte.gz": gzip.compress(_idx((60,))),
-            "t10k-images-idx3-ubyte.gz": gzip.compress(_idx((30, 4, 4))),
-            "t10k-labels-idx1-ubyte.gz": gzip.compress(_idx((30,))),
+            "train-images-idx3-ubyte.gz": gzip.compress(_idx((60, 4, 4)), mtime=0),
+            "train-labels-idx1-ubyte.gz": gzip.compress(_idx((60,)), mtime=0),
+            "t10k-images-idx3-ubyte.gz": gzip.compress(_idx((30, 4, 4)), mtime=0),
+            "t10k-labels-idx1-ubyte.gz": gzip.compress(_idx((30,)), mtime=0),
         },
     ),
 )
@@ -164,7 +164,7 @@ def a_source(folder: Path, random: Random) -> None:
         pack(source, contents)
     else:
         zipped = random.random() < 0.2
-        write(source, {f"{n}.gz": gzip.compress(c) for n, c in contents.items()} if zipped else contents)
+        write(source, {f"{n}.gz": gzip.compress(c, mtime=0) for n, c in contents.items()} if zipped else contents)
     if not inside:
         hit = random.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
         hit.write_bytes(damaged(hit.read_bytes(), random))
@@ -226,7 +226,9 @@ def a_question(folder: Path, random: Random) -> None:
         [(name, content)] = texts.items()
         content = content.encode() if isinstance(content, str) else content
         name = random.choice((name, name, "lines.txt", name + ".gz"))
-        (folder / name).write_bytes(damaged(gzip.compress(content) if name.endswith(".gz") else content, random))
+        (folder / name).write_bytes(
+            damaged(gzip.compress(content, mtime=0) if name.endswith(".gz") else content, random)
+        )
         text = damaged(content[:200], random).decode(errors="surrogateescape")
         found = predict.texts(asked, [text], [folder / name], random.choice(("text", "label")))
     say(asked, found)

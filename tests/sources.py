@@ -56,7 +56,7 @@ def pack(path: Path, contents: Mapping[str, bytes | str]) -> Path:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in raw.items():
-                archive.writestr(name, content)
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # of no time
         return path
     form = {".gz": "gz", ".tgz": "gz", ".bz2": "bz2", ".xz": "xz"}.get(path.suffix, "")
     with tarfile.open(path, f"w:{form}") as archive:  # type: ignore[call-overload]
