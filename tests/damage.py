@@ -173,7 +173,7 @@ def changed(tree: Any, random: Random, *, times: int = 0) -> Any:
             case 3 if parent is not whole:
                 del parent[key]
             case 4 if isinstance(parent, dict):
-                parent[random.choice(("x", key + "s", "", "a\nb", "name", 1, None))] = parent.pop(key)
+                parent[random.choice(("x", f"{key}s", "", "a\nb", "name", 1, None))] = parent.pop(key)
             case 5:
                 parent[key] = random.choice(([value], {"name": value}, str(value), [value] * 3))
             case 6:  # what stands somewhere else
