@@ -1,7 +1,7 @@
 """The whole of params.yaml, before a stage computes anything: every section, and whether the chosen ones fit together.
 
 It only refuses, and nothing that it reads enters a result: so a stage calls it and yet does not depend on it.
-By hand: python -m pipeline.check
+By hand, with a look at dvc.lock: python -m pipeline.check
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import NonNegativeInt
 
-from pipeline import errors, paths
+from pipeline import errors, lockfile, paths
 from pipeline import params as yaml
 from pipeline.datasets import DatasetSection
 from pipeline.errors import UserError
@@ -56,6 +56,7 @@ def params(path: Path = paths.PARAMS) -> None:
 
 
 def main() -> None:
+    lockfile.mend()
     params()
     print(f"{paths.PARAMS}: all keys are known, all values possible")
 

@@ -16,9 +16,10 @@ class UserError(Exception):
     """What is wrong, where (file, row, key), and the cure, in one line: whatever is quoted in it is made to fit."""
 
     def __init__(self, text: str) -> None:
-        if len(text) > LONGEST:
-            text = f"{text[: 3 * LONGEST // 4]} ... {text[-LONGEST // 4 :]}"
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        if len(shown) > LONGEST:
+            shown = f"{shown[: 3 * LONGEST // 4]} ... {shown[-LONGEST // 4 :]}"
+        super().__init__(shown)
 
 
 class Stopped(BaseException):

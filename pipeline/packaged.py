@@ -37,7 +37,6 @@ class Package:
         self.task: str = self.config["task"]
         if not isinstance(self.task, str) or self.task not in BATCH:
             raise UserError(f"{folder / 'config.json'}: task must be one of {', '.join(BATCH)}, not {self.task!r}")
-        self.labels: list[str] = _read(folder / "labels.json", "labels")["labels"]
         try:
             match self.task:
                 case "image-classification":
@@ -50,7 +49,10 @@ class Package:
                     self._words = words.load(folder / "words.json", spec)
         except ValidationError as error:
             raise UserError(f"{folder / 'config.json'}: its preprocessing is not of this version") from error
-        self._call = _function(folder, self.labels)
+        self._call, classes = _function(folder)
+        self.labels: list[str] = _read(folder / "labels.json", "labels")["labels"]
+        if not isinstance(self.labels, list) or [type(label) for label in self.labels] != [str] * classes:
+            raise UserError(f"{folder / 'labels.json'}: labels must be {classes} names, as many as the model has")
 
     def image(self, content: bytes, name: str) -> Arrays:
         """An image file as the model takes it. Raises UserError that names it as `name`."""
@@ -121,7 +123,8 @@ def _read(path: Path, *keys: str) -> dict[str, Any]:
     return content
 
 
-def _function(folder: Path, labels: Any) -> Any:
+def _function(folder: Path) -> tuple[Any, int]:
+    """The compiled model, and how many labels it tells apart."""
     import jax
     from jax import export
     from safetensors.numpy import load_file
@@ -131,11 +134,8 @@ def _function(folder: Path, labels: Any) -> Any:
         weights = load_file(folder / "model.safetensors")
     except Exception as error:  # a damaged artifact raises whatever its parser stumbles over
         raise UserError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error})") from error
-    classes = exported.out_avals[0].shape[-1]
-    if not isinstance(labels, list) or len(labels) != classes or not all(isinstance(label, str) for label in labels):
-        raise UserError(f"{folder / 'labels.json'}: labels must be {classes} names, as many as the model tells apart")
     # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
-    return jax.jit(lambda *inputs: exported.call(weights, *inputs))
+    return jax.jit(lambda *inputs: exported.call(weights, *inputs)), exported.out_avals[0].shape[-1]
 
 
 def seal(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """params.yaml, typed: what a stage reads of it, checked, with one clear line for a mistake."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +65,11 @@ def read(path: Path = paths.PARAMS) -> dict[str, Any]:
     """The mapping in the YAML 1.2 file `path`, as DVC reads it (1e-5 is a number). Raises UserError."""
     try:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        # What no file can hold is no parameter: half a character ("\\ud800"), a mapping inside itself.
+        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file in {Path.cwd().name}; run from the top of the repository") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())[:300]})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping with the keys dataset, model, seed, datasets and models")

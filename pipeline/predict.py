@@ -156,10 +156,13 @@ def writer(form: str, package: "Package") -> Callable[[Input, Any], None]:
     if form == "csv":
         table.writerow(("input", "word", "label", "probability") if tagging else ("input", "label", "probability"))
     width = max(len(label) for label in [*labels, "label"])
-    if form == "table" and not tagging:
-        print(f"probability  {'label':{width}}  input")
+    titled = form != "table" or tagging
 
     def write(item: Input, found: Any) -> None:
+        nonlocal titled
+        if not titled:  # not before there is an answer: a mistake should stand alone
+            print(f"probability  {'label':{width}}  input")
+            titled = True
         likely, best = found.max(-1), found.argmax(-1)
         if tagging:
             tags = [labels[i] for i in best]

@@ -24,7 +24,7 @@ def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
     """The provenance of a running stage's outputs."""
     return {
         "params": params.model_dump(),
-        # What says on which machine is left out: another machine may well come to the same bytes.
+        # What says on which machine, and by which Python, is left out: another may well come to the same bytes.
         "inputs": {name: sha for name, sha in inputs.data.items() if name != paths.TRAINED_ON.as_posix()},
         "code": inputs.code,
         "versions": versions(),
@@ -33,7 +33,7 @@ def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    return {name: version(name) for name in LIBRARIES}
 
 
 def machine() -> dict[str, Any]:
@@ -47,6 +47,7 @@ def machine() -> dict[str, Any]:
         "vector_instructions": " ".join(vector_instructions()),
         "threads": os.environ["NPROC"],
         "xla_flags": os.environ["XLA_FLAGS"],
+        "python": platform.python_version(),
         **versions(),
     }
 

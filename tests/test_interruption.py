@@ -3,11 +3,12 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chaos import Pipeline
 from clone import run
+from repro import Pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """A clone in which training takes a while, and its committed run."""
     found = Pipeline(tmp_path_factory.mktemp("interruption") / "a clone")
-    found.reference = found.measure()
+    found.measure()
     return found
 
 
@@ -94,6 +95,17 @@ def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
     assert "going on from step" in goes_on_with
 
 
+@pytest.mark.parametrize("left", [0, 700, 3_000, 5_000])
+def test_dvc_is_killed_while_it_writes_dvc_lock(fresh, left):
+    """It writes in place; and what it cannot read it refuses, or, cut in a lucky place, takes for what there is."""
+    run("git checkout -q dvc.lock metrics plots && dvc repro -q", fresh.folder)
+    os.truncate(fresh.folder / "dvc.lock", left)
+    output = run("python -m pipeline.check && dvc repro", fresh.folder)
+    assert "pipeline.train" not in output  # what takes long comes back from the cache
+    assert fresh.lock() == fresh.reference
+    assert not run("git status --porcelain", fresh.folder)
+
+
 def test_two_at_once(fresh):
     started(fresh)
     second = run("dvc repro", fresh.folder, code=None)
@@ -116,6 +128,28 @@ def test_an_experiment_in_a_folder_of_its_own_goes_on_too(fresh):
     while fresh.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "going on from step" in run(command, fresh.folder, CHECKPOINT_SECONDS="0.1")
+
+
+def test_a_queued_experiment_goes_on_too(fresh):
+    run("git checkout -q dvc.lock metrics plots && dvc repro -q", fresh.folder)
+    deadline = time.monotonic() + 300
+
+    def queue_one(*, until: Callable[[], bool]) -> None:
+        run("dvc exp run --queue -S models.cnn.training.learning_rate=0.003", fresh.folder)
+        # A worker of DVC's own takes it up, and ends some ten seconds after the last one in the queue.
+        run("dvc queue start > ../queue.txt 2>&1", fresh.folder, CHECKPOINT_SECONDS="0.1")
+        while not until() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert until()
+
+    queue_one(until=lambda: len(fresh.checkpoints()) > 1)
+    stage = fresh.stage()
+    assert stage
+    stage.kill()
+    queue_one(until=lambda: "Success" in run("dvc queue status", fresh.folder))
+    done = next(line.split()[0] for line in run("dvc queue status", fresh.folder).splitlines() if "Success" in line)
+    assert "going on from step" in run(f"dvc queue logs {done}", fresh.folder)
+    run("dvc queue stop --kill", fresh.folder)
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,8 @@ def _member(archive: Path, raw: str) -> str:
 
 def _printable(path: Path, member: str = "") -> None:
     if UNPRINTABLE.search(f"{path}{member}"):
-        shown = ascii(f"{path}: {member}" if member else str(path))[1:-1]
-        raise UserError(f"{shown}: a name with control characters, or not in UTF-8: rename it")
+        where = f"{path}: {member}" if member else path
+        raise UserError(f"{where}: a name with control characters, or not in UTF-8: rename it")
 
 
 def _left_out_path(name: str) -> bool:

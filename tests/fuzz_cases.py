@@ -1,0 +1,220 @@
+"""What is fuzzed, a function for each: it damages, and tries; what it raises is judged by who calls it."""
+
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import chdir, redirect_stderr
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from damage import changed, damaged
+from good_sources import SECTION, SOURCES
+from imports import TOP
+from ruamel.yaml import YAML
+from small_packages import dump
+from sources import pack, picture, write
+from tasks import images
+
+from pipeline import check, evaluate, learner, optim, package, packaged, predict, prepare, preprocess, train
+from pipeline.checkpoint import ARRAYS, FACTS, SEAL, Checkpoints
+from pipeline.errors import UserError
+from pipeline.inputs import Inputs, sha256
+from pipeline.models import CONFIGS
+from pipeline.packaged import Package
+from pipeline.run import Run, packed, unpacked
+
+LONGEST = 2_000  # characters of a message
+PACKAGES: list[Path] = []  # to be asked and damaged: whoever runs the cases puts them here
+
+
+def a_params_file(folder: Path, random: Random) -> None:
+    """All of params.yaml, as `check` and each stage read it."""
+    path = folder / "params.yaml"
+    content = (TOP / "params.yaml").read_bytes()
+    if random.random() < 0.3:
+        path.write_bytes(damaged(content, random))
+    else:
+        dump(changed(YAML(typ="safe").load(content), random), path)
+    failed = None
+    for read in (check.params, *(stage.Params.load for stage in (prepare, preprocess, train, evaluate, package))):
+        try:
+            read(path)
+        except UserError as error:
+            one_line(error)
+            failed = error
+    if failed:
+        raise failed
+
+
+def a_source(folder: Path, random: Random) -> None:
+    """Through prepare and preprocess: plain, gzip, archive; damaged inside or outside, or wrongly described."""
+    options, texts = random.choice(SOURCES)
+    contents = {name: text.encode() if isinstance(text, str) else text for name, text in texts.items()}
+    if inside := random.random() < 0.7:
+        name = random.choice(list(contents))
+        contents[name] = damaged(contents[name], random)
+    source = folder / "data/raw" / ("source" + random.choice(("", "", "", ".zip", ".tar", ".tgz")))
+    if source.suffix:
+        source.parent.mkdir(parents=True)
+        pack(source, contents)
+    else:
+        zipped = random.random() < 0.2
+        write(source, {f"{n}.gz": gzip.compress(c, mtime=0) for n, c in contents.items()} if zipped else contents)
+    if not inside:
+        hit = random.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+        hit.write_bytes(damaged(hit.read_bytes(), random))
+    everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+    section = everything["datasets"][SECTION.get(options["name"], "spam")]
+    section |= {
+        "source": source.relative_to(folder).as_posix(),
+        "reader": changed(options, random) if random.random() < 0.1 else options,
+        "split": {"validation": 0.2, "test": 0.2},
+        "max_bad_rows": random.choice((0, 1_000)),
+    }
+    dump({**everything, "dataset": "fuzz", "datasets": {"fuzz": section}}, folder / "params.yaml")
+    try:
+        with chdir(folder):
+            for stage in (prepare, preprocess):
+                stage.main(stage.Params.load(), Inputs(stage.__name__, {}, {}, (), {}))
+    finally:
+        strangers = {path.name for path in folder.iterdir()} - {"data", "params.yaml"}
+        strangers |= {path.name for path in (folder / "data").iterdir()} - {"raw", "prepared", "features"}
+        assert not strangers, f"written outside the outputs: {strangers}"
+
+
+def a_package(folder: Path, random: Random) -> None:
+    """Damaged as by a disk; or changed by hand and sealed again, all but the compiled model and the weights."""
+    copy = Path(shutil.copytree(random.choice(PACKAGES), folder / "package"))
+    names = sorted(path for path in copy.rglob("*") if path.is_file())
+    by_hand = random.random() < 0.7
+    if by_hand:
+        names = [path for path in names if path.suffix == ".json" and path.name != packaged.MANIFEST]
+    hit = random.choice(names)
+    if hit.suffix == ".json" and random.random() < 0.6:
+        hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
+    elif random.random() < 0.1:
+        hit.unlink()
+    else:
+        hit.write_bytes(damaged(hit.read_bytes(), random))
+    if by_hand:
+        packaged.seal(copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    try:
+        answer(Package(copy), folder)
+    finally:
+        assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+
+@cache
+def loaded(path: Path) -> Package:
+    return Package(path)
+
+
+def a_question(folder: Path, random: Random) -> None:
+    """An image, a text, a file of texts, damaged."""
+    path = random.choice(PACKAGES)
+    asked = loaded(path)
+    if asked.task == "image-classification":
+        names = [f"x.{form}" for form in ("png", "jpeg", "webp", "gif", "tiff", "bmp")]
+        name = random.choice(names)
+        (folder / name).write_bytes(damaged(picture(name[2:].upper(), random.randrange(9)), random))
+        found = predict.images(asked, [str(folder / name)])
+    else:
+        _, texts = random.choice([source for source in SOURCES if source[0]["name"] == "table"])
+        [(name, content)] = texts.items()
+        content = content.encode() if isinstance(content, str) else content
+        name = random.choice((name, name, "lines.txt", name + ".gz"))
+        (folder / name).write_bytes(
+            damaged(gzip.compress(content, mtime=0) if name.endswith(".gz") else content, random)
+        )
+        text = damaged(content[:200], random).decode(errors="surrogateescape")
+        found = predict.texts(asked, [text], [folder / name], random.choice(("text", "label")))
+    say(asked, found)
+
+
+def answer(asked: Package, folder: Path) -> None:
+    """A question that each package can answer."""
+    if asked.task == "image-classification":
+        picture_file = folder / "asked.png"
+        picture_file.write_bytes(picture())
+        say(asked, predict.images(asked, [str(picture_file)]))
+    else:
+        say(asked, predict.texts(asked, ["a text of some words"], [], "text"))
+
+
+def say(asked: Package, found: Iterator[predict.Input]) -> None:
+    """As predict does; raises the first mistake when all is answered."""
+    given = list(found)
+    good = [(item, item.content) for item in given if not isinstance(item.content, UserError)]
+    bad = [item.content for item in given if isinstance(item.content, UserError)]
+    write_answer = predict.writer("json", asked)
+    for (item, _), row in zip(good, asked.probabilities([content for _, content in good]), strict=True):
+        assert np.isfinite(row).all()
+        write_answer(item, row)
+    for error in bad:
+        one_line(error)
+    if bad:
+        raise bad[0]
+
+
+@cache
+def a_run() -> Run:
+    network = YAML(typ="safe").load((TOP / "params.yaml").read_text())["models"]["cnn"]["network"]
+    tx = optim.build(optim.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    return Run(learner.start(CONFIGS["cnn"].model_validate(network), images(), tx, seed=0)[1])
+
+
+def a_checkpoint(folder: Path, random: Random) -> None:
+    """Damaged: the one before must be found. Or changed by hand and sealed again: it may be refused."""
+    run = a_run()
+    keeper = Checkpoints(folder / "run", every=0)
+    whole = packed(run)
+    with redirect_stderr(io.StringIO()) as said:
+        for name in ("1", "2"):
+            keeper.save(name, whole.arrays, whole.facts, wait=True)
+        newest = folder / "run/2"
+        by_hand = random.random() < 0.5
+        hit = newest / (FACTS if by_hand else random.choice((ARRAYS, FACTS, SEAL)))
+        if by_hand:
+            hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
+            (newest / SEAL).write_text(json.dumps({name: sha256(newest / name) for name in (ARRAYS, FACTS)}))
+        elif random.random() < 0.1:
+            hit.unlink()
+        else:
+            content = hit.read_bytes()
+            hit.write_bytes(damaged(content, random))
+            by_hand = json.loads(content) == _json(hit) if hit.name == SEAL else content == hit.read_bytes()
+        found = keeper.newest()
+        assert found
+        unpacked(found, run.state)
+    if not by_hand:
+        assert "a checkpoint is damaged" in said.getvalue()
+        assert len(said.getvalue().splitlines()) == 1
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
+
+
+def one_line(error: UserError) -> None:
+    """Whether a message is what it should be."""
+    text = str(error)
+    assert text.isprintable(), f"a message with control characters: {text[:300]!r}"
+    assert len(text) < LONGEST, f"a message of {len(text):,} characters: {text[:300]!r}"
+
+
+KINDS: tuple[tuple[Callable[[Path, Random], None], int], ...] = (
+    (a_source, 6),
+    (a_params_file, 4),
+    (a_question, 4),
+    (a_package, 1),
+    (a_checkpoint, 3),
+)
