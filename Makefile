@@ -17,7 +17,7 @@ test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 	python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 chaos: .venv/dev  ## interrupt and damage runs at random: nothing may be lost, all bytes equal (about an hour)
-	python tests/chaos.py
+	PYTHONPATH=. python tests/chaos.py
 
 fuzz: .venv/dev  ## damage params, sources, packages, questions, checkpoints at random: only clear errors may come of it
 	PYTHONPATH=. python tests/fuzz.py

@@ -1,6 +1,6 @@
 """Interrupts the pipeline at random moments, damages its checkpoints, fills its disk: the same must come out.
 
-make chaos, or: python tests/chaos.py --seed 0 --kills 200 --damages 50
+make chaos, or: PYTHONPATH=. python tests/chaos.py --seed 0 --kills 200 --damages 50
 
 Works in a clone on a slice of the data. Ends with a table, and with exit code 1 if anything was lost or differed.
 """
