@@ -8,6 +8,7 @@ from pipeline.images import ImageSpec
 from pipeline.params import Section
 from pipeline.readers import Reader
 from pipeline.split import Split
+from pipeline.tasks import ClassWeights
 from pipeline.texts import TextSpec
 from pipeline.words import WordSpec
 
@@ -19,6 +20,7 @@ class Source(Section):
     source: str
     split: Split
     max_bad_rows: NonNegativeInt  # so many rows or files may be unusable before that is an error
+    class_weights: ClassWeights
 
 
 class Images(Source):

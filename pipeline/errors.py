@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
 import sys
@@ -69,8 +70,9 @@ def refusal(error: BaseException) -> str | None:
         return f"out of {where}: {OTHERWISE}"
     if not isinstance(error, OSError):
         return None
-    where = next((str(name) for name in (error.filename2, error.filename) if name), "a file")
-    # Some libraries pass on what the system said, but not its number.
+    # Some libraries pass on what the system said, but not its number, or not the file's name but within a sentence.
+    quoted = re.findall(r"'([^']+)'", text)
+    where = next((str(name) for name in (error.filename2, error.filename, *quoted) if name), "a file")
     full = error.errno in (errno.ENOSPC, errno.EDQUOT) or (
         error.errno is None and shutil.disk_usage(".").free < 1 << 20
     )

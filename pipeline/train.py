@@ -16,12 +16,14 @@ from pipeline.inputs import Inputs
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
 from pipeline.run import Run, unpacked
+from pipeline.tasks import ClassWeights
 from pipeline.training import Training, fit
 
 
 class Params(StageParams):
     seed: Annotated[NonNegativeInt, Key("seed")]
     model: Annotated[str, Key("model")]
+    class_weights: Annotated[ClassWeights, Key("datasets.{dataset}.class_weights")]
     network: Annotated[dict[str, Any], Key("models.{model}.network")]
     training: Annotated[Training, Key("models.{model}.training")]
 
@@ -39,7 +41,7 @@ def main(params: Params, inputs: Inputs) -> None:
         optim.build(settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip),
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
-        class_weights=tasks.balanced(task.counts) if settings.class_weights == "balanced" else None,
+        class_weights=tasks.balanced(task.counts) if params.class_weights == "balanced" else None,
         augmentation=settings.augmentation,
     )
     parameters = sum(array.size for array in jax.tree.leaves(state.params))

@@ -44,7 +44,6 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     gradient_clip: PositiveFloat | None  # the largest global norm of a gradient
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    class_weights: Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
     early_stopping: EarlyStopping | None
     augmentation: Augmentation | None
 

@@ -72,7 +72,6 @@ def train(case: str, keeper: Any, found: Checkpoint | None = None) -> Run:
         weight_decay=0.0,
         gradient_clip=None,
         label_smoothing=0.0,
-        class_weights="none",
         early_stopping=None,
         augmentation=None,
     ).model_copy(update=changes)

@@ -26,7 +26,6 @@ SETTINGS = Training(
     weight_decay=0.0,
     gradient_clip=None,
     label_smoothing=0.0,
-    class_weights="none",
     early_stopping=None,
     augmentation=None,
 )
@@ -46,7 +45,9 @@ class Forgetful:
         pass
 
 
-def fit(train: Examples | None = None, *, seed: int = 0, config: Any = None, **changes: Any) -> Run:
+def fit(
+    train: Examples | None = None, *, seed: int = 0, config: Any = None, class_weights: Any = None, **changes: Any
+) -> Run:
     train = train or examples(40)
     settings = SETTINGS.model_copy(update=changes)
     rate = optim.learning_rate(
@@ -59,7 +60,7 @@ def fit(train: Examples | None = None, *, seed: int = 0, config: Any = None, **c
         tx,
         seed=seed,
         label_smoothing=settings.label_smoothing,
-        class_weights=balanced(TASK.counts) if settings.class_weights == "balanced" else None,
+        class_weights=class_weights,
         augmentation=settings.augmentation,
     )
     return training.fit(
@@ -128,7 +129,7 @@ def test_too_few_examples_for_a_batch():
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
-        {"class_weights": "balanced"},
+        {"class_weights": balanced(TASK.counts)},
         {"learning_rate": 1e-3},
         {"schedule": optim.Cosine(name="cosine", warmup=0.2)},
         {"schedule": optim.Step(name="step", epochs=1, factor=0.1)},

@@ -11,7 +11,7 @@ from pydantic import Field, RootModel
 from pipeline import strict_json
 from pipeline.params import validate
 from pipeline.tasks.batch import PAD, Batch, Examples, Inputs, Words, lengths
-from pipeline.tasks.classification import Sums, balanced, score
+from pipeline.tasks.classification import ClassWeights, Sums, balanced, score
 from pipeline.tasks.image_classification import ImageClassification
 from pipeline.tasks.sequence_tagging import SequenceTagging
 from pipeline.tasks.text_classification import TextClassification
@@ -32,6 +32,7 @@ def read(path: Path) -> Task:
 __all__ = [
     "PAD",
     "Batch",
+    "ClassWeights",
     "Examples",
     "ImageClassification",
     "Inputs",

@@ -1,7 +1,7 @@
 """What all tasks have in common: one label is chosen, once an example or once a token, and scored by cross-entropy."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,6 +42,9 @@ def score(
     return Sums(
         *(jnp.sum(x, where=batch.valid, dtype=jnp.float32) for x in (losses * weights, weights, hits, hits | ~hits))
     )
+
+
+ClassWeights = Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
 
 
 def balanced(counts: Sequence[int]) -> Float[np.ndarray, " k"]:
