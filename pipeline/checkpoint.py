@@ -31,6 +31,7 @@ from safetensors.numpy import load_file, save_file
 from pipeline import errors, paths, strict_json
 from pipeline.errors import UserError
 from pipeline.inputs import sha256
+from pipeline.snapshot import Snapshot
 
 SECONDS = "CHECKPOINT_SECONDS"  # the environment's word for how often: it changes no result
 KEPT = 2
@@ -79,6 +80,7 @@ class Checkpoints:
         self.folder, self.every, self.check, self.about = folder, every, check, about
         self._last = time.monotonic()
         self._writer: threading.Thread | None = None
+        self.snapshot = Snapshot()
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -102,9 +104,8 @@ class Checkpoints:
         """
         self.wait()
         self.check()
-        # On a CPU this copies nothing: the next step, which would reuse the memory, sees that it is held.
-        host = {key: np.asarray(array) for key, array in arrays.items()}
-        self._writer = threading.Thread(target=self._write, args=(name, host, {**self.about, **facts}))
+        copies = self.snapshot.take(arrays)
+        self._writer = threading.Thread(target=self._write, args=(name, copies, {**self.about, **facts}))
         self._writer.start()
         if wait:
             self.wait()

@@ -15,7 +15,7 @@ from pipeline.checkpoint import Checkpoints, fingerprint, interval, top
 from pipeline.inputs import Inputs
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
-from pipeline.run import Run, unpacked
+from pipeline.run import Run, packed, unpacked
 from pipeline.tasks import ClassWeights
 from pipeline.training import Training, fit
 
@@ -74,6 +74,7 @@ def main(params: Params, inputs: Inputs) -> None:
         if found := keeper.newest():
             run = unpacked(found, state)
             print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
+        keeper.snapshot.reserve(packed(run).arrays)
         note({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
         run = fit(learn, run, train, validation, settings, rate, seed=params.seed, keeper=keeper, log=note)
 
