@@ -17,8 +17,9 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
-from pipeline import learner, optim, training
+from pipeline import learner, optim, params, training
 from pipeline.checkpoint import Checkpoints
 from pipeline.models import lstm
 from pipeline.run import Run, packed
@@ -63,18 +64,9 @@ def main() -> None:
     parser.add_argument("--saves", type=int, default=5)
     parser.add_argument("--folder", help="where to write: another disk gives other figures")
     arguments = parser.parse_args()
-    settings = Training(
-        epochs=1_000,
-        batch_size=8,
-        learning_rate=1e-3,
-        optimizer=optim.Adam(name="adam"),
-        schedule=optim.Constant(name="constant"),
-        weight_decay=0.0,
-        gradient_clip=None,
-        label_smoothing=0.0,
-        early_stopping=None,
-        augmentation=None,
-    )
+    shipped = params.look_up(params.read(), "models.lstm")
+    settings = Training(**{**shipped["training"], "epochs": 1_000, "batch_size": 8})
+    config = lstm.Config(**shipped["network"])
     spec = TextSpec(
         tokenizer="words",
         vocabulary=arguments.vocabulary,
@@ -86,8 +78,8 @@ def main() -> None:
     task = TextClassification(
         name="text-classification", text=spec, vocabulary=arguments.vocabulary, labels=("a", "b"), counts=(1, 1)
     )
-    config = lstm.Config(cell="lstm", width=128, hidden=96, layers=1, dropout=0.0, token_dropout=0.0)
-    tx = optim.build(settings.optimizer, lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
+    rate = optax.constant_schedule(settings.learning_rate)
+    tx = optim.build(settings.optimizer, rate, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(config, task, tx, seed=0)
     run = Run(state)
     size = sum(array.nbytes for array in packed(run).arrays.values())
@@ -113,7 +105,7 @@ def main() -> None:
         training.DISPATCH = 0.0  # a step a dispatch
         with keeper.only_writer(), suppress(Enough):
             train, held_out = texts(50_000, arguments.vocabulary), texts(8, arguments.vocabulary)
-            training.fit(learn, run, train, held_out, settings, lambda _: 1e-3, seed=0, keeper=keeper, log=log)
+            training.fit(learn, run, train, held_out, settings, rate, seed=0, keeper=keeper, log=log)
     usual = statistics.median(alone)
     for what, found in (("save itself", keeper.held), ("the first step after it", [f - usual for f in first])):
         print(f"{what} held training up for {statistics.median(found):.3f} s, at most {max(found):.3f} s")

@@ -1,14 +1,28 @@
-"""A small task of each kind, and random examples of it."""
+"""A small task of each kind, random examples of it, and a short plain training."""
 
 import numpy as np
 
+from pipeline import optim
 from pipeline.batches import Examples
 from pipeline.images import ImageSpec
 from pipeline.tasks import ImageClassification, SequenceTagging, Task, TextClassification
 from pipeline.texts import TextSpec
+from pipeline.training import Training
 from pipeline.words import WordSpec
 
 COUNTS = (3, 4, 5, 6, 7)
+TRAINING = Training(
+    epochs=2,
+    batch_size=8,
+    learning_rate=1e-2,
+    optimizer=optim.Adam(name="adam"),
+    schedule=optim.Constant(name="constant"),
+    weight_decay=0.0,
+    gradient_clip=None,
+    label_smoothing=0.0,
+    early_stopping=None,
+    augmentation=None,
+)
 
 
 def images(height: int = 14, width: int = 10, colour: str = "grey", margin: int = 0) -> ImageClassification:

@@ -22,7 +22,7 @@ from pipeline.errors import Stopped, UserError
 from pipeline.learner import Learner
 from pipeline.models import cnn, linear, lstm
 from pipeline.run import Run, packed, unpacked
-from pipeline.training import EarlyStopping, Training
+from pipeline.training import EarlyStopping
 
 CASES = {
     "cnn": (tasks.images(), cnn.Config(filters=4, kernel=3), {}),
@@ -63,18 +63,7 @@ class Memory:
 
 def train(case: str, keeper: Any, found: Checkpoint | None = None) -> Run:
     task, config, changes = CASES[case]
-    settings = Training(
-        epochs=3,
-        batch_size=8,
-        learning_rate=1e-2,
-        optimizer=optim.Adam(name="adam"),
-        schedule=optim.Constant(name="constant"),
-        weight_decay=0.0,
-        gradient_clip=None,
-        label_smoothing=0.0,
-        early_stopping=None,
-        augmentation=None,
-    ).model_copy(update=changes)
+    settings = tasks.TRAINING.model_copy(update={"epochs": 3, **changes})
     tx = optim.build(settings.optimizer, lambda _: settings.learning_rate, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(config, task, tx, seed=0)
     learn = LEARNERS.setdefault(case, learn)  # one that has compiled already

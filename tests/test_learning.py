@@ -14,21 +14,9 @@ from pipeline.errors import UserError
 from pipeline.models import cnn, resnet
 from pipeline.run import Run
 from pipeline.tasks import Batch, Examples, balanced, score
-from pipeline.training import EarlyStopping, Training
+from pipeline.training import EarlyStopping
 
 TASK = tasks.images()
-SETTINGS = Training(
-    epochs=2,
-    batch_size=8,
-    learning_rate=1e-2,
-    optimizer=optim.Adam(name="adam"),
-    schedule=optim.Constant(name="constant"),
-    weight_decay=0.0,
-    gradient_clip=None,
-    label_smoothing=0.0,
-    early_stopping=None,
-    augmentation=None,
-)
 
 
 def examples(count: int, seed: int = 0) -> Examples:
@@ -49,7 +37,7 @@ def fit(
     train: Examples | None = None, *, seed: int = 0, config: Any = None, class_weights: Any = None, **changes: Any
 ) -> Run:
     train = train or examples(40)
-    settings = SETTINGS.model_copy(update=changes)
+    settings = tasks.TRAINING.model_copy(update=changes)
     rate = optim.learning_rate(
         settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=len(train.targets) // 8
     )
@@ -84,7 +72,7 @@ def test_a_block_equals_its_steps_one_by_one():
     data = examples(40)
     ((rows, length),) = batches.order(0, 1, data, batch=8, ends=(0,))
     config = resnet.Config(widths=(4,), blocks=1)
-    tx = optim.build(SETTINGS.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
+    tx = optim.build(tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(config, TASK, tx, seed=0)
     _, single = learner.start(config, TASK, tx, seed=0)
     whole, sums = learn.train_block(state, data, jnp.asarray(rows), jnp.int32(5), length)
@@ -99,7 +87,7 @@ def test_a_block_equals_its_steps_one_by_one():
 
 def test_a_padded_block_stops_where_it_is_told():
     data = examples(40)
-    tx = optim.build(SETTINGS.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
+    tx = optim.build(tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
     learn, state = learner.start(cnn.Config(filters=4, kernel=3), TASK, tx, seed=0)
     state, sums = learn.train_block(state, data, jnp.zeros((9, 8), jnp.int32), jnp.int32(3), 0)
     assert int(state.step) == 3
