@@ -21,6 +21,7 @@ import optax
 
 from pipeline import learner, optim, params, training
 from pipeline.checkpoint import Checkpoints
+from pipeline.feed import ExampleFeed
 from pipeline.models import lstm
 from pipeline.run import Run, packed
 from pipeline.tasks import Examples, TextClassification
@@ -104,8 +105,19 @@ def main() -> None:
         keeper.snapshot.reserve(packed(run).arrays)
         training.DISPATCH = 0.0  # a step a dispatch
         with keeper.only_writer(), suppress(Enough):
-            train, held_out = texts(50_000, arguments.vocabulary), texts(8, arguments.vocabulary)
-            training.fit(learn, run, train, held_out, settings, rate, seed=0, keeper=keeper, log=log)
+            held_out = texts(8, arguments.vocabulary)
+            plan = learner.evaluation_batches(held_out)
+            feed = ExampleFeed(texts(50_000, arguments.vocabulary), seed=0, batch=settings.batch_size)
+            training.fit(
+                learn,
+                run,
+                feed,
+                lambda params, rest: learner.measure(learn, params, rest, held_out, plan),
+                settings,
+                rate,
+                keeper=keeper,
+                log=log,
+            )
     usual = statistics.median(alone)
     for what, found in (("save itself", keeper.held), ("the first step after it", [f - usual for f in first])):
         print(f"{what} held training up for {statistics.median(found):.3f} s, at most {max(found):.3f} s")

@@ -10,6 +10,7 @@ from pipeline.readers import Reader
 from pipeline.split import Split
 from pipeline.tasks import ClassWeights
 from pipeline.texts import TextSpec
+from pipeline.tokens import CorpusSpec
 from pipeline.words import WordSpec
 
 
@@ -20,25 +21,34 @@ class Source(Section):
     source: str
     split: Split
     max_bad_rows: NonNegativeInt  # so many rows or files may be unusable before that is an error
+
+
+class Labelled(Source):
     class_weights: ClassWeights
 
 
-class Images(Source):
+class Images(Labelled):
     task: Literal["image-classification"]
     preprocessing: ImageSpec
 
 
-class Texts(Source):
+class Texts(Labelled):
     task: Literal["text-classification"]
     preprocessing: TextSpec
 
 
-class Tagging(Source):
+class Tagging(Labelled):
     task: Literal["sequence-tagging"]
     preprocessing: WordSpec
 
 
-Dataset: TypeAlias = Images | Texts | Tagging
+class Corpora(Source):
+    task: Literal["language-modelling"]
+    class_weights: Literal["none"]
+    preprocessing: CorpusSpec
+
+
+Dataset: TypeAlias = Images | Texts | Tagging | Corpora
 
 
 class DatasetSection(RootModel[Annotated[Dataset, Field(discriminator="task")]]):

@@ -75,8 +75,20 @@ def update_rows(
         return array.at[ids[name]].set(small, mode="drop") if name in ids else small
 
     # Which leaves of the optimiser's state belong to which parameter.
-    owner = optax.tree.map_params(tx, lambda _, name: name, opt, names, transform_non_params=lambda _: "")
+    # An optimiser that is for some parameters only has a MaskedNode in the place of the others.
+    owner = optax.tree.map_params(
+        tx,
+        lambda state, name: state if _masked(state) else name,
+        opt,
+        names,
+        transform_non_params=lambda _: "",
+        is_leaf=_masked,
+    )
     few = jax.tree.map(taken, params, names)
     updates, state = tx.update(gradients, jax.tree.map(taken, opt, owner), few)
     few = optax.apply_updates(few, updates)
     return jax.tree.map(put, params, few, names), jax.tree.map(put, opt, state, owner)
+
+
+def _masked(state: Any) -> bool:
+    return isinstance(state, optax.MaskedNode)

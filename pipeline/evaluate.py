@@ -21,11 +21,20 @@ from pipeline import (
     provenance,
     stage,
     strict_json,
+    surprise,
 )
 from pipeline.inputs import Inputs
 from pipeline.learner import Learner, Tree
+from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
-from pipeline.tasks import Examples, ImageClassification, SequenceTagging, Task, TextClassification
+from pipeline.tasks import (
+    Examples,
+    ImageClassification,
+    Labelled,
+    LanguageModelling,
+    SequenceTagging,
+    TextClassification,
+)
 from pipeline.texts import load, pieces
 
 SHOWN = 18  # mistakes in a picture
@@ -48,8 +57,12 @@ def main(params: Params, inputs: Inputs) -> None:
     paths.EVALUATION.mkdir(exist_ok=True)
     figures: dict[str, Any] = {}
     for split in paths.TESTS:
-        if not (paths.features(split) / "targets.npy").exists():
+        if not (paths.features(split) / "ids.npy").exists():
             continue  # not every source has a harder test split
+        if isinstance(task, LanguageModelling):
+            context = CONFIGS[params.model](**params.network).context
+            figures[split] = surprise.evaluate(split, learn, tree, task, context)
+            continue
         test = batches.load(paths.features(split), task)
         logits = learner.predict(learn, tree["params"], tree["rest"], test)
         probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)  # n k
@@ -72,7 +85,9 @@ def main(params: Params, inputs: Inputs) -> None:
     draw.save(draw.curves(pd.read_csv(paths.HISTORY)), paths.IMAGES / "curves.png")
 
 
-def classification(split: str, task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> dict[str, Any]:
+def classification(
+    split: str, task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n k"]
+) -> dict[str, Any]:
     """Writes the tables of one test split; returns its figures."""
     names, targets = np.array(task.labels), np.asarray(test.targets)
     columns = {
@@ -126,7 +141,7 @@ def tell(split: str, figures: dict[str, Any]) -> None:
     print(f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {figures['loss']:.4f}")
 
 
-def pictures(task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> None:
+def pictures(task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> None:
     """The confusion of classes, of many the most confused ones, and the calibration."""
     targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
     chosen = metrics.most_confused(targets, guesses, classes=task.num_classes, shown=CONFUSED)
@@ -147,7 +162,9 @@ def pictures(task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]
     draw.save(draw.calibration(bins), paths.IMAGES / "calibration.png")
 
 
-def mistakes(learn: Learner, tree: Tree, task: Task, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> None:
+def mistakes(
+    learn: Learner, tree: Tree, task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n k"]
+) -> None:
     """The mistakes that the model was surest of: images as a picture, texts and sentences as a page."""
     targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
     wrong = np.flatnonzero(guesses != targets)

@@ -14,15 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
-from pipeline import augment, batches, embedding, params, paths, tasks, weights
+from pipeline import augment, batches, cross_entropy, embedding, params, paths, tasks, weights
 from pipeline.augment import Augmentation
+from pipeline.cross_entropy import Scores
 from pipeline.embedding import Hook, Table
 from pipeline.models import CONFIGS, Config
-from pipeline.tasks import Batch, Examples, Sums, Task, lengths, score
+from pipeline.tasks import Batch, Examples, LanguageModelling, Sums, Task, lengths, score
 
 Tree = dict[str, Any]
+Rows = dict[str, list[Array]]  # of each table, what belongs to the rows that were looked up
+Carry = tuple[Tree, Tree, Sums]
 FIXED_BATCH, RAGGED_BATCH = 250, 64  # of examples that are only predicted: of one shape, of any length
 
 
@@ -43,6 +46,7 @@ class Learner:
     label_smoothing: float
     class_weights: Float[np.ndarray, " k"] | None
     augmentation: Augmentation | None
+    microbatches: int = 1
 
     @partial(jax.jit, static_argnums=(0, 5), donate_argnums=1)
     def train_block(
@@ -66,13 +70,35 @@ class Learner:
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
         key, own = jax.random.split(key)
         batch = augment.batch(batch, self.augmentation, self.task, own)
+        found = self.gradients if self.microbatches == 1 else self.accumulated
+        gradients, rows, (sums, rest, used) = found(state.params, state.rest, batch, key)
         names = _names(state.params)
+        ids: dict[str, Int[Array, " n"]] = {}
+        for name in sorted(self.tables):
+            if not used[name]:
+                continue
+            size, width = weights.named(state.params)[name].shape
+            flat = jnp.concatenate([slot.reshape(-1, width) for slot in rows[name]])  # n d
+            own_ids = jnp.concatenate([numbers.reshape(-1) for numbers in used[name]]).astype(jnp.int32)
+            ids[name], summed = embedding.distinct(own_ids, flat, size)
+            gradients = jax.tree.map(
+                lambda g, n, name=name, summed=summed: summed if n == name else g, gradients, names
+            )
+        params, opt = embedding.update_rows(self.tx, gradients, state.opt, state.params, ids, names)
+        return State(state.step + 1, params, rest, opt), sums
+
+    def gradients(
+        self, params: Tree, rest: Tree, batch: Batch, key: Array
+    ) -> tuple[Tree, Rows, tuple[Sums, Tree, Rows]]:
+        """The gradients of the mean loss: of the parameters, and of the rows that were looked up in each table; and the
+        Sums, what the model keeps besides, and which rows those were.
+        """
         asked: dict[str, list[tuple[int, ...]]] = {name: [] for name in self.tables}
 
-        def loss(params: Tree, slots: dict[str, list[Array]]) -> tuple[Float[Array, ""], tuple[Sums, Tree, Any]]:
+        def loss(params: Tree, slots: Rows) -> tuple[Float[Array, ""], tuple[Sums, Tree, Rows]]:
             """`slots` are zeros added to the rows that are looked up: their gradient is that of the rows."""
-            model = self.model(params, state.rest)
-            used: dict[str, list[Array]] = {name: [] for name in self.tables}
+            model = self.model(params, rest)
+            used: Rows = {name: [] for name in self.tables}
 
             def watch(name: str) -> Hook:
                 def found(rows: Float[Array, "... d"], ids: Int[Array, "..."]) -> Float[Array, "... d"]:
@@ -84,27 +110,50 @@ class Learner:
                 return found
 
             embedding.hook(model, watch)
-            logits = model(batch.inputs, training=True, rngs=nnx.Rngs(dropout=key))  # b *t k
-            weights = None if self.class_weights is None else jnp.asarray(self.class_weights)
-            sums = score(logits, batch, label_smoothing=self.label_smoothing, class_weights=weights)
+            sums = self.scored(model, batch, training=True, rngs=nnx.Rngs(dropout=key))
             return sums.loss / jnp.maximum(sums.weight, 1e-9), (sums, pure(model, nnx.Not(nnx.Param)), used)
 
         if self.tables:
-            jax.eval_shape(loss, state.params, {})  # fills `asked`
+            jax.eval_shape(loss, params, {})  # fills `asked`
         slots = {name: [jnp.zeros(shape) for shape in shapes] for name, shapes in asked.items()}
-        (gradients, rows), (sums, rest, used) = jax.grad(loss, argnums=(0, 1), has_aux=True)(state.params, slots)
-        ids: dict[str, Int[Array, " n"]] = {}
-        for name in sorted(self.tables):
-            if not used[name]:
-                continue
-            size, width = weights.named(state.params)[name].shape
-            flat = jnp.concatenate([slot.reshape(-1, width) for slot in rows[name]])  # n d
-            ids[name], summed = embedding.distinct(jnp.concatenate(used[name]).astype(jnp.int32), flat, size)
-            gradients = jax.tree.map(
-                lambda g, n, name=name, summed=summed: summed if n == name else g, gradients, names
+        (gradients, rows), found = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, slots)
+        return gradients, rows, found
+
+    def accumulated(
+        self, params: Tree, rest: Tree, batch: Batch, key: Array
+    ) -> tuple[Tree, Rows, tuple[Sums, Tree, Rows]]:
+        """As `gradients`, a part of the batch at a time: its activations alone are in memory."""
+        parts = jax.tree.map(lambda x: x.reshape(self.microbatches, -1, *x.shape[1:]), batch)
+
+        def add(carry: Carry, part: tuple[Batch, Array]) -> tuple[Carry, tuple[Rows, Rows]]:
+            total, rest, sums = carry
+            gradients, rows, (own, rest, used) = self.gradients(params, rest, *part)
+            gradients, rows = jax.tree.map(lambda x: x * own.weight, (gradients, rows))
+            total, sums = jax.tree.map(jnp.add, (total, sums), (gradients, own))
+            return (total, rest, sums), (rows, used)
+
+        nothing = jax.tree.map(jnp.zeros_like, params)
+        zeros = Sums(*(jnp.zeros(()) for _ in Sums._fields))
+        keys = jax.random.split(key, self.microbatches)
+        (gradients, rest, sums), (rows, used) = jax.lax.scan(add, (nothing, rest, zeros), (parts, keys))
+        gradients, rows = jax.tree.map(lambda x: x / jnp.maximum(sums.weight, 1e-9), (gradients, rows))
+        return gradients, rows, (sums, rest, used)
+
+    def scored(self, model: Any, batch: Batch, *, training: bool = False, rngs: nnx.Rngs | None = None) -> Sums:
+        """How well the model does on a batch. What only helps to learn counts in training alone."""
+        smoothing = self.label_smoothing if training else 0.0
+        if isinstance(self.task, LanguageModelling):
+            x = model.hidden(batch.inputs, training=training, rngs=rngs)  # b t d
+            valid, targets = batch.valid.reshape(-1), batch.targets.reshape(-1)
+            loss, hits = cross_entropy.total(
+                x.reshape(-1, x.shape[-1]), model.table[...], targets, valid, label_smoothing=smoothing
             )
-        params, opt = embedding.update_rows(self.tx, gradients, state.opt, state.params, ids, names)
-        return State(state.step + 1, params, rest, opt), sums
+            count = valid.sum(dtype=jnp.float32)
+            return Sums(loss, count, hits, count)
+        logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
+        weigh = training and self.class_weights is not None
+        weights = jnp.asarray(self.class_weights) if weigh else None
+        return score(logits, batch, label_smoothing=smoothing, class_weights=weights)
 
     @partial(jax.jit, static_argnums=(0, 5))
     def logits(
@@ -119,7 +168,16 @@ class Learner:
     ) -> Sums:
         """How well the model, as in use, does on the examples `rows`."""
         batch = self.task.batch(data, jnp.asarray(rows), length)
-        return score(self.model(params, rest)(batch.inputs), batch)
+        return self.scored(self.model(params, rest), batch)
+
+    @partial(jax.jit, static_argnums=0)
+    def surprise(self, params: Tree, rest: Tree, tokens: Integer[Array | np.ndarray, "b t"]) -> Scores:
+        """How a language model takes each token of these texts but the first, from those before it: `b t-1`."""
+        model: Any = self.model(params, rest)
+        tokens = jnp.asarray(tokens, jnp.int32)
+        x = model.hidden(tokens[:, :-1])
+        found = cross_entropy.each(x.reshape(-1, x.shape[-1]), model.table[...], tokens[:, 1:].reshape(-1))
+        return Scores(*(array.reshape(len(tokens), -1) for array in found))
 
     def model(self, params: Tree, rest: Tree) -> nnx.Module:
         return nnx.merge(self.graphdef, params, rest)
@@ -134,13 +192,14 @@ def start(
     label_smoothing: float = 0.0,
     class_weights: Float[np.ndarray, " k"] | None = None,
     augmentation: Augmentation | None = None,
+    microbatches: int = 1,
 ) -> tuple[Learner, State]:
     """A learner, and the state before its first step."""
     model = config.build(task, rngs=nnx.Rngs(seed))  # type: ignore[arg-type]
     graphdef = nnx.graphdef(model)
     params, rest = pure(model, nnx.Param), pure(model, nnx.Not(nnx.Param))
     tables = frozenset(weights.named(pure(model, Table)))
-    learner = Learner(task, graphdef, tables, tx, seed, label_smoothing, class_weights, augmentation)
+    learner = Learner(task, graphdef, tables, tx, seed, label_smoothing, class_weights, augmentation, microbatches)
     return learner, State(jnp.zeros((), jnp.int32), params, rest, tx.init(params))
 
 

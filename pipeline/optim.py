@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from pipeline.params import Section
 
+ROWS = ("table", "taps")  # matrices whose rows are vectors of their own
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -37,6 +38,17 @@ class AdamW(Section):
     eps: PositiveFloat = 1e-8
 
 
+class Muon(Section):
+    """Jordan et al. 2024 (kellerjordan.github.io/posts/muon): a matrix's averaged gradient is made orthogonal, nearly,
+    before it is taken as a step, of AdamW's size (Liu et al. 2025, arXiv:2502.16982). AdamW takes what is no matrix,
+    and tables of rows that are looked up.
+    """
+
+    name: Literal["muon"]
+    momentum: Share = 0.95
+    b2: Share = 0.95  # of AdamW, for the rest; its b1 is 0.9
+
+
 class Constant(Section):
     name: Literal["constant"]
 
@@ -56,7 +68,7 @@ class Step(Section):
     factor: Annotated[float, Field(gt=0, lt=1)]
 
 
-Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="name")]
+Optimizer = Annotated[SGD | Adam | AdamW | Muon, Field(discriminator="name")]
 Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]
 
 
@@ -73,7 +85,7 @@ def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: in
 
 
 def build(
-    optimizer: SGD | Adam | AdamW,
+    optimizer: SGD | Adam | AdamW | Muon,
     rate: optax.Schedule,
     *,
     weight_decay: NonNegativeFloat,
@@ -89,6 +101,35 @@ def build(
             return optax.chain(*clip, *decay, optax.adam(rate, b1, b2, eps))
         case AdamW(b1=b1, b2=b2, eps=eps):
             return optax.chain(*clip, optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=_kernels))
+        case Muon(momentum=momentum, b2=b2):
+            muon = optax.contrib.muon(
+                rate,
+                beta=momentum,
+                weight_decay=weight_decay,
+                weight_decay_mask=_kernels,
+                adam_b2=b2,
+                adam_weight_decay=weight_decay,
+                muon_weight_dimension_numbers=_matrices,
+                consistent_rms=0.2,
+            )
+            return optax.chain(*clip, muon)
+
+
+def _matrices(params: Any) -> Any:
+    """Which axes of each array are a matrix's rows and columns; None for one that is no matrix.
+
+    The last axis is the outputs. A `kernel` has as inputs all others, as of a convolution; of another array, those
+    before the last two only stack matrices.
+    """
+
+    def axes(path: Any, array: Any) -> Any:
+        name = str(getattr(path[-1], "key", ""))
+        if array.ndim < 2 or name in ROWS:
+            return None
+        inputs = tuple(range(array.ndim - 1)) if name == "kernel" else array.ndim - 2
+        return optax.contrib.MuonDimensionNumbers(inputs, array.ndim - 1)
+
+    return jax.tree_util.tree_map_with_path(axes, params)
 
 
 def _kernels(params: Any) -> Any:

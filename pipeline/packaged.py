@@ -22,6 +22,7 @@ from pipeline.words import WordSpec
 FORMAT = 2
 MANIFEST = "manifest.json"
 BATCH = {"image-classification": 256, "text-classification": 64, "sequence-tagging": 64}
+LANGUAGE = "language-modelling"
 SHORTEST = 16  # tokens that a batch of texts is filled up to, at least
 MAX_CHARACTERS = 1_000_000  # of a text: about a second's work for a tokenizer
 
@@ -32,11 +33,10 @@ class Package:
     """A model in use. Raises UserError for a folder that is no package, is damaged, or holds what it should not."""
 
     def __init__(self, folder: Path) -> None:
-        verify(folder)
-        self.config = _read(folder / "config.json", "task", "preprocessing")
+        self.config = opened(folder)
         self.task: str = self.config["task"]
-        if not isinstance(self.task, str) or self.task not in BATCH:
-            raise UserError(f"{folder / 'config.json'}: task must be one of {', '.join(BATCH)}, not {self.task!r}")
+        if self.task not in BATCH:
+            raise UserError(f"{folder}: is of a language model: it labels nothing")
         try:
             match self.task:
                 case "image-classification":
@@ -115,6 +115,22 @@ class Package:
         return batch
 
 
+def opened(folder: Path) -> dict[str, Any]:
+    """The package's config.json, every file having been checked. Raises UserError."""
+    verify(folder)
+    config = _read(folder / "config.json", "task", "preprocessing")
+    known = (*BATCH, LANGUAGE)
+    if not isinstance(config["task"], str) or config["task"] not in known:
+        raise UserError(f"{folder / 'config.json'}: task must be one of {', '.join(known)}, not {config['task']!r}")
+    return config
+
+
+def writes(folder: Path) -> bool:
+    """Whether the package is one of a language model. Raises UserError where it is none at all."""
+    _manifest(folder)
+    return _read(folder / "config.json", "task")["task"] == LANGUAGE
+
+
 def _read(path: Path, *keys: str) -> dict[str, Any]:
     content = strict_json.read(path)
     for key in keys:
@@ -123,9 +139,8 @@ def _read(path: Path, *keys: str) -> dict[str, Any]:
     return content
 
 
-def _function(folder: Path) -> tuple[Any, int]:
-    """The compiled model, and how many labels it tells apart."""
-    import jax
+def restored(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """The exported function, and the weights that it takes first. Raises UserError."""
     from jax import export
     from safetensors.numpy import load_file
 
@@ -134,6 +149,14 @@ def _function(folder: Path) -> tuple[Any, int]:
         weights = load_file(folder / "model.safetensors")
     except Exception as error:  # a damaged artifact raises whatever its parser stumbles over
         raise UserError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error})") from error
+    return exported, weights
+
+
+def _function(folder: Path) -> tuple[Any, int]:
+    """The compiled model, and how many labels it tells apart."""
+    import jax
+
+    exported, weights = restored(folder)
     # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
     return jax.jit(lambda *inputs: exported.call(weights, *inputs)), exported.out_avals[0].shape[-1]
 
@@ -146,6 +169,18 @@ def seal(folder: Path) -> None:
 
 def verify(folder: Path) -> None:
     """Raises UserError where a file of the package is missing, changed, or not in the manifest."""
+    manifest = _manifest(folder)
+    listed, there = manifest["files"].keys(), set(_files(folder))
+    for name in sorted(listed | there):
+        if name not in there:
+            raise UserError(f"{folder}: {name} is missing; copy the package anew")
+        if name not in listed:
+            raise UserError(f"{folder}: {name} is not in {MANIFEST}; remove it, or copy the package anew")
+        if _facts(folder / name) != manifest["files"][name]:
+            raise UserError(f"{folder}: {name} is damaged: its sha256 is not that of {MANIFEST}; copy the package anew")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
     if not (folder / MANIFEST).is_file():
         what = "no such folder" if not folder.exists() else f"not a package: it has no {MANIFEST}"
         raise UserError(f"{folder}: {what}; `dvc repro` makes one at `package`")
@@ -156,14 +191,7 @@ def verify(folder: Path) -> None:
         or not isinstance(manifest.get("files"), dict)
     ):
         raise UserError(f"{folder / MANIFEST}: not a manifest of format {FORMAT}")
-    listed, there = manifest["files"].keys(), set(_files(folder))
-    for name in sorted(listed | there):
-        if name not in there:
-            raise UserError(f"{folder}: {name} is missing; copy the package anew")
-        if name not in listed:
-            raise UserError(f"{folder}: {name} is not in {MANIFEST}; remove it, or copy the package anew")
-        if _facts(folder / name) != manifest["files"][name]:
-            raise UserError(f"{folder}: {name} is damaged: its sha256 is not that of {MANIFEST}; copy the package anew")
+    return manifest
 
 
 def _files(folder: Path) -> Sequence[str]:

@@ -3,6 +3,7 @@
 python -m pipeline.predict package shirt.png folder/ --json
 python -m pipeline.predict package "a text" --file mails.csv
 python -m pipeline.predict package "the words of a sentence"
+python -m pipeline.predict package --prompt "To be, or" --temperature 0.8 --seed 1
 """
 
 import argparse
@@ -49,17 +50,31 @@ def main() -> int:
         help="texts or sentences: a line each, or the column of a CSV, TSV, JSON Lines or Parquet table",
     )
     parser.add_argument("--column", default="text", help="the column of --file that holds the texts (default: text)")
+    writing = parser.add_argument_group("writing on, by a language model")
+    writing.add_argument("--prompt", help="a text to go on from")
+    writing.add_argument("--tokens", type=int, default=200, help="write so many at most (default: 200)")
+    writing.add_argument("--temperature", type=float, default=1.0, help="0: the likeliest token; above 1: wilder")
+    writing.add_argument("--top-k", type=int, help="only from so many of the likeliest tokens")
+    writing.add_argument("--top-p", type=float, help="only from the likeliest tokens that have this share together")
+    writing.add_argument("--stop", help="write no further than up to this text")
+    writing.add_argument("--seed", type=int, default=0, help="another one writes another text (default: 0)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object a line, with the probability of each label")
     form.add_argument("--csv", action="store_true", help="comma-separated: input, label, probability")
     arguments = parser.parse_args()
-    if not arguments.inputs and not arguments.file:
-        parser.error("nothing to label: give an input, or --file")
+    if not arguments.inputs and not arguments.file and arguments.prompt is None:
+        parser.error("nothing to answer: give an input, --file or, for a language model, --prompt")
 
     from tqdm import tqdm  # what follows is slow to load: --help and a slip of the pen should not wait for it
 
-    from pipeline.packaged import Package
+    from pipeline.packaged import Package, writes
 
+    if writes(arguments.package):
+        from pipeline import writing
+
+        return writing.answer(arguments, given(arguments.inputs, arguments.file, arguments.column))
+    if arguments.prompt is not None:
+        raise UserError(f"--prompt: {arguments.package} is of no language model: it labels what it is given")
     package = Package(arguments.package)
     if package.task == "image-classification":
         if arguments.file:
@@ -107,12 +122,15 @@ def _read(path: Path) -> bytes:
 
 def texts(package: "Package", inputs: list[str], files: list[Path], column: str) -> Iterator[Input]:
     """The texts that are given, then those in files."""
-    named = [(f"input {i}", text) for i, text in enumerate(inputs, start=1)]
-    for name, text in named:
-        yield one(package, name, text)
+    for name, text in given(inputs, files, column):
+        yield Input(name, text) if isinstance(text, UserError) else one(package, name, text)
+
+
+def given(inputs: list[str], files: list[Path], column: str) -> Iterator[tuple[str, str | UserError]]:
+    """The texts that are given, then those in files, each with its name; or the error that kept it from being read."""
+    yield from ((f"input {i}", text) for i, text in enumerate(inputs, start=1))
     for path in files:
-        for name, text in lines(path, column):
-            yield text if isinstance(text, Input) else one(package, name, text)
+        yield from lines(path, column)
 
 
 def one(package: "Package", name: str, text: str) -> Input:
@@ -122,7 +140,7 @@ def one(package: "Package", name: str, text: str) -> Input:
     return attempt(name, lambda: package.sentence(words, name))._replace(words=words)
 
 
-def lines(path: Path, column: str) -> Iterator[tuple[str, "str | Input"]]:
+def lines(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
     """The texts in a file, each with its place: of a table, one column; of any other file, its lines."""
     from pipeline.readers import Refused, table
     from pipeline.readers.files import entries
@@ -132,7 +150,7 @@ def lines(path: Path, column: str) -> Iterator[tuple[str, "str | Input"]]:
         # What is read for training has a label; here the text stands in for it.
         for item in table.Reader(name="table", text=column, label=column).read(path):
             if isinstance(item, Refused):
-                yield item.where, Input(item.where, UserError(f"{item.where}: {item.reason}"))
+                yield item.where, UserError(f"{item.where}: {item.reason}")
             else:
                 yield item.where, str(item.content)
         return

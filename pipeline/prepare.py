@@ -36,6 +36,7 @@ SHOWN = 5  # examples of each reason in the report
 
 
 class Params(StageParams):
+    task: Annotated[str, Key("datasets.{dataset}.task")]
     reader: Annotated[Reader, Key("datasets.{dataset}.reader")]
     source: Annotated[str, Key("datasets.{dataset}.source")]
     split: Annotated[Split, Key("datasets.{dataset}.split")]
@@ -218,12 +219,13 @@ def report(counts: dict[str, Counter[str]], dropped: Reasons, refused: Reasons, 
             cure = f"set or raise datasets.*.split.{name}" if name != "train" else "it needs more examples"
             raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
     train = counts["train"]
-    if len(train) < 2:
+    labelled = params.task != "language-modelling"
+    if labelled and len(train) < 2:
         raise UserError(
             f"{params.source}: every training example has the label {next(iter(train))!r}; it takes two classes"
         )
     tagged = pq.read_schema(paths.PREPARED / "train.parquet").names[1] == "words"
-    for name in examples:
+    for name in examples if labelled else ():
         for label in sorted(counts[name].keys() - train.keys()):
             if not tagged:
                 raise UserError(
@@ -232,7 +234,8 @@ def report(counts: dict[str, Counter[str]], dropped: Reasons, refused: Reasons, 
                 )
             print(f"note: the {name} split has the tag {label!r}, which training lacks: it will count as an error")
     print(f"{params.source}: " + ", ".join(f"{n:,} {name}" for name, n in examples.items()), end="")
-    print(f"; {len(train)} {'tags' if tagged else 'classes'}; {dropped.counts.total():,} duplicates dropped", end="")
+    print(f"; {len(train)} {'tags' if tagged else 'classes'}" if labelled else "", end="")
+    print(f"; {dropped.counts.total():,} duplicates dropped", end="")
     print(f"; {bad:,} refused" if bad else "")
 
 

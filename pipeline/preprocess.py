@@ -9,18 +9,20 @@ from typing import Annotated, Any
 
 from pipeline import params as yaml
 from pipeline import paths, stage, strict_json
-from pipeline.features import images, tables, tagging, texts
+from pipeline.features import corpora, images, tables, tagging, texts
 from pipeline.images import ImageSpec
 from pipeline.inputs import Inputs
 from pipeline.params import Key, StageParams
 from pipeline.tasks import TaskName
 from pipeline.texts import TextSpec
+from pipeline.tokens import CorpusSpec
 from pipeline.words import WordSpec
 
 SPECS = {
     "image-classification": ImageSpec,
     "text-classification": TextSpec,
     "sequence-tagging": WordSpec,
+    "language-modelling": CorpusSpec,
 }
 
 
@@ -34,17 +36,25 @@ def main(params: Params, inputs: Inputs) -> None:
     shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
     if isinstance(spec, ImageSpec):
         task, report = images.write(spec)
-        gist = f"images of {spec.height} x {spec.width} x {spec.channels}"
+        gist = f"{task.num_classes} labels, images of {spec.height} x {spec.width} x {spec.channels}"
     elif isinstance(spec, TextSpec):
         task, report = texts.write(spec)
         cut = sum(split["cut"] for split in report.values())
-        gist = f"{task.vocabulary:,} tokens, {report['train']['tokens']['median']:.0f} in the median text; {cut:,} cut"
-    else:
+        median = report["train"]["tokens"]["median"]
+        gist = f"{task.num_classes} labels, {task.vocabulary:,} tokens, {median:.0f} in the median text; {cut:,} cut"
+    elif isinstance(spec, WordSpec):
         task, report = tagging.write(spec)
-        gist = f"{task.vocabulary:,} words and {task.alphabet:,} characters are numbered"
+        gist = f"{task.num_classes} labels, {task.vocabulary:,} words and {task.alphabet:,} characters are numbered"
+    else:
+        task, report = corpora.write(spec)
+        train = report["train"]
+        letters = train["characters"] / max(train["tokens"], 1)
+        gist = (
+            f"{task.vocabulary:,} different tokens; {train['tokens']:,} to train on, of {letters:.2f} characters each"
+        )
     strict_json.write(paths.FEATURES / "task.json", task.model_dump())
     strict_json.write(paths.FEATURES / "report.json", {split: report.get(split, {}) for split in tables.splits()})
-    print(f"{task.num_classes} labels, {gist}")
+    print(gist)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,22 @@ def lstm(
     return _lstm(x, lengths, kernel, recurrent, bias, reverse)
 
 
+State = tuple[Float[Array, "b h"], Float[Array, "b h"]]  # an LSTM's: what it says, and its cell
+
+
+def read_on(
+    x: Float[Array, "b t d"],
+    kernel: Float[Array, "d gates"],
+    recurrent: Float[Array, "h gates"],
+    bias: Float[Array, " gates"],
+    state: State,
+) -> tuple[Float[Array, "b t h"], State]:
+    """The `lstm` from another state than zeros, over sequences without padding; and the state after them."""
+    lengths = jnp.full(x.shape[0], x.shape[1])
+    state, (hidden,) = _lstm_states(x, lengths, kernel, recurrent, bias, False, keep=False, start=state)
+    return hidden.transpose(1, 0, 2), state
+
+
 def _real(x: Array, lengths: Array) -> Array:
     """Which places are not padding: `t b 1`."""
     return (jnp.arange(x.shape[1])[:, None] < lengths[None])[..., None]
@@ -53,9 +69,16 @@ def _columns(*values: float, h: int) -> Array:
 
 
 def _lstm_states(
-    x: Array, lengths: Array, kernel: Array, recurrent: Array, bias: Array, reverse: bool, keep: bool
-) -> tuple[Array, ...]:
-    """The states, time first, and with `keep` what the gradient needs."""
+    x: Array,
+    lengths: Array,
+    kernel: Array,
+    recurrent: Array,
+    bias: Array,
+    reverse: bool,
+    keep: bool,
+    start: State | None = None,
+) -> tuple[State, tuple[Array, ...]]:
+    """The last state; and all of them, time first, with `keep` beside what the gradient needs."""
     h = recurrent.shape[0]
     # One tanh for all gates, as sigmoid(z) = tanh(z / 2) / 2 + 1 / 2: half the time of a sigmoid for each of three.
     scale, shift = _columns(0.5, 0.5, 1.0, 0.5, h=h), _columns(0.5, 0.5, 0.0, 0.5, h=h)
@@ -74,21 +97,21 @@ def _lstm_states(
         # Kept one by one: slices of one array of four gates take the backward loop half as long again.
         return (new, new_cell), (new, hidden, cell, i, f, g, o) if keep else (new,)
 
-    start = jnp.zeros((x.shape[0], h), x.dtype)
+    zeros = jnp.zeros((x.shape[0], h), x.dtype)
     inputs = x.transpose(1, 0, 2) @ (kernel * scale), _real(x, lengths)
-    return lax.scan(step, (start, start), inputs, reverse=reverse)[1]
+    return lax.scan(step, start or (zeros, zeros), inputs, reverse=reverse)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5,))
 def _lstm(x: Array, lengths: Array, kernel: Array, recurrent: Array, bias: Array, reverse: bool) -> Array:
-    (hidden,) = _lstm_states(x, lengths, kernel, recurrent, bias, reverse, keep=False)
+    _, (hidden,) = _lstm_states(x, lengths, kernel, recurrent, bias, reverse, keep=False)
     return hidden.transpose(1, 0, 2)
 
 
 def _lstm_forward(
     x: Array, lengths: Array, kernel: Array, recurrent: Array, bias: Array, reverse: bool
 ) -> tuple[Array, tuple[Array, ...]]:
-    hidden, *kept = _lstm_states(x, lengths, kernel, recurrent, bias, reverse, keep=True)
+    _, (hidden, *kept) = _lstm_states(x, lengths, kernel, recurrent, bias, reverse, keep=True)
     return hidden.transpose(1, 0, 2), (x, kernel, recurrent, *kept)
 
 

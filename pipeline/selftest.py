@@ -12,10 +12,13 @@ import pandas as pd
 
 from pipeline import errors, strict_json
 from pipeline.errors import UserError
-from pipeline.packaged import Arrays, Package
+from pipeline.language_model import LanguageModel
+from pipeline.packaged import Arrays, Package, writes
 
 TOLERANCE = 1e-5  # of a probability
 ROUNDED = 1e-4  # of one in sample/expected.json
+NATS = 1e-3  # of a token's loss: logits are sums of hundreds of products
+READ = 4_096  # tokens of the test split
 TRAINING = ("flax", "optax", "pipeline.learner", "pipeline.models", "pipeline.training")
 
 
@@ -25,6 +28,9 @@ def main() -> None:
     parser.add_argument("features", type=Path, help="folder with the test split's arrays")
     parser.add_argument("predictions", type=Path, help="evaluate's predictions on that split")
     arguments = parser.parse_args()
+    if writes(arguments.package):
+        compare_readings(LanguageModel(arguments.package), arguments)
+        return
     package = Package(arguments.package)
     table = pd.read_parquet(arguments.predictions)
     found = package.probabilities(examples(package, arguments.features))
@@ -40,9 +46,39 @@ def main() -> None:
     if not worst <= TOLERANCE:  # a NaN is not small either
         raise UserError(f"{arguments.package}: its predictions are up to {worst:.2g} off evaluate's: do not use it")
     try_samples(package, arguments.package / "sample")
+    refuse_training_code()
+    print(f"{arguments.package}: {len(found):,} predictions equal evaluate's to {worst:.1g}, without training code")
+
+
+def refuse_training_code() -> None:
     if loaded := [name for name in TRAINING if name in sys.modules]:
         raise UserError(f"the package runtime loaded training code: {', '.join(loaded)}")
-    print(f"{arguments.package}: {len(found):,} predictions equal evaluate's to {worst:.1g}, without training code")
+
+
+def compare_readings(model: LanguageModel, arguments: argparse.Namespace) -> None:
+    """Reads the test split from its beginning, at most some thousand tokens of it, and the samples."""
+    table = pd.read_parquet(arguments.predictions, columns=["place", "token", "loss"])
+    place, token, loss = (table[name].to_numpy() for name in table)
+    starts = np.load(arguments.features / "starts.npy")
+    off, done = 0.0, 0
+    for start, end in zip(starts, starts[1:]):
+        if done >= READ:
+            break
+        of_it = np.flatnonzero((place > start) & (place < end))
+        # The windows at a document's end lie elsewhere when it is cut: what is compared ends well before.
+        kept = of_it if len(of_it) <= READ - done else of_it[: READ - done + 2 * model.context]
+        found = model.surprise(token[kept])[: READ - done]
+        off = max(off, float(np.abs(found - loss[kept[: len(found)]]).max(initial=0.0)))
+        done += len(found)
+    if not off <= NATS:
+        raise UserError(f"{arguments.package}: its losses are up to {off:.2g} nats off evaluate's: do not use it")
+    for sample in strict_json.read(arguments.package / "sample" / "expected.json")["samples"]:
+        tokens = model.alphabet.numbers(sample["text"])
+        nats = float(model.surprise(tokens).sum())
+        if len(tokens) != sample["tokens"] or abs(nats - sample["nats"]) > NATS * len(tokens):
+            raise UserError(f"{arguments.package}: a sample has {nats:.3f} nats, not {sample['nats']}: do not use it")
+    refuse_training_code()
+    print(f"{arguments.package}: {done:,} tokens' losses equal evaluate's to {off:.1g} nats, without training code")
 
 
 def examples(package: Package, folder: Path) -> list[Arrays]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Int32
@@ -24,6 +24,17 @@ BYTES = 256
 BLOCK = 1_000  # texts tokenized together
 
 
+class Spec(Protocol):
+    """What a tokenizer is fitted to."""
+
+    @property
+    def tokenizer(self) -> str: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def normalisation(self) -> str: ...
+
+
 class TextSpec(Section):
     """How a text is cut into tokens."""
 
@@ -35,7 +46,7 @@ class TextSpec(Section):
     keep: Literal["start", "ends"]  # of a longer text: its start; or three quarters of that, and the rest from its end
 
 
-def fit(texts: Iterable[str], spec: TextSpec) -> Tokenizer:
+def fit(texts: Iterable[str], spec: Spec) -> Tokenizer:
     """A tokenizer with the tokens of `texts`: equal texts give an equal tokenizer."""
     if spec.tokenizer == "bpe":
         if spec.vocabulary <= BYTES:
@@ -60,7 +71,9 @@ def fit(texts: Iterable[str], spec: TextSpec) -> Tokenizer:
     steps: list[normalizers.Normalizer] = {"none": [], "nfc": [normalizers.NFC()], "nfkc": [normalizers.NFKC()]}[
         spec.normalisation
     ]
-    tokenizer.normalizer = normalizers.Sequence([*steps, *([normalizers.Lowercase()] if spec.lowercase else [])])
+    tokenizer.normalizer = normalizers.Sequence(
+        [*steps, *([normalizers.Lowercase()] if getattr(spec, "lowercase", False) else [])]
+    )
     if trainer is not None:
         tokenizer.train_from_iterator(texts, trainer)
         return tokenizer
@@ -72,7 +85,8 @@ def fit(texts: Iterable[str], spec: TextSpec) -> Tokenizer:
     counts: Counter[str] = Counter()
     for text in texts:
         normal = tokenizer.normalizer.normalize_str(text)
-        counts.update(piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+        whole = spec.tokenizer == "words"
+        counts.update((piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)) if whole else normal)
     kept = sorted(counts, key=lambda piece: (-counts[piece], piece))[: spec.vocabulary - 2]
     tokenizer.model = models.WordLevel({piece: i for i, piece in enumerate([PADDING, UNKNOWN, *kept])}, UNKNOWN)
     return tokenizer

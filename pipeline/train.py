@@ -3,20 +3,24 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import jax
 import pandas as pd
 from pydantic import NonNegativeInt
 
-from pipeline import batches, learner, optim, paths, provenance, stage, strict_json, tasks, weights
+from pipeline import batches, corpus, learner, optim, paths, provenance, reading, stage, strict_json, tasks, weights
 from pipeline import params as yaml
 from pipeline.checkpoint import Checkpoints, fingerprint, interval, top
+from pipeline.errors import UserError
+from pipeline.feed import ExampleFeed, Feed, WindowFeed
 from pipeline.inputs import Inputs
+from pipeline.learner import Learner, Tree
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
 from pipeline.run import Run, packed, unpacked
-from pipeline.tasks import ClassWeights
+from pipeline.tasks import ClassWeights, LanguageModelling, Sums, Task
 from pipeline.training import Training, fit
 
 
@@ -31,23 +35,24 @@ class Params(StageParams):
 def main(params: Params, inputs: Inputs) -> None:
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
-    train, validation = (batches.load(paths.features(split), task) for split in ("train", "validation"))
+    config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
+    feed, held_out = sources(task, config, settings, params)
 
-    steps = batches.steps_an_epoch(train, batch=settings.batch_size, ends=batches.ends(tasks.lengths(train)))
-    rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps)
+    rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=feed.steps)
     learn, state = learner.start(
-        yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network"),
+        config,
         task,
         optim.build(settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip),
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
         class_weights=tasks.balanced(task.counts) if params.class_weights == "balanced" else None,
         augmentation=settings.augmentation,
+        microbatches=settings.microbatches,
     )
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     device = jax.devices()[0]
     on = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
-    print(f"{params.model}: {parameters:,} parameters, {len(train):,} examples, on {on}", flush=True)
+    print(f"{params.model}: {parameters:,} parameters, {feed.size:,} {feed.unit}, on {on}", flush=True)
 
     record, machine = provenance.record(inputs, params), provenance.machine()
     name = fingerprint({"made_from": record, "machine": machine})
@@ -76,7 +81,7 @@ def main(params: Params, inputs: Inputs) -> None:
             print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
         keeper.snapshot.reserve(packed(run).arrays)
         note({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
-        run = fit(learn, run, train, validation, settings, rate, seed=params.seed, keeper=keeper, log=note)
+        run = fit(learn, run, feed, held_out(learn), settings, rate, keeper=keeper, log=note)
 
     kept = run.kept
     weights.write(paths.MODEL / "weights.safetensors", {"params": kept.params, "rest": kept.rest})
@@ -96,6 +101,35 @@ def main(params: Params, inputs: Inputs) -> None:
     # Apart from the model: other processors may well come to the same one. Evaluate, which runs when DVC has written
     # down what was made here, clears the checkpoints away.
     strict_json.write(paths.TRAINED_ON, {**machine, "checkpoints": name})
+
+
+Validate = Callable[[Tree, Tree], Sums]
+
+
+def sources(task: Task, config: Any, settings: Training, params: Params) -> tuple[Feed, Callable[[Learner], Validate]]:
+    """What the model learns from, and how it is tried on the validation split. Raises UserError where they do not fit
+    the settings.
+    """
+    if settings.batch_size % settings.microbatches:
+        raise UserError(
+            f"models.{params.model}.training.microbatches: {settings.microbatches} parts do not share a batch_size of "
+            f"{settings.batch_size} evenly"
+        )
+    folders = [paths.features(split) for split in ("train", "validation")]
+    if isinstance(task, LanguageModelling):
+        text, rest = (corpus.load(folder) for folder in folders)
+        feed = WindowFeed(
+            text, seed=params.seed, batch=settings.batch_size, context=config.context, steps=settings.epoch_steps
+        )
+        return feed, lambda learn: lambda p, r: reading.totals(learn, p, r, rest, config.context)
+    if settings.epoch_steps:
+        raise UserError(f"models.{params.model}.training.epoch_steps: is for language models: remove it")
+    train, validation = (batches.load(folder, task) for folder in folders)
+    held_out, plan = jax.device_put(validation), learner.evaluation_batches(validation)
+    return (
+        ExampleFeed(train, seed=params.seed, batch=settings.batch_size),
+        lambda learn: lambda p, r: learner.measure(learn, p, r, held_out, plan),
+    )
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
-from pipeline import batches, learner
 from pipeline.augment import Augmentation
 from pipeline.batches import BLOCK, Block
 from pipeline.errors import Stopped, UserError
-from pipeline.learner import Learner
+from pipeline.feed import Feed, Served
+from pipeline.learner import Learner, Tree
 from pipeline.optim import Optimizer, Schedule
 from pipeline.params import Section
 from pipeline.run import Best, Epoch, Run, packed
 from pipeline.signals import Postponed
-from pipeline.tasks import Examples, Sums, lengths
+from pipeline.tasks import Sums
 
 
 class EarlyStopping(Section):
@@ -46,6 +46,8 @@ class Training(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     early_stopping: EarlyStopping | None
     augmentation: Augmentation | None
+    microbatches: PositiveInt = 1  # a batch is taken in so many parts, for want of memory
+    epoch_steps: PositiveInt | None = None  # of a language model's text, an epoch may be less than all there is
 
 
 class Keeper(Protocol):
@@ -63,36 +65,31 @@ DISPATCH = 0.5  # seconds of steps in one dispatch, at most about: between two, 
 def fit(
     learn: Learner,
     run: Run,
-    train: Examples,
-    validation: Examples,
+    feed: Feed,
+    validate: Callable[[Tree, Tree], Sums],
     settings: Training,
     rate: optax.Schedule,
     *,
-    seed: int,
     keeper: Keeper,
     log: Log,
 ) -> Run:
     """Trains on from where `run` stands to its end: all epochs, or until validation stops improving.
 
-    `log` gets the step after each dispatch, and each epoch's figures with its seconds and examples a second. Raises
-    UserError at a loss that is not finite, with the step and the learning rate, and Stopped after a signal, once the
-    run is saved.
+    `validate` says how well parameters, and the rest of the model, do. `log` gets the step after each dispatch, and
+    each epoch's figures with its seconds and examples, or tokens, a second. Raises UserError at a loss that is not
+    finite, with the step and the learning rate, and Stopped after a signal, once the run is saved.
     """
-    data, held_out = jax.device_put(train), jax.device_put(validation)
-    ends = batches.ends(lengths(train))
-    plan = learner.evaluation_batches(validation)
-    steps = batches.steps_an_epoch(train, batch=settings.batch_size, ends=ends)
-    an_epoch = len(train) if train.starts is not None else steps * settings.batch_size
+    an_epoch = int(_sizes(feed.epoch(run.epoch)).sum()) * feed.weight
     total, before = settings.epochs * an_epoch, (run.epoch - 1) * an_epoch
     with (
         Postponed() as signal,
-        tqdm(total=total, initial=before, desc="train", unit=" examples", unit_scale=True, disable=None) as bar,
+        tqdm(total=total, initial=before, desc="train", unit=f" {feed.unit}", unit_scale=True, disable=None) as bar,
     ):
         while not finished(run, settings):
             began, first = time.perf_counter(), run.taken
-            blocks = batches.order(seed, run.epoch, train, batch=settings.batch_size, ends=ends)
-            bar.update(_examples(blocks)[:first].sum())
-            for further in _steps(learn, run, data, blocks, rate, bar):
+            blocks = feed.epoch(run.epoch)
+            bar.update(int(_sizes(blocks)[:first].sum()) * feed.weight)
+            for further in _steps(learn, run, feed.serve(blocks, first), rate, bar, feed.weight):
                 run = further
                 log({"epoch": run.epoch, "step": int(run.state.step)})
                 asked = signal.number
@@ -101,8 +98,8 @@ def fit(
                 if asked:
                     at = f"{int(run.state.step):,}"
                     raise Stopped(asked, f"stopped and saved at step {at}: the same command goes on from there")
-            seconds, done = time.perf_counter() - began, int(_examples(blocks)[first:].sum())
-            measured = learner.measure(learn, run.state.params, run.state.rest, held_out, plan)
+            seconds, done = time.perf_counter() - began, int(_sizes(blocks)[first:].sum()) * feed.weight
+            measured = validate(run.state.params, run.state.rest)
             latest = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(measured)))
             if not np.isfinite(latest.validation_loss):
                 raise _diverged("loss on the validation split", int(run.state.step), rate)
@@ -112,10 +109,10 @@ def fit(
                     **latest._asdict(),
                     "step": int(run.state.step),
                     "seconds": seconds,
-                    "examples_per_second": done / seconds,
+                    f"{feed.unit}_per_second": done / seconds,
                 }
             )
-            _tell(latest, done / seconds)
+            _tell(latest, f"{done / seconds:,.0f} {feed.unit}/s")
         if settings.early_stopping and run.best and run.epoch <= settings.epochs:
             metric, kept = settings.early_stopping.metric, run.best.epoch.epoch
             tqdm.write(f"stopped: no better {metric} since epoch {kept}, which is kept")
@@ -138,17 +135,16 @@ def save(run: Run, settings: Training, keeper: Keeper, *, wait: bool) -> None:
 
 
 def _steps(
-    learn: Learner, run: Run, data: Examples, blocks: list[Block], rate: optax.Schedule, bar: Any
+    learn: Learner, run: Run, served: Iterator[Served], rate: optax.Schedule, bar: Any, weight: int
 ) -> Iterator[Run]:
     """The rest of an epoch, a dispatch at a time; so many steps each as take about DISPATCH seconds."""
     most = 1
-    for block, skip in zip(blocks, _before(blocks)):
-        rows = block.rows[max(0, run.taken - skip) :]
+    for data, rows, length in served:
         while len(rows):
             now, rows = rows[:most], rows[most:]
             began = time.perf_counter()
             padded = np.pad(now, [(0, BLOCK - len(now)), (0, 0)])
-            state, each = learn.train_block(run.state, data, padded, np.int32(len(now)), block.length)  # type: ignore[arg-type]
+            state, each = learn.train_block(run.state, data, padded, np.int32(len(now)), length)  # type: ignore[arg-type]
             sums = np.asarray(each, np.float64)[: len(now)]
             pace = (time.perf_counter() - began) / len(now)
             most = max(1, min(BLOCK, 2 * most, int(DISPATCH / pace)))
@@ -159,19 +155,11 @@ def _steps(
             run = run._replace(state=state, taken=run.taken + len(now), sums=total)
             loss, accuracy = _averages(total)
             bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
-            bar.update(int((now >= 0).sum()))
+            bar.update(int((now >= 0).sum()) * weight)
             yield run
 
 
-def _before(blocks: list[Block]) -> Iterator[int]:
-    """How many steps come before each block."""
-    total = 0
-    for block in blocks:
-        yield total
-        total += len(block.rows)
-
-
-def _examples(blocks: list[Block]) -> np.ndarray:
+def _sizes(blocks: list[Block]) -> np.ndarray:
     """How many examples each step has."""
     return np.concatenate([(block.rows >= 0).sum(1) for block in blocks])
 
@@ -203,8 +191,8 @@ def _better(one: Epoch, other: Epoch, metric: str) -> bool:
     return one.validation_accuracy > other.validation_accuracy
 
 
-def _tell(epoch: Epoch, rate: float) -> None:
+def _tell(epoch: Epoch, rate: str) -> None:
     tqdm.write(
         f"epoch {epoch.epoch}: train loss {epoch.train_loss:.4f}, accuracy {epoch.train_accuracy:.4f}; "
-        f"validation loss {epoch.validation_loss:.4f}, accuracy {epoch.validation_accuracy:.4f}; {rate:,.0f} examples/s"
+        f"validation loss {epoch.validation_loss:.4f}, accuracy {epoch.validation_accuracy:.4f}; {rate}"
     )

@@ -1,10 +1,13 @@
 """A small task of each kind, random examples of it, and a short plain training."""
 
+from typing import Any
+
 import numpy as np
 
-from pipeline import optim
+from pipeline import learner, optim
 from pipeline.batches import Examples
 from pipeline.images import ImageSpec
+from pipeline.learner import Learner
 from pipeline.tasks import ImageClassification, SequenceTagging, Task, TextClassification
 from pipeline.texts import TextSpec
 from pipeline.training import Training
@@ -49,6 +52,12 @@ def tagging() -> SequenceTagging:
     return SequenceTagging(
         name="sequence-tagging", words=spec, vocabulary=52, alphabet=30, labels=tuple("abcde"), counts=COUNTS
     )
+
+
+def validation(learn: Learner, data: Examples) -> Any:
+    """How a training run is tried on these examples."""
+    plan = learner.evaluation_batches(data)
+    return lambda params, rest: learner.measure(learn, params, rest, data, plan)
 
 
 TASKS = {"image-classification": images, "text-classification": texts, "sequence-tagging": tagging}

@@ -102,6 +102,11 @@ def reviews(raw: Path) -> None:
         csv.writer(file).writerows([("stars", "review"), *(opinion(draw)[::-1] for _ in range(500))])
 
 
+def book(raw: Path) -> None:
+    draw = random.Random(0)
+    (raw / "book.txt").write_text("".join(f"{opinion(draw)[0].capitalize()}.\n" for _ in range(2_500)))
+
+
 def questions(raw: Path) -> None:
     draw = random.Random(0)
     lines = (opinion(draw) for _ in range(400))
@@ -134,6 +139,7 @@ def nothing(raw: Path) -> None:
         ("Your images", shapes),
         ("Your table of texts", reviews),
         ("Your tagged sentences", names),
+        ("Your texts, for a language model", book),
         ("A new model", nothing),
         ("A new reader", questions),
     ],

@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import corpora
 import jax
 import numpy as np
 import pytest
 import tasks
 from imports import TOP
 
-from pipeline import checkpoint, learner, optim, training
+from pipeline import checkpoint, learner, optim, reading, training
 from pipeline.checkpoint import Checkpoint, Checkpoints
 from pipeline.errors import Stopped, UserError
+from pipeline.feed import ExampleFeed, Feed, WindowFeed
 from pipeline.learner import Learner
 from pipeline.models import cnn, linear, lstm
 from pipeline.run import Run, packed, unpacked
+from pipeline.tasks import LanguageModelling, Task
 from pipeline.training import EarlyStopping
 
 CASES = {
@@ -33,10 +36,20 @@ CASES = {
         cnn.Config(filters=4, kernel=3),
         {"early_stopping": EarlyStopping(metric="loss", patience=1), "learning_rate": 0.05, "epochs": 9},
     ),
+    "gpt": (
+        corpora.TASK,
+        corpora.CONFIGS["gpt"](dropout=0.2),
+        {"microbatches": 2, "optimizer": optim.Muon(name="muon")},
+    ),
 }
 
 
 LEARNERS: dict[str, Learner] = {}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    corpora.shrink(monkeypatch)
 
 
 class Interrupted(Exception):
@@ -65,20 +78,28 @@ def train(case: str, keeper: Any, found: Checkpoint | None = None) -> Run:
     task, config, changes = CASES[case]
     settings = tasks.TRAINING.model_copy(update={"epochs": 3, **changes})
     tx = optim.build(settings.optimizer, lambda _: settings.learning_rate, weight_decay=0.0, gradient_clip=None)
-    learn, state = learner.start(config, task, tx, seed=0)
+    learn, state = learner.start(config, task, tx, seed=0, microbatches=settings.microbatches)
     learn = LEARNERS.setdefault(case, learn)  # one that has compiled already
     run = unpacked(found, state) if found else Run(state)
     return training.fit(
         learn,
         run,
-        tasks.examples(task, 60),
-        tasks.examples(task, 20, 1),
+        *sources(task, learn, settings.batch_size),
         settings,
         lambda _: settings.learning_rate,
-        seed=0,
         keeper=keeper,
         log=lambda _: None,
     )
+
+
+def sources(task: Task, learn: Learner, batch: int) -> tuple[Feed, Any]:
+    if isinstance(task, LanguageModelling):
+        # Read from files, as if there were too much text for the device.
+        feed = WindowFeed(corpora.corpus(900, 300), seed=0, batch=batch, context=16, steps=7, resident=0)
+        held_out = corpora.corpus(100, seed=1)
+        return feed, lambda params, rest: reading.totals(learn, params, rest, held_out, 16)
+    feed = ExampleFeed(tasks.examples(task, 60), seed=0, batch=batch)
+    return feed, tasks.validation(learn, tasks.examples(task, 20, 1))
 
 
 def same(one: Run, other: Run) -> bool:

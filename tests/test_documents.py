@@ -79,3 +79,18 @@ def test_text(tmp_path):
     ]
     write(tmp_path, {"a/1.txt": b"\xe9", "a/b/2.txt": " \n"})
     assert refused(tmp_path, name="text", files="a/*") == {"is not UTF-8": "a/1.txt", "is empty": "a/b/2.txt"}
+
+
+def test_a_text_in_parts(tmp_path):
+    """Each part ends with a line, none is shorter than it should be, and together they are the file."""
+    text = "".join(f"line {i}\n" for i in range(100)) + "the end"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/book.txt").write_text(text)
+    found = examples(tmp_path, name="text", part=60)
+    assert "".join(str(e.content) for e in found) == text
+    assert all(len(e.content) >= 60 and str(e.content).endswith("\n") for e in found[:-1])
+    assert {(e.label, e.group) for e in found} == {("a", None)}
+    (tmp_path / "splits.csv").write_text("pattern,split\nbook.txt,test\n")
+    assert {e.split for e in examples(tmp_path, name="text", part=60)} == {"test"}
+    (tmp_path / "a/book.txt").write_text("")
+    assert refused(tmp_path, name="text", part=60) == {"is empty": "a/book.txt line 1"}

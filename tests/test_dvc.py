@@ -15,7 +15,8 @@ STAGES = FILE["stages"]
 # They run, and yet no result depends on them: some modules only refuse, the package stage's self-test only compares.
 NEUTRAL = frozenset(f"pipeline.{name}" for name in ("check", "orphan", "stage"))
 CARDS = {f"pipeline/cards/{card.name}" for card in (TOP / "pipeline/cards").iterdir()}
-BESIDE = {"package": CARDS | {"pipeline/selftest.py"}}
+SELFTEST = {f"pipeline/{name}.py" for name in ("language_model", "selftest", "windows")}
+BESIDE = {"package": CARDS | SELFTEST}
 
 
 def listed_code(stage: str, model: str) -> set[str]:
@@ -91,5 +92,5 @@ def test_imports_point_one_way():
 
 def test_the_package_runtime_imports_no_training_code():
     for module in ("pipeline.predict", "pipeline.packaged", "pipeline.selftest"):
-        encoders = closure("pipeline.images") | closure("pipeline.texts") | closure("pipeline.words")
+        encoders = set().union(*(closure(f"pipeline.{name}") for name in ("images", "texts", "tokens", "words")))
         assert not closure(module) & closure("pipeline.models") - encoders

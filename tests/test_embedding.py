@@ -55,7 +55,7 @@ def test_equals_dense_gradient_descent(name, clip):
     close(one.params, other.params)
 
 
-@pytest.mark.parametrize("kind", [optim.Adam(name="adam"), optim.AdamW(name="adamw")])
+@pytest.mark.parametrize("kind", [optim.Adam(name="adam"), optim.AdamW(name="adamw"), optim.Muon(name="muon")])
 def test_rows_that_are_not_looked_up_stand_still(kind):
     tx = optim.build(kind, lambda _: 0.1, weight_decay=0.1, gradient_clip=1.0)
     learn, start = begin(tx)

@@ -11,6 +11,7 @@ import tasks
 from pipeline import batches, learner, optim, training
 from pipeline.augment import Augmentation, augment
 from pipeline.errors import UserError
+from pipeline.feed import ExampleFeed
 from pipeline.models import cnn, resnet
 from pipeline.run import Run
 from pipeline.tasks import Batch, Examples, balanced, score
@@ -51,9 +52,8 @@ def fit(
         class_weights=class_weights,
         augmentation=settings.augmentation,
     )
-    return training.fit(
-        learn, Run(state), train, examples(20, 1), settings, rate, seed=seed, keeper=Forgetful(), log=lambda _: None
-    )
+    feed, validate = ExampleFeed(train, seed=seed, batch=settings.batch_size), tasks.validation(learn, examples(20, 1))
+    return training.fit(learn, Run(state), feed, validate, settings, rate, keeper=Forgetful(), log=lambda _: None)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -114,6 +114,7 @@ def test_too_few_examples_for_a_batch():
         {"optimizer": optim.SGD(name="sgd", momentum=0.9, nesterov=True)},
         {"optimizer": optim.SGD(name="sgd")},
         {"optimizer": optim.AdamW(name="adamw"), "weight_decay": 0.1},
+        {"optimizer": optim.Muon(name="muon")},
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
@@ -146,6 +147,24 @@ def test_only_kernels_decay():
     bias, kernel = jax.tree.leaves(updates)
     np.testing.assert_array_equal(kernel, np.full((2, 2), -0.5))
     np.testing.assert_array_equal(bias, np.zeros(2))
+
+
+def test_muon_steps_are_orthogonal_and_of_adam_s_size():
+    """Its singular values are near one another, whatever those of the gradient; a stack is so matrix by matrix."""
+    shapes = {"table": (9, 4), "w": (6, 4), "stack": (2, 6, 4), "kernel": (3, 3, 4, 5), "bias": (4,)}
+    params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    random = np.random.default_rng(0)
+    gradients = {name: jnp.asarray(random.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+    tx = optim.build(optim.Muon(name="muon"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None)
+    updates: Any = tx.update(gradients, tx.init(params), params)[0]
+    for step in (updates["w"], *updates["stack"], updates["kernel"].reshape(-1, 5)):
+        values = np.linalg.svd(step, compute_uv=False) / 0.2 / np.sqrt(max(step.shape))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+        assert np.sqrt(np.mean(np.square(step))) == pytest.approx(0.2, rel=0.4)
+    for name in ("table", "bias"):  # the first step of Adam goes equally far whatever the gradient but for its sign
+        size = float(jnp.abs(updates[name]).mean())
+        np.testing.assert_allclose(updates[name], -size * np.sign(gradients[name]), rtol=1e-4)
 
 
 def test_early_stopping_keeps_the_best_epoch():

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
 
-from pipeline.models import cnn, linear, lstm, resnet, textcnn, transformer
+from pipeline.models import cnn, gpt, linear, lstm, resnet, rnn, textcnn, transformer
 
 
 @runtime_checkable
@@ -21,9 +21,11 @@ class Config(Protocol):
 
 CONFIGS = {
     "cnn": cnn.Config,
+    "gpt": gpt.Config,
     "linear": linear.Config,
     "lstm": lstm.Config,
     "resnet": resnet.Config,
+    "rnn": rnn.Config,
     "textcnn": textcnn.Config,
     "transformer": transformer.Config,
 }

@@ -13,11 +13,13 @@ from pipeline.params import validate
 from pipeline.tasks.batch import PAD, Batch, Examples, Inputs, Words, lengths
 from pipeline.tasks.classification import ClassWeights, Sums, balanced, score
 from pipeline.tasks.image_classification import ImageClassification
+from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.tasks.sequence_tagging import SequenceTagging
 from pipeline.tasks.text_classification import TextClassification
 
-Task: TypeAlias = ImageClassification | TextClassification | SequenceTagging
-TaskName: TypeAlias = Literal["image-classification", "text-classification", "sequence-tagging"]
+Labelled: TypeAlias = ImageClassification | TextClassification | SequenceTagging
+Task: TypeAlias = Labelled | LanguageModelling
+TaskName: TypeAlias = Literal["image-classification", "text-classification", "sequence-tagging", "language-modelling"]
 
 
 class File(RootModel[Annotated[Task, Field(discriminator="name")]]):
@@ -36,6 +38,8 @@ __all__ = [
     "Examples",
     "ImageClassification",
     "Inputs",
+    "Labelled",
+    "LanguageModelling",
     "SequenceTagging",
     "Sums",
     "Task",

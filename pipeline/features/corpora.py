@@ -1,0 +1,124 @@
+"""Tables of texts -> one long row of token numbers a split, in files of a hundred megabytes or two; and the tokenizer.
+
+Whatever their size, only a few texts are in memory at a time, but for the sample that the tokenizer is fitted on.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from pipeline import paths, texts
+from pipeline.features import tables
+from pipeline.tasks import LanguageModelling
+from pipeline.tokens import START, Alphabet, CorpusSpec, cut
+
+SAMPLE = 100_000_000  # characters on which a tokenizer is fitted, taken evenly from all of the training split
+SHARD = 1 << 26  # tokens in a file: 128 MiB of two bytes each, or 256
+
+
+def write(spec: CorpusSpec) -> tuple[LanguageModelling, dict[str, Any]]:
+    """Writes the tokenizer and the tokens of every split; returns the facts of the task, and figures for the report."""
+    tables.require("text", "language-modelling")
+    tokenizer = texts.fit(sample(), spec)
+    paths.ENCODER.mkdir(parents=True, exist_ok=True)
+    texts.save(tokenizer, paths.TOKENIZER)
+    alphabet = Alphabet(tokenizer, spec)
+    counts, report = {}, {}
+    for split in tables.splits():
+        counts[split], report[split] = write_split(split, alphabet)
+    task = LanguageModelling(
+        name="language-modelling",
+        text=spec,
+        vocabulary=alphabet.size,
+        counts=tuple(counts["train"].tolist()),
+    )
+    return task, report
+
+
+def write_split(split: str, alphabet: Alphabet) -> tuple[np.ndarray, dict[str, Any]]:
+    """Writes a split's tokens and index; returns how often each token occurs, and figures for the report."""
+    folder = paths.features(split)
+    folder.mkdir(parents=True, exist_ok=True)
+    kind, counts = tables.smallest(alphabet.size), np.zeros(alphabet.size, np.int64)
+    shards = Shards(folder, kind)
+    starts: list[int] = []
+    sizes: list[tuple[int, int]] = []  # bytes and characters of each document
+    begins: deque[bool] = deque()  # of the pieces that are being tokenized, whether a document begins with it
+    with tqdm(desc=f"preprocess {split}", unit="B", unit_scale=True, disable=None) as bar:
+
+        def pieces() -> Iterator[str]:
+            for text in documents(split):
+                sizes.append((len(text.encode()), len(text)))
+                for i, piece in enumerate(cut(text)):
+                    begins.append(i == 0)
+                    yield piece
+                bar.update(sizes[-1][0])
+
+        for tokens in alphabet.encode(pieces()):
+            if begins.popleft():
+                starts.append(shards.total)
+                shards.add(np.full(1, START, kind))
+            shards.add(tokens.astype(kind))
+            counts += np.bincount(tokens, minlength=alphabet.size)
+    counts[START] = len(starts)
+    index = np.array([*starts, shards.close()], np.int64)
+    np.save(folder / "starts.npy", index)
+    np.save(folder / "sizes.npy", np.array(sizes, np.int64))
+    np.save(folder / "ids.npy", tables.ids(split))
+    lengths = np.diff(index) - 1
+    whole = dict(zip(("bytes", "characters"), np.array(sizes).sum(0).tolist()))
+    return counts, {
+        "documents": len(lengths),
+        "tokens": int(lengths.sum()),
+        **whole,
+        "document": tables.spread(lengths),
+    }
+
+
+class Shards:
+    """A split's tokens, written file by file."""
+
+    def __init__(self, folder: Path, kind: type[np.unsignedinteger[Any]]) -> None:
+        self._folder, self._held = folder, np.empty(SHARD, kind)
+        self.total = self._size = self._number = 0
+
+    def add(self, tokens: np.ndarray) -> None:
+        self.total += len(tokens)
+        while len(tokens):
+            part, tokens = tokens[: SHARD - self._size], tokens[SHARD - self._size :]
+            self._held[self._size : self._size + len(part)] = part
+            self._size += len(part)
+            if self._size == SHARD:
+                self._flush()
+
+    def close(self) -> int:
+        """Writes what is left; returns how many tokens there were."""
+        if self._size:
+            self._flush()
+        return self.total
+
+    def _flush(self) -> None:
+        np.save(self._folder / f"tokens-{self._number:05}.npy", self._held[: self._size])
+        self._size, self._number = 0, self._number + 1
+
+
+def documents(split: str) -> Iterator[str]:
+    """The texts of a split, one row group of its table in memory at a time: prepare made them of some 64 MB."""
+    file = pq.ParquetFile(tables.path(split))
+    for group in range(file.num_row_groups):
+        for text in file.read_row_group(group, columns=["text"]).column(0):
+            yield text.as_py()
+
+
+def sample() -> Iterator[str]:
+    """Pieces of the training texts, all of them or each so-manieth."""
+    characters = sum(map(len, documents("train")))
+    every = -(-characters // SAMPLE)
+    pieces = (piece for text in documents("train") for piece in cut(text))
+    yield from islice(pieces, None, None, every)

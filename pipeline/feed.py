@@ -1,0 +1,141 @@
+"""What gives a training run its batches: from arrays that lie on the device or, where those would not fit there, from
+files, a block ahead of the steps. Both give the same batches, and so the same bits.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from queue import Queue
+from typing import NamedTuple, Protocol, TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from pipeline import batches, corpus
+from pipeline.batches import BLOCK, Block
+from pipeline.corpus import Corpus
+from pipeline.tasks import Examples, lengths
+
+RESIDENT = 256 << 20  # bytes of tokens that are put on the device as they are
+AHEAD = 2  # blocks that are read before they are asked for
+
+T = TypeVar("T")
+
+
+class Served(NamedTuple):
+    """Steps of one shape: `rows` says which of `data` each takes."""
+
+    data: Examples
+    rows: Int[np.ndarray, "s b"]
+    length: int
+
+
+class Feed(Protocol):
+    size: int  # of all there is
+    steps: int  # an epoch
+    unit: str  # in which size is, and a person counts what has been seen
+    weight: int  # so many of them are in a row of a batch
+
+    def epoch(self, number: int) -> list[Block]:
+        """The batches of an epoch, counted from 1."""
+        ...
+
+    def serve(self, blocks: list[Block], taken: int) -> Iterator[Served]:
+        """These blocks, but for the first `taken` steps."""
+        ...
+
+
+class ExampleFeed:
+    """All examples of a split in an epoch, in another order each time."""
+
+    unit, weight = "examples", 1
+
+    def __init__(self, examples: Examples, *, seed: int, batch: int) -> None:
+        self._examples, self._seed, self._batch = examples, seed, batch
+        self._data = jax.device_put(examples)
+        self._ends = batches.ends(lengths(examples))
+        self.size = len(examples)
+        self.steps = batches.steps_an_epoch(examples, batch=batch, ends=self._ends)
+
+    def epoch(self, number: int) -> list[Block]:
+        return batches.order(self._seed, number, self._examples, batch=self._batch, ends=self._ends)
+
+    def serve(self, blocks: list[Block], taken: int) -> Iterator[Served]:
+        for block in left(blocks, taken):
+            yield Served(self._data, block.rows, block.length)
+
+
+class WindowFeed:
+    """Windows of a corpus, `steps` batches of them an epoch: those of one pass, if that is not said."""
+
+    unit = "tokens"
+
+    def __init__(
+        self, text: Corpus, *, seed: int, batch: int, context: int, steps: int | None, resident: int = RESIDENT
+    ) -> None:
+        a_pass = corpus.steps_a_pass(len(text), context=context, batch=batch)
+        self.size, self.steps, self.weight = len(text), steps or a_pass, context
+        self._corpus, self._seed, self._batch, self._context = text, seed, batch, context
+        self._data = jax.device_put(_examples(text.whole())) if text.nbytes <= resident else None
+
+    def epoch(self, number: int) -> list[Block]:
+        shape = {"tokens": len(self._corpus), "context": self._context, "batch": self._batch}
+        return corpus.order(self._seed, (number - 1) * self.steps, self.steps, **shape)
+
+    def serve(self, blocks: list[Block], taken: int) -> Iterator[Served]:
+        if self._data is None:
+            yield from ahead(self._read(block) for block in left(blocks, taken))
+            return
+        for block in left(blocks, taken):
+            yield Served(self._data, block.rows.astype(np.int32), block.length)
+
+    def _read(self, block: Block) -> Served:
+        size = self._context + 1
+        rows = np.full(BLOCK * self._batch, -1, np.int64)  # of one size, so that nothing compiles twice
+        rows[: block.rows.size] = block.rows.reshape(-1)
+        tokens = self._corpus.windows(rows, size).reshape(-1)
+        places = (np.arange(block.rows.size, dtype=np.int32) * size).reshape(block.rows.shape)
+        return Served(jax.device_put(_examples(tokens)), places, block.length)
+
+
+def _examples(tokens: np.ndarray) -> Examples:
+    return Examples({"tokens": tokens}, np.zeros(0, np.int32), None)  # the target of a token is the one after it
+
+
+def left(blocks: list[Block], taken: int) -> Iterator[Block]:
+    """The blocks without their first `taken` steps."""
+    for block in blocks:
+        if taken < len(block.rows):
+            yield Block(block.rows[taken:], block.length)
+        taken = max(0, taken - len(block.rows))
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, made by a thread that is up to AHEAD of them in advance. Raises what making them raises."""
+    queue: Queue[Callable[[], T] | None] = Queue(AHEAD)
+    stopped = threading.Event()
+
+    def fail(error: BaseException) -> T:
+        raise error
+
+    def make() -> None:
+        try:
+            for item in items:
+                queue.put(lambda item=item: item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            queue.put(lambda error=error: fail(error))
+        queue.put(None)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while found := queue.get():
+            yield found()
+    finally:
+        stopped.set()
+        while thread.is_alive():  # it may wait for room in the queue
+            while not queue.empty():
+                queue.get()
+            thread.join(0.01)
