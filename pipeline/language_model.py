@@ -32,28 +32,37 @@ class LanguageModel:
     """Raises UserError for a folder that is no package of a language model, or is damaged."""
 
     def __init__(self, folder: Path) -> None:
+        import jax
+
         self.config = opened(folder)
         try:
             spec = CorpusSpec.model_validate(self.config["preprocessing"])
-            self.context = int(self.config["context"])
-            self._memory = [(m["name"], m["dtype"], m["shape"]) for m in self.config["memory"]]
-            self.bounded = bool(self.config["bounded"])
-        except (ValidationError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{folder / 'config.json'}: is not of this version; copy the package anew") from error
+        except ValidationError as error:
+            raise UserError(f"{folder / 'config.json'}: its preprocessing is not of this version") from error
         self.alphabet = Alphabet(texts.load(folder / "tokenizer.json"), spec)
         extend, weights = restored(folder)
-        if (size := extend.out_avals[0].shape[-1]) != self.alphabet.size:
+        try:
+            (_, self._memory, _), _ = jax.tree.unflatten(extend.in_tree, extend.in_avals)
+            known = extend.out_avals[0].shape[-1]
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            raise UserError(f"{folder}: model.jaxexp is no language model; copy the package anew") from error
+        if known != self.alphabet.size:
             raise UserError(
-                f"{folder}: the model knows {size:,} tokens, its tokenizer.json {self.alphabet.size:,}: "
+                f"{folder}: the model knows {known:,} tokens, its tokenizer.json {self.alphabet.size:,}: "
                 "they are not of one package; copy it anew"
             )
-        import jax
-
+        self.context: Any = self.config.get("context")
+        self.bounded: Any = self.config.get("bounded")
+        room = {n for array in self._memory.values() for n in array.shape if isinstance(n, int)}
+        right = type(self.context) is int and self.context >= 1 and type(self.bounded) is bool
+        if not right or (self.bounded and self.context not in room):
+            raise UserError(f"{folder / 'config.json'}: context and bounded are not the model's; copy the package anew")
         self._extend: Callable[..., Any] = jax.jit(lambda memory, tokens: extend.call(weights, memory, tokens))
 
     def start(self) -> Memory:
         """The memory of one text, before its first token."""
-        return {name: np.zeros([1 if n == -1 else n for n in shape], kind) for name, kind, shape in self._memory}
+        shapes = {name: [n if isinstance(n, int) else 1 for n in x.shape] for name, x in self._memory.items()}
+        return {name: np.zeros(shape, self._memory[name].dtype) for name, shape in shapes.items()}
 
     def read(self, memory: Memory, tokens: Numbers) -> tuple[Float[np.ndarray, "t k"], Memory]:
         """The logits after each token, and the memory with these tokens in it."""

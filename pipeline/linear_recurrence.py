@@ -1,4 +1,4 @@
-"""A recurrence that is linear in its state, over all of time at once. Axes: b batch, t time, d width."""
+"""A recurrence that is linear in its state. Axes: b batch, t time, d width."""
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,19 @@ def linear(
     """
     first = entering[:, :1] + kept[:, :1] * start[:, None]
     return _scanned(kept, jnp.concatenate([first, entering[:, 1:]], axis=1))
+
+
+def read_on(
+    kept: Float[Array, "b t d"], entering: Float[Array, "b t d"], start: Float[Array, "b d"]
+) -> Float[Array, "b t d"]:
+    """The same, step by step: for a few tokens, and for as many as are known only when it runs."""
+
+    def step(state: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
+        state = at[0] * state + at[1]
+        return state, state
+
+    _, states = jax.lax.scan(step, start, (kept.transpose(1, 0, 2), entering.transpose(1, 0, 2)))
+    return states.transpose(1, 0, 2)
 
 
 def _both(left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:

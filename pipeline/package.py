@@ -171,7 +171,7 @@ def write_samples(folder: Path, task: Task, context: int) -> None:
     """A few raw inputs of the test split, and what evaluate found for them."""
     folder.mkdir()
     if isinstance(task, LanguageModelling):
-        strict_json.write(folder / "expected.json", {"samples": beginnings(task, min(BEGINNING, context))})
+        strict_json.write(folder / "expected.json", {"samples": beginnings(task, min(BEGINNING, context - 1))})
         return
     table = pd.read_parquet(paths.EVALUATION / "test.parquet")
     samples: list[dict[str, Any]] = []

@@ -15,6 +15,7 @@ from jaxtyping import Int32
 from pydantic import Field
 from tokenizers import Tokenizer
 
+from pipeline.errors import UserError
 from pipeline.params import Section
 from pipeline.texts import PADDING, UNKNOWN
 
@@ -41,8 +42,12 @@ class Alphabet:
         self._tokenizer.encode_special_tokens = True  # a text may hold the word for padding
         self.size = tokenizer.get_vocab_size()
         number = tokenizer.get_vocab()
+        letters = {letter: bytes([byte]) for byte, letter in enumerate(_byte_letters())}
+        missing = letters.keys() - number.keys() if self._bytewise else {UNKNOWN} - number.keys()
+        strange = self._bytewise and any(set(piece) - letters.keys() for piece in number if piece != PADDING)
+        if missing or strange or number.get(PADDING) != START or sorted(number.values()) != list(range(self.size)):
+            raise UserError("tokenizer.json: is not one of a language model; `dvc repro` makes it anew")
         if self._bytewise:
-            letters = {letter: bytes([byte]) for byte, letter in enumerate(_byte_letters())}
             self.spelt = [b""] * self.size
             for piece, i in number.items():
                 self.spelt[i] = b"" if piece == PADDING else b"".join(letters[letter] for letter in piece)

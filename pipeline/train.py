@@ -10,7 +10,20 @@ import jax
 import pandas as pd
 from pydantic import NonNegativeInt
 
-from pipeline import batches, corpus, learner, optim, paths, provenance, reading, stage, strict_json, tasks, weights
+from pipeline import (
+    batches,
+    corpus,
+    learner,
+    optim,
+    paths,
+    plan,
+    provenance,
+    reading,
+    stage,
+    strict_json,
+    tasks,
+    weights,
+)
 from pipeline import params as yaml
 from pipeline.checkpoint import Checkpoints, fingerprint, interval, top
 from pipeline.errors import UserError
@@ -49,6 +62,8 @@ def main(params: Params, inputs: Inputs) -> None:
         augmentation=settings.augmentation,
         microbatches=settings.microbatches,
     )
+    if isinstance(task, LanguageModelling):
+        plan.refuse(plan.estimate(learn, state, config, settings), plan.available(), settings, config)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     device = jax.devices()[0]
     on = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform

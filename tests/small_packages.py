@@ -25,7 +25,12 @@ def dump(tree: Any, path: Path) -> None:
 def packages(folder: Path) -> list[Path]:
     """A small package for each task, made by the stages."""
     found = []
-    for name, dataset, model in (("images", "idx", "cnn"), ("texts", "table", "linear"), ("tags", "conll", "lstm")):
+    for name, dataset, model, changes in (
+        ("images", "idx", "cnn", {}),
+        ("texts", "table", "linear", {}),
+        ("tags", "conll", "lstm", {}),
+        ("writer", "text", "gpt", {"context": 16}),
+    ):
         options, contents = next(source for source in SOURCES if source[0]["name"] == dataset)
         here = folder / name
         for part in ("params.yaml", "dvc.yaml", "pipeline"):
@@ -34,13 +39,14 @@ def packages(folder: Path) -> list[Path]:
             copy(TOP / part, here / part)
         write(here / "data/raw/source", contents)
         everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
-        section = everything["datasets"][SECTION.get(dataset, "spam")] | {
+        section = everything["datasets"]["shakespeare" if model == "gpt" else SECTION.get(dataset, "spam")] | {
             "source": "data/raw/source",
             "reader": options,
             "split": {"validation": 0.3, "test": 0.3},
         }
         everything |= {"dataset": "own", "model": model, "datasets": {"own": section}}
         everything["models"][model]["training"] |= {"epochs": 1, "batch_size": 8}
+        everything["models"][model]["network"] |= changes
         dump(everything, here / "params.yaml")
         for stage in ("prepare", "preprocess", "train", "evaluate", "package"):
             done = subprocess.run([sys.executable, "-m", f"pipeline.{stage}"], cwd=here, capture_output=True, text=True)

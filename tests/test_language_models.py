@@ -14,7 +14,7 @@ from pipeline import corpus as corpora
 from pipeline import cross_entropy, learner, reading
 from pipeline.errors import UserError
 from pipeline.feed import WindowFeed, ahead
-from pipeline.linear_recurrence import linear
+from pipeline.linear_recurrence import linear, read_on
 from pipeline.models import gpt, rnn
 from pipeline.tasks import Batch
 from pipeline.windows import windows
@@ -188,6 +188,7 @@ def test_the_linear_recurrence_and_its_gradient():
         return jnp.stack(states, axis=1)
 
     assert np.allclose(linear(kept, entering, start), one_by_one(kept, entering, start), atol=1e-5)
+    assert np.allclose(read_on(kept, entering, start), one_by_one(kept, entering, start), atol=1e-5)
     found, expected = (
         jax.grad(lambda *args, f=f: jnp.sum(jnp.sin(f(*args))), argnums=(0, 1, 2))(kept, entering, start)
         for f in (linear, one_by_one)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from pipeline.params import Section
 from pipeline.tasks import LanguageModelling
@@ -42,7 +42,7 @@ class Config(Section):
     tasks: ClassVar = ("language-modelling",)
 
     variant: Literal["nano", "124m", "350m", "1.3b"]
-    context: PositiveInt  # tokens that it sees at once
+    context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
     dropout: Share
     precision: Literal["float32", "bfloat16"]  # of products; weights, sums and the loss are float32 in any case
     remat: Literal["none", "dots", "full"]  # what is computed again for the gradient: the more, the less memory

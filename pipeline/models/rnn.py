@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from pipeline import linear_recurrence
 from pipeline.linear_recurrence import linear
 from pipeline.params import Section
 from pipeline.recurrent import lstm, read_on
@@ -44,7 +45,7 @@ class Config(Section):
 
     cell: Literal["linear", "lstm"]
     variant: Literal["nano", "124m"]
-    context: PositiveInt  # tokens of a window in training: it starts from a state of zeros
+    context: Annotated[int, Field(ge=2)]  # tokens of a window in training: it starts from a state of zeros
     dropout: Share
     precision: Literal["float32", "bfloat16"]  # of products, less the lstm's; all else is float32 in any case
 
@@ -143,6 +144,7 @@ class Linear(nnx.Module):
     def __call__(
         self, x: Float[Array, "b t d"], memory: Memory | None, drop: Drop
     ) -> tuple[Float[Array, "b t d"], Memory]:
+        scan = linear if memory is None else linear_recurrence.read_on
         memory = memory or self.start(len(x))
         enter, taps, gates, leave, up, down = (
             w[...].astype(x.dtype) for w in (self.enter, self.taps, self.gates, self.leave, self.up, self.down)
@@ -154,7 +156,7 @@ class Linear(nnx.Module):
         forget, take = jnp.split(jax.nn.sigmoid((y @ gates).astype(jnp.float32)), 2, axis=-1)
         # a to the power of 8 forget, where a is the sigmoid of a parameter: here by its logarithm.
         kept = jnp.exp(-8 * jax.nn.softplus(self.decay[...])[None, None] * forget)
-        states = linear(kept, jnp.sqrt(1 - kept * kept + 1e-6) * take * y, memory["state"])  # b t d
+        states = scan(kept, jnp.sqrt(1 - kept * kept + 1e-6) * take * y, memory["state"])  # b t d
         x = x + drop((states.astype(x.dtype) * jax.nn.gelu(gate)) @ leave)
         gate, y = jnp.split(normalised(x) @ up, 2, axis=-1)
         x = x + drop((jax.nn.silu(gate) * y) @ down)

@@ -1,0 +1,178 @@
+"""Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, in turns on the same cores.
+
+    pip install torch==2.13.0       (in an environment of its own: it is large)
+    python -m benchmarks.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
+
+Both train the same network, by its count of parameters as by its operations, with AdamW in float32 on the same windows
+of the same text, and report tokens a second, the first two steps left out, the losses and the most memory that the
+process held. Each round runs both in fresh processes; the ratio is taken round by round.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+VOCABULARY = 50_304
+WARM = 2  # steps that are not timed
+
+TORCH = """
+import json, resource, sys, time
+import numpy as np, torch
+from torch import nn
+from torch.nn import functional as F
+batch, context, steps, warm = map(int, sys.argv[1:5])
+tokens = torch.from_numpy(np.load(sys.argv[5])).long()
+torch.manual_seed(0)
+L, D, H, I, V = 12, 768, 12, 2048, 50304
+E = D // H
+speeds = 10000.0 ** (-torch.arange(E // 2) / (E // 2))
+angles = torch.arange(context)[:, None] * speeds[None]
+cos, sin = angles.cos(), angles.sin()
+def rotated(x):
+    left, right = x.chunk(2, -1)
+    return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(D, 3 * D, bias=False), nn.Linear(D, D, bias=False)
+        self.up, self.down = nn.Linear(D, 2 * I, bias=False), nn.Linear(I, D, bias=False)
+    def forward(self, x):
+        b, t, _ = x.shape
+        q, k, v = (y.view(b, t, H, E).transpose(1, 2) for y in self.qkv(F.rms_norm(x, (D,))).chunk(3, -1))
+        y = F.scaled_dot_product_attention(rotated(q), rotated(k), v, is_causal=True)
+        x = x + self.out(y.transpose(1, 2).reshape(b, t, D))
+        gate, y = self.up(F.rms_norm(x, (D,))).chunk(2, -1)
+        return x + self.down(F.silu(gate) * y)
+class GPT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(V, D)
+        nn.init.normal_(self.table.weight, std=0.02)
+        self.blocks = nn.ModuleList(Block() for _ in range(L))
+        for block in self.blocks:
+            for layer, scale in ((block.qkv, 1), (block.out, 24**-0.5), (block.up, 1), (block.down, 24**-0.5)):
+                nn.init.normal_(layer.weight, std=scale * layer.in_features**-0.5)
+    def forward(self, x):
+        x = self.table(x)
+        for block in self.blocks:
+            x = block(x)
+        return F.linear(F.rms_norm(x, (D,)), self.table.weight)
+model = GPT()
+parameters = sum(p.numel() for p in model.parameters())
+optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1)
+losses = []
+for step in range(steps + warm):
+    if step == warm:
+        began = time.perf_counter()
+    window = tokens[step * batch : (step + 1) * batch]
+    logits = model(window[:, :-1])
+    loss = F.cross_entropy(logits.view(-1, V), window[:, 1:].reshape(-1))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+rate = steps * batch * context / (time.perf_counter() - began)
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losses": losses}))
+"""
+
+
+def ours(batch: int, context: int, steps: int, data: str) -> dict[str, Any]:
+    """The same by this project's training step, a step a dispatch."""
+    import resource
+
+    import jax
+    import numpy as np
+
+    from pipeline import learner, optim
+    from pipeline.models.gpt import Config
+    from pipeline.tasks import Examples, LanguageModelling
+    from pipeline.tokens import CorpusSpec
+
+    tokens = np.load(data)
+    spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
+    task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
+    config = Config(variant="124m", context=context, dropout=0.0, precision="float32", remat="none")
+    tx = optim.build(optim.AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
+    learn, state = learner.start(config, task, tx, seed=0)
+    parameters = sum(array.size for array in jax.tree.leaves(state.params))
+    text = jax.device_put(Examples({"tokens": tokens.reshape(-1)}, np.zeros(0, np.int32), None))
+    began, losses = 0.0, []
+    for step in range(steps + WARM):
+        if step == WARM:
+            began = time.perf_counter()
+        rows = ((step * batch + np.arange(batch, dtype=np.int32)) * (context + 1))[None]
+        state, sums = learn.train_block(state, text, rows, np.int32(1), context)  # type: ignore[arg-type]
+        loss, weight = np.asarray(sums)[0, :2]
+        losses.append(float(loss / weight))
+    rate = steps * batch * context / (time.perf_counter() - began)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"parameters": parameters, "rate": rate, "memory": most, "losses": losses}
+
+
+def windows(batch: int, context: int, steps: int, path: Path) -> None:
+    """Writes the first windows of the text, shuffled, as byte pairs of the whole text."""
+    import numpy as np
+
+    from pipeline import texts
+    from pipeline.paths import RAW
+    from pipeline.readers.example import Example
+    from pipeline.readers.text import Reader
+    from pipeline.tokens import Alphabet, CorpusSpec, cut
+
+    spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
+    found = list(Reader(name="text", files="*.txt").read(RAW / "shakespeare"))
+    text = "".join(str(example.content) for example in found if isinstance(example, Example))
+    row = Alphabet(texts.fit(cut(text), spec), spec).numbers(text)
+    many = len(row) // (context + 1)
+    chosen = np.random.default_rng(0).permutation(many)[: batch * (steps + WARM)]
+    np.save(path, row[: many * (context + 1)].reshape(many, context + 1)[chosen])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--torch", default=sys.executable, help="the Python that has PyTorch")
+    parser.add_argument("--ours", metavar="NPY", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    size = arguments.batch, arguments.context, arguments.steps
+    if arguments.ours:
+        print(json.dumps(ours(*size, arguments.ours)))
+        return
+
+    import tempfile
+
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "windows.npy"
+        windows(*size, data)
+        options = [f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size)]
+        mine = [sys.executable, "-m", "benchmarks.language_model", *options, f"--ours={data}"]
+        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM)), str(data)]
+        for number in range(arguments.rounds):
+            rates = []
+            for name, command in (("here", mine), ("in PyTorch", theirs)):
+                out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                found = json.loads(out.splitlines()[-1])
+                first, last = (statistics.mean(part) for part in (found["losses"][:3], found["losses"][-3:]))
+                print(
+                    f"round {number + 1}, {name}: {found['parameters']:,} parameters, {found['rate']:,.0f} tokens/s, "
+                    f"at most {found['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
+                    flush=True,
+                )
+                rates.append(found["rate"])
+            ratios.append(rates[0] / rates[1])
+    print(f"batch {arguments.batch} x {arguments.context}: ratio {statistics.median(ratios):.2f}", end="")
+    print(f" ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    main()
