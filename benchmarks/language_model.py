@@ -89,11 +89,12 @@ def ours(batch: int, context: int, steps: int, data: str) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from pipeline import learner, optim
+    from pipeline import allocator, learner, optim
     from pipeline.models.gpt import Config
     from pipeline.tasks import Examples, LanguageModelling
     from pipeline.tokens import CorpusSpec
 
+    allocator.keep_freed_memory()  # as the train stage does
     tokens = np.load(data)
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)

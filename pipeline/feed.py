@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from pipeline import batches, corpus
+from pipeline import batches, corpus, mesh
 from pipeline.batches import BLOCK, Block
 from pipeline.corpus import Corpus
 from pipeline.tasks import Examples, lengths
@@ -50,9 +50,9 @@ class ExampleFeed:
 
     unit, weight = "examples", 1
 
-    def __init__(self, examples: Examples, *, seed: int, batch: int) -> None:
+    def __init__(self, examples: Examples, *, seed: int, batch: int, devices: jax.sharding.Mesh | None = None) -> None:
         self._examples, self._seed, self._batch = examples, seed, batch
-        self._data = jax.device_put(examples)
+        self._data = put(examples, devices)
         self._ends = batches.ends(lengths(examples))
         self.size = len(examples)
         self.steps = batches.steps_an_epoch(examples, batch=batch, ends=self._ends)
@@ -71,12 +71,21 @@ class WindowFeed:
     unit = "tokens"
 
     def __init__(
-        self, text: Corpus, *, seed: int, batch: int, context: int, steps: int | None, resident: int = RESIDENT
+        self,
+        text: Corpus,
+        *,
+        seed: int,
+        batch: int,
+        context: int,
+        steps: int | None,
+        resident: int = RESIDENT,
+        devices: jax.sharding.Mesh | None = None,
     ) -> None:
         a_pass = corpus.steps_a_pass(len(text), context=context, batch=batch)
         self.size, self.steps, self.weight = len(text), steps or a_pass, context
         self._corpus, self._seed, self._batch, self._context = text, seed, batch, context
-        self._data = jax.device_put(_examples(text.whole())) if text.nbytes <= resident else None
+        self._devices = devices
+        self._data = put(_examples(text.whole()), devices) if text.nbytes <= resident else None
 
     def epoch(self, number: int) -> list[Block]:
         shape = {"tokens": len(self._corpus), "context": self._context, "batch": self._batch}
@@ -95,7 +104,12 @@ class WindowFeed:
         rows[: block.rows.size] = block.rows.reshape(-1)
         tokens = self._corpus.windows(rows, size).reshape(-1)
         places = (np.arange(block.rows.size, dtype=np.int32) * size).reshape(block.rows.shape)
-        return Served(jax.device_put(_examples(tokens)), places, block.length)
+        return Served(put(_examples(tokens), self._devices), places, block.length)
+
+
+def put(examples: Examples, devices: jax.sharding.Mesh | None) -> Examples:
+    """The examples on the device, or whole on each of several."""
+    return jax.device_put(examples, mesh.whole(devices) if devices else None)
 
 
 def _examples(tokens: np.ndarray) -> Examples:

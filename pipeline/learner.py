@@ -16,7 +16,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, Integer
 
-from pipeline import augment, batches, cross_entropy, embedding, params, paths, tasks, weights
+from pipeline import augment, batches, cross_entropy, embedding, mesh, params, paths, tasks, weights
 from pipeline.augment import Augmentation
 from pipeline.cross_entropy import Scores
 from pipeline.embedding import Hook, Table
@@ -47,6 +47,7 @@ class Learner:
     class_weights: Float[np.ndarray, " k"] | None
     augmentation: Augmentation | None
     microbatches: int = 1
+    mesh: jax.sharding.Mesh | None = None
 
     @partial(jax.jit, static_argnums=(0, 5), donate_argnums=1)
     def train_block(
@@ -60,7 +61,12 @@ class Learner:
 
         def step(i: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
             state, found = carry
-            state, sums = self.train_step(state, self.task.batch(data, rows[i], length))
+            batch = self.task.batch(data, rows[i], length)
+            if self.mesh:
+                batch = jax.lax.with_sharding_constraint(batch, mesh.rows(self.mesh))
+            state, sums = self.train_step(state, batch)
+            if self.mesh:  # where it was: so the next step finds it
+                state = jax.lax.with_sharding_constraint(state, mesh.share(self.mesh, state))
             return state, found.at[i].set(jnp.stack(sums))
 
         return jax.lax.fori_loop(0, steps, step, (state, jnp.zeros((len(rows), len(Sums._fields)))))
@@ -193,14 +199,17 @@ def start(
     class_weights: Float[np.ndarray, " k"] | None = None,
     augmentation: Augmentation | None = None,
     microbatches: int = 1,
+    devices: jax.sharding.Mesh | None = None,
 ) -> tuple[Learner, State]:
     """A learner, and the state before its first step."""
     model = config.build(task, rngs=nnx.Rngs(seed))  # type: ignore[arg-type]
     graphdef = nnx.graphdef(model)
     params, rest = pure(model, nnx.Param), pure(model, nnx.Not(nnx.Param))
     tables = frozenset(weights.named(pure(model, Table)))
-    learner = Learner(task, graphdef, tables, tx, seed, label_smoothing, class_weights, augmentation, microbatches)
-    return learner, State(jnp.zeros((), jnp.int32), params, rest, tx.init(params))
+    learner = Learner(
+        task, graphdef, tables, tx, seed, label_smoothing, class_weights, augmentation, microbatches, devices
+    )
+    return learner, mesh.spread(devices, State(jnp.zeros((), jnp.int32), params, rest, tx.init(params)))
 
 
 def restore(config: Config, task: Task, path: Path) -> tuple[Learner, Tree]:

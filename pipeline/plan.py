@@ -48,7 +48,7 @@ CARDS = {
 
 
 class Memory(NamedTuple):
-    """Bytes on the device when they are the most: while the gradient of a layer is computed."""
+    """Bytes on each device when they are the most: while the gradient of a layer is computed."""
 
     weights: int
     optimiser: int
@@ -69,7 +69,9 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training) -> P
 
     The activations are what JAX keeps for the gradient when it traces the loss, less the weights among them.
     """
-    rows, t, k = settings.batch_size // settings.microbatches, config.context, learn.task.num_classes
+    devices, group = _devices(settings)
+    rows = settings.batch_size // settings.microbatches // devices
+    t, k = config.context, learn.task.num_classes
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
 
     def kept(params: learner.Tree, tokens: jax.Array, valid: jax.Array) -> Any:
@@ -85,14 +87,20 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training) -> P
     size = 2 if config.precision == "bfloat16" else 4
     chunk = min(rows * t, max(128, (1 << 25) // k))
     memory = Memory(
-        weights,
-        _bytes(state.opt),
-        weights * (2 if settings.microbatches > 1 else 1),
+        weights // group,
+        _bytes(state.opt) // group,
+        weights * (2 if settings.microbatches > 1 else 1) // group,
         max(0, _bytes(jax.eval_shape(kept, state.params, tokens, valid)) - weights * size // 4),
         3 * size * _layer(config, rows, t),
         (4 + size) * chunk * k,
     )
     return Plan(parameters, memory, 6.0 * parameters + _attention(config, t) + _again(config, parameters))
+
+
+def _devices(settings: Training) -> tuple[int, int]:
+    """How many there are, and among how many of them the state is shared out."""
+    mesh = settings.mesh
+    return (mesh.data * mesh.fsdp, mesh.fsdp) if mesh else (1, 1)
 
 
 def total(memory: Memory) -> int:
@@ -129,8 +137,8 @@ def _layer(config: Any, rows: int, t: int) -> int:
     if isinstance(config, gpt.Config):
         size = gpt.VARIANTS[config.variant]
         fused = config.precision == "bfloat16" and jax.default_backend() == "gpu"
-        return rows * t * 2 * size.inner + (0 if fused else rows * size.heads * t * t)
-    return rows * t * 4 * rnn.VARIANTS[config.cell, config.variant].width
+        return rows * t * 2 * size.inner + (0 if fused else rows * size.heads * t * min(t, gpt.BLOCK))
+    return rows * t * rnn.VARIANTS[config.cell, config.variant].width
 
 
 def _attention(config: Any, t: int) -> float:
@@ -190,7 +198,8 @@ def main() -> None:
 
     print(f"{name} {config.variant}: {plan.parameters:,} parameters, vocabulary {vocabulary:,}")
     print(f"batch {settings.batch_size} x {config.context} tokens", end="")
-    print(f", in {settings.microbatches} parts" if settings.microbatches > 1 else "")
+    print(f", in {settings.microbatches} parts" if settings.microbatches > 1 else "", end="")
+    print("; on each device:" if settings.mesh else ":")
     for part, size in plan.memory._asdict().items():
         print(f"  {part:12} {size / GIB:8.3f} GiB")
     print(f"  {'at most':12} {total(plan.memory) / GIB:8.3f} GiB")
@@ -201,8 +210,10 @@ def main() -> None:
 
     card = CARDS.get(arguments.card)
     peak = (arguments.teraflops or (getattr(card, config.precision) if card else 0.0)) * 1e12 or measured()
-    rate = peak * arguments.utilisation / plan.flops
+    devices, _ = _devices(settings)
+    rate = peak * arguments.utilisation / plan.flops * devices
     of_peak = f"at {arguments.utilisation:.0%} of {peak / 1e12:,.2f} x 10^12 operations a second"
+    of_peak += f" on each of {devices} devices" if devices > 1 else ""
     print(f"{rate:,.0f} tokens/s {of_peak}")
     if tokens:
         steps = settings.epoch_steps or corpus.steps_a_pass(tokens, context=config.context, batch=settings.batch_size)

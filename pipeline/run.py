@@ -1,6 +1,6 @@
 """Where a training run stands between two steps: all that changes, and what a checkpoint holds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +66,7 @@ def unpacked(found: Checkpoint, state: State) -> Run:
         wanted = {name: (array.shape, array.dtype) for name, array in named(like).items()}
         if {name: (array.shape, array.dtype) for name, array in found.arrays.items()} != wanted:
             raise ValueError("its arrays are of another network")
-        arrays = [jnp.asarray(found.arrays[name]) for name in wanted]
+        arrays = [_as(found.arrays[name], beside) for name, beside in named(like).items()]
         tree = jax.tree.unflatten(jax.tree.structure(like), arrays)
         return Run(
             tree["state"],
@@ -80,6 +80,12 @@ def unpacked(found: Checkpoint, state: State) -> Run:
         raise UserError(
             f"the checkpoint is not one of this run ({error}): remove it, `python -m pipeline.checkpoint clean`"
         ) from error
+
+
+def _as(array: Any, beside: Any) -> Any:
+    """The array where the other lies: on the device, or on several."""
+    sharding = beside.sharding
+    return jax.device_put(array, sharding) if len(sharding.device_set) > 1 else jnp.asarray(array)
 
 
 def _tree(state: State, best: Best | None) -> Tree:

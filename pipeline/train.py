@@ -11,9 +11,11 @@ import pandas as pd
 from pydantic import NonNegativeInt
 
 from pipeline import (
+    allocator,
     batches,
     corpus,
     learner,
+    mesh,
     optim,
     paths,
     plan,
@@ -46,10 +48,17 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
+    allocator.keep_freed_memory()
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
     config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
-    feed, held_out = sources(task, config, settings, params)
+    if settings.batch_size % settings.microbatches:
+        raise UserError(
+            f"models.{params.model}.training.microbatches: {settings.microbatches} parts do not share a batch_size of "
+            f"{settings.batch_size} evenly"
+        )
+    devices = mesh.make(settings.mesh, batch=settings.batch_size // settings.microbatches)
+    feed, held_out = sources(task, config, settings, params, devices)
 
     rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=feed.steps)
     learn, state = learner.start(
@@ -61,6 +70,7 @@ def main(params: Params, inputs: Inputs) -> None:
         class_weights=tasks.balanced(task.counts) if params.class_weights == "balanced" else None,
         augmentation=settings.augmentation,
         microbatches=settings.microbatches,
+        devices=devices,
     )
     if isinstance(task, LanguageModelling):
         plan.refuse(plan.estimate(learn, state, config, settings), plan.available(), settings, config)
@@ -121,20 +131,22 @@ def main(params: Params, inputs: Inputs) -> None:
 Validate = Callable[[Tree, Tree], Sums]
 
 
-def sources(task: Task, config: Any, settings: Training, params: Params) -> tuple[Feed, Callable[[Learner], Validate]]:
+def sources(
+    task: Task, config: Any, settings: Training, params: Params, devices: jax.sharding.Mesh | None
+) -> tuple[Feed, Callable[[Learner], Validate]]:
     """What the model learns from, and how it is tried on the validation split. Raises UserError where they do not fit
     the settings.
     """
-    if settings.batch_size % settings.microbatches:
-        raise UserError(
-            f"models.{params.model}.training.microbatches: {settings.microbatches} parts do not share a batch_size of "
-            f"{settings.batch_size} evenly"
-        )
     folders = [paths.features(split) for split in ("train", "validation")]
     if isinstance(task, LanguageModelling):
         text, rest = (corpus.load(folder) for folder in folders)
         feed = WindowFeed(
-            text, seed=params.seed, batch=settings.batch_size, context=config.context, steps=settings.epoch_steps
+            text,
+            seed=params.seed,
+            batch=settings.batch_size,
+            context=config.context,
+            steps=settings.epoch_steps,
+            devices=devices,
         )
         return feed, lambda learn: lambda p, r: reading.totals(learn, p, r, rest, config.context)
     if settings.epoch_steps:
@@ -142,7 +154,7 @@ def sources(task: Task, config: Any, settings: Training, params: Params) -> tupl
     train, validation = (batches.load(folder, task) for folder in folders)
     held_out, plan = jax.device_put(validation), learner.evaluation_batches(validation)
     return (
-        ExampleFeed(train, seed=params.seed, batch=settings.batch_size),
+        ExampleFeed(train, seed=params.seed, batch=settings.batch_size, devices=devices),
         lambda learn: lambda p, r: learner.measure(learn, p, r, held_out, plan),
     )
 

@@ -21,6 +21,7 @@ from pipeline.batches import BLOCK, Block
 from pipeline.errors import Stopped, UserError
 from pipeline.feed import Feed, Served
 from pipeline.learner import Learner, Tree
+from pipeline.mesh import Mesh
 from pipeline.optim import Optimizer, Schedule
 from pipeline.params import Section
 from pipeline.run import Best, Epoch, Run, packed
@@ -47,6 +48,7 @@ class Training(Section):
     early_stopping: EarlyStopping | None
     augmentation: Augmentation | None
     microbatches: PositiveInt = 1  # a batch is taken in so many parts, for want of memory
+    mesh: Mesh | None = None  # several devices that train as one
     epoch_steps: PositiveInt | None = None  # of a language model's text, an epoch may be less than all there is
 
 

@@ -1,11 +1,22 @@
-"""Every test runs strictly: broadcasting must be spelled out."""
+"""Every test runs strictly: broadcasting must be spelled out. What one test compiled, others need not compile again."""
 
+import atexit
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
-import clone
-import jax
-import pytest
+CACHE = tempfile.mkdtemp(prefix="compiled-")  # of this worker alone: entries are not written at one stroke
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": CACHE,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+}
+
+import clone  # noqa: E402
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

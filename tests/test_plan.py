@@ -10,6 +10,7 @@ from small_packages import dump
 
 from pipeline import optim, plan
 from pipeline.errors import UserError
+from pipeline.mesh import Mesh
 from pipeline.models import gpt, rnn
 from pipeline.training import Training
 
@@ -89,6 +90,18 @@ def test_what_does_not_fit_is_refused_with_a_cure(gib, batch, changes, cure):
     with pytest.raises(UserError, match=rf"this run takes about \d+\.\d GiB, and the device has .*: {cure}"):
         plan.refuse(found, gib * plan.GIB, settings(batch), config)
     plan.refuse(found, 100 * plan.GIB, settings(batch), config)
+
+
+def test_devices_share_the_state_and_the_batch():
+    config = transformer(variant="124m", context=512)
+    found = []
+    for training in (settings(8), settings(8, mesh=Mesh(data=2, fsdp=4))):
+        learn, state = plan.shapes(config, training, 50_304)
+        found.append(plan.estimate(learn, state, config, training).memory)
+    alone, shared = found
+    assert shared.weights == alone.weights // 4
+    assert shared.optimiser == alone.optimiser // 4
+    assert shared.activations == pytest.approx(alone.activations / 8, rel=0.2)
 
 
 def params(folder: Path, **changes) -> None:

@@ -1,0 +1,71 @@
+"""Prepares and tokenizes a large text by the two stages, and says how fast and in how much memory.
+
+    python -m benchmarks.tokenizing linux-source-6.1.tar.xz [--files '*.[ch]'] [--vocabulary 32000]
+
+SOURCE is a folder or an archive of text files, of which those that fit the pattern are read; what is not UTF-8 is left
+out. Rates are in bytes of text; memory is the most that a stage's process held.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+TOP = Path(__file__).parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--files", default="*")
+    parser.add_argument("--vocabulary", type=int, default=32_000)
+    parser.add_argument("--tokenizer", default="bpe")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("dvc.yaml", "pipeline"):
+            (folder / part).symlink_to(TOP / part)
+        content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+        section = content["datasets"]["shakespeare"] | {
+            "reader": {"name": "text", "files": arguments.files},
+            "source": f"data/raw/{arguments.source.name}",
+            "split": {"validation": 0.01, "test": 0.01},
+            "max_bad_rows": 1_000_000,
+            "preprocessing": {
+                "tokenizer": arguments.tokenizer,
+                "vocabulary": arguments.vocabulary,
+                "normalisation": "none",
+            },
+        }
+        content |= {"dataset": "large", "model": "gpt", "datasets": {"large": section}}
+        with (folder / "params.yaml").open("w") as file:
+            YAML(typ="safe").dump(content, file)
+        raw = folder / "data/raw"
+        raw.mkdir(parents=True)
+        (raw / arguments.source.name).symlink_to(arguments.source.resolve())
+        took = {}
+        for stage in ("prepare", "preprocess"):
+            began = time.perf_counter()
+            process = subprocess.Popen([sys.executable, "-m", f"pipeline.{stage}"], cwd=folder)
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"{stage} ended with {os.waitstatus_to_exitcode(status)}")
+            took[stage] = time.perf_counter() - began, usage.ru_maxrss / 2**20
+        report = json.loads((folder / "data/features/report.json").read_text())
+        size = sum(split["bytes"] for split in report.values()) / 1e6
+        tokens = sum(split["tokens"] for split in report.values())
+        print(f"{size:,.0f} MB of text, {tokens:,} tokens")
+        for stage, (seconds, memory) in took.items():
+            print(f"{stage}: {seconds:,.0f} s, {size / seconds:.1f} MB/s, at most {memory:.2f} GiB")
+        shutil.rmtree(folder / "data")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Trains a small model on a mesh, in a process with so many devices: python tests/mesh_run.py MODEL DATA FSDP FOLDER...
+
+Goes on from the checkpoint FROM, if there is one, and writes TO; prints the loss of each step and where an array lies.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+parser = argparse.ArgumentParser()
+parser.add_argument("model")
+parser.add_argument("data", type=int)
+parser.add_argument("fsdp", type=int)
+parser.add_argument("--steps", type=int, default=6)
+parser.add_argument("--start", type=Path)
+parser.add_argument("--to", type=Path, required=True)
+arguments = parser.parse_args()
+count = arguments.data * arguments.fsdp
+os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import corpora  # noqa: E402
+import numpy as np  # noqa: E402
+import tasks  # noqa: E402
+
+import pipeline  # noqa: E402, F401  (it sets what jax reads)
+from pipeline import learner, mesh, optim  # noqa: E402
+from pipeline.checkpoint import Checkpoint  # noqa: E402
+from pipeline.feed import ExampleFeed, WindowFeed  # noqa: E402
+from pipeline.models import cnn, gpt, lstm  # noqa: E402
+from pipeline.run import Run, packed, unpacked  # noqa: E402
+
+BATCH = 8
+gpt.VARIANTS["nano"] = gpt.Size(2, 128, 4, 2, 128)
+CASES = {
+    "gpt": (corpora.TASK, corpora.CONFIGS["gpt"](dropout=0.1), optim.Muon(name="muon")),
+    "cnn": (tasks.images(), cnn.Config(filters=8, kernel=3), optim.Adam(name="adam")),
+    "lstm": (
+        tasks.texts(),
+        lstm.Config(cell="lstm", width=64, hidden=64, layers=1, dropout=0.1, token_dropout=0.1),
+        optim.Adam(name="adam"),
+    ),
+}
+task, config, optimizer = CASES[arguments.model]
+devices = mesh.make(mesh.Mesh(data=arguments.data, fsdp=arguments.fsdp), batch=BATCH) if count > 1 else None
+tx = optim.build(optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
+learn, state = learner.start(config, task, tx, seed=0, devices=devices)
+run = Run(state)
+if arguments.start:
+    run = unpacked(
+        Checkpoint(dict(np.load(arguments.start)), json.loads(arguments.start.with_suffix(".json").read_text())), state
+    )
+if arguments.model == "gpt":
+    feed = WindowFeed(corpora.corpus(900, 300), seed=0, batch=BATCH, context=16, steps=20, devices=devices)
+else:
+    feed = ExampleFeed(tasks.examples(task, 200), seed=0, batch=BATCH, devices=devices)
+state, losses = run.state, []
+for data, rows, length in feed.serve(feed.epoch(1), run.taken):
+    for row in rows:
+        if len(losses) == arguments.steps:
+            break
+        padded = np.pad(row[None], [(0, 127), (0, 0)])
+        state, sums = learn.train_block(state, data, padded, np.int32(1), length)
+        found = np.asarray(sums)[0]
+        losses.append(float(found[0] / found[1]))
+kept = packed(run._replace(state=state, taken=run.taken + len(losses)))
+largest: Any = max(kept.arrays.values(), key=lambda array: array.size)
+host: dict[str, Any] = {name: np.asarray(array) for name, array in kept.arrays.items()}
+np.savez(arguments.to, **host)
+arguments.to.with_suffix(".json").write_text(json.dumps(kept.facts))
+share = largest.addressable_shards[0].data.size / largest.size
+print(json.dumps({"losses": losses, "share": share, "devices": len(largest.sharding.device_set)}))

@@ -1,0 +1,71 @@
+"""Many devices train as one does, but for the last bits; each mesh ends at the same bits again; a checkpoint moves."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clone import environment
+from imports import TOP
+
+from pipeline import mesh
+from pipeline.errors import UserError
+
+MESHES = {"one": (1, 1), "two": (1, 2), "data": (4, 1), "fsdp": (1, 4), "both": (2, 2)}
+
+
+def train(model: str, on: str, to: Path, *, start: Path | None = None) -> dict[str, Any]:
+    """Six steps there, in a process of its own."""
+    more = [] if start is None else ["--start", str(start)]
+    command = [sys.executable, str(TOP / "tests/mesh_run.py"), model, *map(str, MESHES[on]), "--to", str(to), *more]
+    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(path))
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = arrays(one), arrays(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "on"), [("gpt", "data"), ("gpt", "fsdp"), ("gpt", "both"), ("cnn", "data"), ("lstm", "both")]
+)
+def test_many_devices_are_as_one(model, on, tmp_path):
+    alone = train(model, "one", tmp_path / "one.npz")
+    many = train(model, on, tmp_path / "many.npz")
+    np.testing.assert_allclose(many["losses"], alone["losses"], rtol=1e-5)
+    assert many["devices"] == 4
+    assert many["share"] == 1 / MESHES[on][1]
+    again = train(model, on, tmp_path / "again.npz")
+    assert again == many
+    assert same(tmp_path / "many.npz", tmp_path / "again.npz")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_moves_from_four_devices_to_one_to_two(tmp_path):
+    """It goes on as the run on one device does; on the mesh that it came from, to the same bits as without a stop."""
+    files = {name: tmp_path / f"{name}.npz" for name in ("four", "one", "two", "straight", "further", "back")}
+    losses = train("gpt", "fsdp", files["four"])["losses"]
+    losses += train("gpt", "one", files["one"], start=files["four"])["losses"]
+    losses += train("gpt", "two", files["two"], start=files["one"])["losses"]
+    straight = train("gpt", "one", files["straight"])["losses"]
+    straight += train("gpt", "one", files["further"], start=files["straight"])["losses"]
+    straight += train("gpt", "one", files["back"], start=files["further"])["losses"]
+    np.testing.assert_allclose(losses, straight, rtol=1e-5)
+
+
+def test_a_mesh_that_does_not_fit(monkeypatch):
+    with pytest.raises(UserError, match="mesh: 2 x 2 takes 4 devices, and there are 1"):
+        mesh.make(mesh.Mesh(data=2, fsdp=2), batch=8)
+    assert mesh.make(None, batch=7) is None
+    monkeypatch.setattr("jax.device_count", lambda: 3)
+    with pytest.raises(UserError, match="mesh: 3 devices do not share 8 examples evenly"):
+        mesh.make(mesh.Mesh(data=3, fsdp=1), batch=8)
