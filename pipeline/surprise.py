@@ -43,10 +43,15 @@ def evaluate(split: str, learn: Learner, tree: Tree, task: LanguageModelling, co
         f"{result['baseline_nats_per_character']:.4f} nats a character)"
     )
     if split == "test":
-        names = [repr(spelt.decode(errors="replace"))[1:-1] for spelt in alphabet.spelt]
+        names = [_name(spelt.decode(errors="replace")) for spelt in alphabet.spelt]
         pictures(found, names)
         passages(found, alphabet)
     return result
+
+
+def _name(letters: str) -> str:
+    """A token as it can be seen."""
+    return repr(letters)[1:-1] if letters.strip() else repr(letters)
 
 
 def figures(found: Taken, sizes: Int[np.ndarray, "m 2"], counts: Int[np.ndarray, " k"]) -> dict[str, Any]:

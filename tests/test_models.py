@@ -24,7 +24,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm", **LSTM},
     "transformer": {"width": 16, "heads": 2, "layers": 2, "dropout": 0.0, "token_dropout": 0.0},
 }
-PAIRS = [(name, task) for name, config in CONFIGS.items() for task in config.tasks]
+PAIRS = [(name, task) for name, config in CONFIGS.items() for task in config.tasks if task != "language-modelling"]
 TEXTUAL = [(name, task) for name, task in PAIRS if task != "image-classification"]
 
 
