@@ -50,6 +50,11 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def name(epoch: int, step: int) -> str:
+    """Sorted by name, a run's checkpoints are sorted by age."""
+    return f"{epoch:06}-{step:010}"
+
+
 def top() -> Path:
     """The folder of all checkpoints. DVC runs an experiment in a folder that it removes afterwards, and says where the
     repository is; started by hand, a stage runs at its top.
@@ -127,6 +132,15 @@ class Checkpoints:
                 why = " ".join(str(error).split())
                 print(f"warning: a checkpoint is damaged ({why}); set aside as {aside}", file=sys.stderr)
         return None
+
+    def named(self, name: str) -> Checkpoint:
+        """The one that another process has found to be whole. Raises UserError where it is not there."""
+        try:
+            return _read(self.folder / name)
+        except (OSError, ValueError, SafetensorError, UserError) as error:
+            raise UserError(
+                f"{self.folder / name}: process 0 reads it, this process does not: they need a file system in common"
+            ) from error
 
     def _write(self, name: str, arrays: dict[str, Shaped[np.ndarray, "..."]], facts: dict[str, Any]) -> None:
         if not all(np.isfinite(a).all() for a in arrays.values() if np.issubdtype(a.dtype, np.floating)):

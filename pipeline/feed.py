@@ -109,7 +109,10 @@ class WindowFeed:
 
 def put(examples: Examples, devices: jax.sharding.Mesh | None) -> Examples:
     """The examples on the device, or whole on each of several."""
-    return jax.device_put(examples, mesh.whole(devices) if devices else None)
+    if devices is None:
+        return jax.device_put(examples)
+    everywhere = mesh.whole(devices)
+    return jax.tree.map(lambda array: mesh.put(array, everywhere), examples)
 
 
 def _examples(tokens: np.ndarray) -> Examples:

@@ -61,15 +61,14 @@ class Learner:
 
         def step(i: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
             state, found = carry
-            batch = self.task.batch(data, rows[i], length)
-            if self.mesh:
-                batch = jax.lax.with_sharding_constraint(batch, mesh.rows(self.mesh))
+            batch = mesh.dealt(self.mesh, self.task.batch(data, rows[i], length))
             state, sums = self.train_step(state, batch)
             if self.mesh:  # where it was: so the next step finds it
                 state = jax.lax.with_sharding_constraint(state, mesh.share(self.mesh, state))
             return state, found.at[i].set(jnp.stack(sums))
 
-        return jax.lax.fori_loop(0, steps, step, (state, jnp.zeros((len(rows), len(Sums._fields)))))
+        state, found = jax.lax.fori_loop(0, steps, step, (state, jnp.zeros((len(rows), len(Sums._fields)))))
+        return state, mesh.told(self.mesh, found)
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
         """One step downhill. Its randomness is a function of (seed, step), so a resumed run draws the same."""
@@ -173,17 +172,17 @@ class Learner:
         self, params: Tree, rest: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
     ) -> Sums:
         """How well the model, as in use, does on the examples `rows`."""
-        batch = self.task.batch(data, jnp.asarray(rows), length)
-        return self.scored(self.model(params, rest), batch)
+        batch = mesh.dealt(self.mesh, self.task.batch(data, jnp.asarray(rows), length))
+        return mesh.told(self.mesh, self.scored(self.model(params, rest), batch))
 
     @partial(jax.jit, static_argnums=0)
     def surprise(self, params: Tree, rest: Tree, tokens: Integer[Array | np.ndarray, "b t"]) -> Scores:
         """How a language model takes each token of these texts but the first, from those before it: `b t-1`."""
         model: Any = self.model(params, rest)
-        tokens = jnp.asarray(tokens, jnp.int32)
-        x = model.hidden(tokens[:, :-1])
-        found = cross_entropy.each(x.reshape(-1, x.shape[-1]), model.table[...], tokens[:, 1:].reshape(-1))
-        return Scores(*(array.reshape(len(tokens), -1) for array in found))
+        texts: Array = mesh.dealt(self.mesh, jnp.asarray(tokens, jnp.int32))
+        x = model.hidden(texts[:, :-1])
+        found = cross_entropy.each(x.reshape(-1, x.shape[-1]), model.table[...], texts[:, 1:].reshape(-1))
+        return mesh.told(self.mesh, Scores(*(array.reshape(len(texts), -1) for array in found)))
 
     def model(self, params: Tree, rest: Tree) -> nnx.Module:
         return nnx.merge(self.graphdef, params, rest)
@@ -201,15 +200,24 @@ def start(
     microbatches: int = 1,
     devices: jax.sharding.Mesh | None = None,
 ) -> tuple[Learner, State]:
-    """A learner, and the state before its first step."""
-    model = config.build(task, rngs=nnx.Rngs(seed))  # type: ignore[arg-type]
-    graphdef = nnx.graphdef(model)
-    params, rest = pure(model, nnx.Param), pure(model, nnx.Not(nnx.Param))
+    """A learner, and the state before its first step; on a mesh no device ever has more of it than its share."""
+
+    def built() -> nnx.Module:
+        return config.build(task, rngs=nnx.Rngs(seed))  # type: ignore[arg-type]
+
+    def begun(model: nnx.Module) -> State:
+        params, rest = pure(model, nnx.Param), pure(model, nnx.Not(nnx.Param))
+        return State(jnp.zeros((), jnp.int32), params, rest, tx.init(params))
+
+    model = nnx.eval_shape(built) if devices else built()
     tables = frozenset(weights.named(pure(model, Table)))
     learner = Learner(
-        task, graphdef, tables, tx, seed, label_smoothing, class_weights, augmentation, microbatches, devices
+        task, nnx.graphdef(model), tables, tx, seed, label_smoothing, class_weights, augmentation, microbatches, devices
     )
-    return learner, mesh.spread(devices, State(jnp.zeros((), jnp.int32), params, rest, tx.init(params)))
+    if devices is None:
+        return learner, begun(model)
+    shares = mesh.share(devices, jax.eval_shape(lambda: begun(built())))
+    return learner, jax.jit(lambda: begun(built()), out_shardings=shares)()
 
 
 def restore(config: Config, task: Task, path: Path) -> tuple[Learner, Tree]:

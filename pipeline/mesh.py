@@ -23,10 +23,17 @@ class Mesh(Section):
 
 
 def make(mesh: Mesh | None, *, batch: int) -> jax.sharding.Mesh | None:
-    """The devices in their order. Raises UserError where there are not so many, or they do not share a batch evenly."""
+    """The devices in their order, those of all processes. Raises UserError where there are not so many, or they do not
+    share a batch evenly.
+    """
+    there = jax.device_count()
     if mesh is None:
+        if (processes := jax.process_count()) > 1:
+            raise UserError(
+                f"training.mesh: says how {processes} processes train as one: set it to {{data: {there}, fsdp: 1}}, say"
+            )
         return None
-    wanted, there = mesh.data * mesh.fsdp, jax.device_count()
+    wanted = mesh.data * mesh.fsdp
     if wanted != there:
         raise UserError(f"training.mesh: {mesh.data} x {mesh.fsdp} takes {wanted} devices, and there are {there}")
     if batch % wanted:
@@ -60,6 +67,18 @@ def share(mesh: jax.sharding.Mesh, tree: Any) -> Any:
     return jax.tree.map(place, tree)
 
 
-def spread(mesh: jax.sharding.Mesh | None, state: Any) -> Any:
-    """The state on the devices of the mesh, wherever it was."""
-    return state if mesh is None else jax.device_put(state, share(mesh, state))
+def dealt(mesh: jax.sharding.Mesh | None, batch: Any) -> Any:
+    """The arrays of a batch, of which each device takes its share, if they share it evenly: inside jit."""
+    if mesh is None or any(len(array) % mesh.size for array in jax.tree.leaves(batch)):
+        return batch
+    return jax.lax.with_sharding_constraint(batch, rows(mesh))
+
+
+def told(mesh: jax.sharding.Mesh | None, found: Any) -> Any:
+    """Results that each device, and so each process, is to have whole: inside jit."""
+    return found if mesh is None else jax.lax.with_sharding_constraint(found, whole(mesh))
+
+
+def put(array: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    """The array, which each process has, where it belongs: each takes the parts of its own devices."""
+    return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])

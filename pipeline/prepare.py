@@ -31,7 +31,7 @@ COLUMNS = {  # the column of each kind of content, its type, and that of the lab
 }
 ONE_A_FILE = ("image-folder", "mail", "text")  # readers to which each file is an example: their number is known
 ROWS = 5_000  # rows held in memory, and rows of a row group
-ROW_BYTES = 64 << 20  # or so much content
+ROW_BYTES = 32 << 20  # or so much content
 SHOWN = 5  # examples of each reason in the report
 
 
@@ -158,8 +158,9 @@ def sort_out(spool: Path, rows: list[Row], placed: list[str | None]) -> dict[str
 
 
 def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
-    for batch in file.iter_batches(batch_size=1_000):
-        yield from batch.to_pylist()
+    for group in range(file.num_row_groups):  # iter_batches would read several ahead
+        for batch in file.read_row_group(group).to_batches(max_chunksize=100):
+            yield from batch.to_pylist()
 
 
 def verify(source: Path) -> None:

@@ -43,6 +43,7 @@ def machine() -> dict[str, Any]:
         "platform": jax.default_backend(),
         "device": devices[0].device_kind,
         "devices": len(devices),
+        "processes": jax.process_count(),
         "architecture": platform.machine(),
         "vector_instructions": " ".join(vector_instructions()),
         "threads": os.environ["NPROC"],

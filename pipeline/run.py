@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pipeline import mesh
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import UserError
 from pipeline.learner import State, Tree
@@ -85,7 +86,7 @@ def unpacked(found: Checkpoint, state: State) -> Run:
 def _as(array: Any, beside: Any) -> Any:
     """The array where the other lies: on the device, or on several."""
     sharding = beside.sharding
-    return jax.device_put(array, sharding) if len(sharding.device_set) > 1 else jnp.asarray(array)
+    return mesh.put(array, sharding) if len(sharding.device_set) > 1 else jnp.asarray(array)
 
 
 def _tree(state: State, best: Best | None) -> Tree:

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Shaped
 
+from pipeline import processes
+
 Copies = dict[str, Shaped[np.ndarray, "..."]]
 
 
@@ -52,4 +54,4 @@ def _seen(array: Any) -> Shaped[np.ndarray, "..."]:
     """
     if isinstance(array, jax.Array) and array.dtype.kind in "fiu" and array.devices() == {jax.devices("cpu")[0]}:
         return np.from_dlpack(array)  # type: ignore[arg-type]
-    return np.asarray(array)
+    return processes.host(array)

@@ -51,8 +51,18 @@ def row(example: Example) -> Row:
 
 def normalised(text: str) -> str:
     """The letters of a text, in lower case, word by word; the text itself where it has none."""
-    letters = "".join(c if c.isalpha() else " " for c in text.casefold())
-    return " ".join(letters.split()) or text
+    return " ".join(text.casefold().translate(LETTERS).split()) or text
+
+
+class _Letters(dict[int, int]):
+    """Each letter's code; a space's for all else."""
+
+    def __missing__(self, code: int) -> int:
+        found = self[code] = code if chr(code).isalpha() else ord(" ")
+        return found
+
+
+LETTERS = _Letters()
 
 
 def place(rows: list[Row], split: Split) -> list[tuple[str | None, str]]:

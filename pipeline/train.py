@@ -1,9 +1,11 @@
 """Stage 3: arrays -> a trained model, its curves and its metrics. Runs on whatever device JAX finds."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import jax
@@ -13,12 +15,14 @@ from pydantic import NonNegativeInt
 from pipeline import (
     allocator,
     batches,
+    checkpoint,
     corpus,
     learner,
     mesh,
     optim,
     paths,
     plan,
+    processes,
     provenance,
     reading,
     stage,
@@ -27,16 +31,16 @@ from pipeline import (
     weights,
 )
 from pipeline import params as yaml
-from pipeline.checkpoint import Checkpoints, fingerprint, interval, top
+from pipeline.checkpoint import Checkpoint, Checkpoints, fingerprint, interval, top
 from pipeline.errors import UserError
-from pipeline.feed import ExampleFeed, Feed, WindowFeed
+from pipeline.feed import ExampleFeed, Feed, WindowFeed, put
 from pipeline.inputs import Inputs
 from pipeline.learner import Learner, Tree
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
 from pipeline.run import Run, packed, unpacked
 from pipeline.tasks import ClassWeights, LanguageModelling, Sums, Task
-from pipeline.training import Training, fit
+from pipeline.training import Follower, Keeper, Training, fit
 
 
 class Params(StageParams):
@@ -47,6 +51,7 @@ class Params(StageParams):
     training: Annotated[Training, Key("models.{model}.training")]
 
 
+@processes.together()
 def main(params: Params, inputs: Inputs) -> None:
     allocator.keep_freed_memory()
     settings = params.training
@@ -75,20 +80,20 @@ def main(params: Params, inputs: Inputs) -> None:
     if isinstance(task, LanguageModelling):
         plan.refuse(plan.estimate(learn, state, config, settings), plan.available(), settings, config)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
-    device = jax.devices()[0]
-    on = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
-    print(f"{params.model}: {parameters:,} parameters, {feed.size:,} {feed.unit}, on {on}", flush=True)
+    print(f"{params.model}: {parameters:,} parameters, {feed.size:,} {feed.unit}, on {where()}", flush=True)
 
     record, machine = provenance.record(inputs, params), provenance.machine()
-    name = fingerprint({"made_from": record, "machine": machine})
+    name = one_name(fingerprint({"made_from": record, "machine": machine}))
     keeper = Checkpoints(
         top() / name,
         every=interval(),
         check=inputs.check,
         about={"model": params.model, "seed": params.seed, "made_from": record, "machine": machine},
     )
+    writes = processes.first()
+    log_file = paths.LOGS / "train.jsonl" if writes else os.devnull
     paths.LOGS.mkdir(exist_ok=True)
-    with keeper.only_writer(), open(paths.LOGS / "train.jsonl", "a", encoding="utf-8") as log:
+    with keeper.only_writer() if writes else nullcontext(), open(log_file, "a", encoding="utf-8") as log:
         noted = 0.0
 
         def note(figures: dict[str, Any]) -> None:
@@ -101,15 +106,50 @@ def main(params: Params, inputs: Inputs) -> None:
             print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
         run = Run(state)
-        if found := keeper.newest():
+        if found := interrupted(keeper):
             run = unpacked(found, state)
-            print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
-        keeper.snapshot.reserve(packed(run).arrays)
+            if writes:
+                print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
+        if writes:
+            keeper.snapshot.reserve(packed(run).arrays)
         note({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
-        run = fit(learn, run, feed, held_out(learn), settings, rate, keeper=keeper, log=note)
+        keep: Keeper = keeper if writes else Follower()
+        run = fit(learn, run, feed, held_out(learn), settings, rate, keeper=keep, log=note)
 
     kept = run.kept
-    weights.write(paths.MODEL / "weights.safetensors", {"params": kept.params, "rest": kept.rest})
+    tree = jax.tree.map(processes.host, {"params": kept.params, "rest": kept.rest})
+    if writes:
+        write(run, tree, parameters, record, {**machine, "checkpoints": name})
+    processes.agreed(0)  # they end together
+
+
+def where() -> str:
+    """On what this trains, for people."""
+    device = jax.devices()[0]
+    kind = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
+    count, others = jax.device_count(), jax.process_count()
+    shown = kind if count == 1 else f"{count} x {kind}"
+    return shown if others == 1 else f"{shown} of {others} processes"
+
+
+def one_name(name: str) -> str:
+    """The run's name as process 0 has it: another machine may have another processor, which is a part of it."""
+    places = range(0, len(name), 4)
+    said = processes.agreed(*(int(name[at : at + 4], 16) if processes.first() else 0 for at in places))
+    return "".join(f"{part:04x}" for part in said)
+
+
+def interrupted(keeper: Checkpoints) -> Checkpoint | None:
+    """The checkpoint to go on from, if there is one. Process 0 decides which."""
+    found = keeper.newest() if processes.first() else None
+    epoch, step = processes.agreed(*(int(found.facts.get(key, 0)) if found else 0 for key in ("epoch", "step")))
+    return found if processes.first() or not epoch else keeper.named(checkpoint.name(epoch, step))
+
+
+def write(run: Run, tree: Tree, parameters: int, record: dict[str, Any], trained_on: dict[str, Any]) -> None:
+    """The stage's outputs: `tree` holds the arrays of the model that is kept."""
+    kept = run.kept
+    weights.write(paths.MODEL / "weights.safetensors", tree)
     strict_json.write(paths.MODEL / "provenance.json", record)
     pd.DataFrame(run.history).to_csv(paths.MODEL / "history.csv", index=False, lineterminator="\n")
     strict_json.write(
@@ -125,7 +165,7 @@ def main(params: Params, inputs: Inputs) -> None:
     )
     # Apart from the model: other processors may well come to the same one. Evaluate, which runs when DVC has written
     # down what was made here, clears the checkpoints away.
-    strict_json.write(paths.TRAINED_ON, {**machine, "checkpoints": name})
+    strict_json.write(paths.TRAINED_ON, trained_on)
 
 
 Validate = Callable[[Tree, Tree], Sums]
@@ -152,7 +192,7 @@ def sources(
     if settings.epoch_steps:
         raise UserError(f"models.{params.model}.training.epoch_steps: is for language models: remove it")
     train, validation = (batches.load(folder, task) for folder in folders)
-    held_out, plan = jax.device_put(validation), learner.evaluation_batches(validation)
+    held_out, plan = put(validation, devices), learner.evaluation_batches(validation)
     return (
         ExampleFeed(train, seed=params.seed, batch=settings.batch_size, devices=devices),
         lambda learn: lambda p, r: learner.measure(learn, p, r, held_out, plan),

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
+from pipeline import checkpoint, processes
 from pipeline.augment import Augmentation
 from pipeline.batches import BLOCK, Block
 from pipeline.errors import Stopped, UserError
@@ -59,6 +60,17 @@ class Keeper(Protocol):
     def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None: ...
 
 
+class Follower:
+    """What a process has in a Keeper's place that is not the one which saves: it gives its share of the arrays."""
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None:
+        for array in arrays.values():
+            processes.host(array)
+
+
 Log = Callable[[dict[str, Any]], None]
 
 DISPATCH = 0.5  # seconds of steps in one dispatch, at most about: between two, signals are answered and runs saved
@@ -85,7 +97,14 @@ def fit(
     total, before = settings.epochs * an_epoch, (run.epoch - 1) * an_epoch
     with (
         Postponed() as signal,
-        tqdm(total=total, initial=before, desc="train", unit=f" {feed.unit}", unit_scale=True, disable=None) as bar,
+        tqdm(
+            total=total,
+            initial=before,
+            desc="train",
+            unit=f" {feed.unit}",
+            unit_scale=True,
+            disable=None if processes.first() else True,
+        ) as bar,
     ):
         while not finished(run, settings):
             began, first = time.perf_counter(), run.taken
@@ -94,8 +113,8 @@ def fit(
             for further in _steps(learn, run, feed.serve(blocks, first), rate, bar, feed.weight):
                 run = further
                 log({"epoch": run.epoch, "step": int(run.state.step)})
-                asked = signal.number
-                if asked or keeper.due():
+                asked, due = processes.agreed(signal.number, not signal.number and keeper.due())
+                if asked or due:
                     save(run, settings, keeper, wait=asked > 0)
                 if asked:
                     at = f"{int(run.state.step):,}"
@@ -119,8 +138,9 @@ def fit(
             metric, kept = settings.early_stopping.metric, run.best.epoch.epoch
             tqdm.write(f"stopped: no better {metric} since epoch {kept}, which is kept")
         save(run, settings, keeper, wait=True)  # a kill must not cost the run before DVC has written down its result
-        if signal.number:
-            raise Stopped(signal.number, "stopped: the training is done and saved, the same command goes on from there")
+        (asked,) = processes.agreed(signal.number)
+        if asked:
+            raise Stopped(asked, "stopped: the training is done and saved, the same command goes on from there")
     return run
 
 
@@ -132,8 +152,10 @@ def finished(run: Run, settings: Training) -> bool:
 
 def save(run: Run, settings: Training, keeper: Keeper, *, wait: bool) -> None:
     arrays, facts = packed(run)
-    name = f"{run.epoch:06}-{int(run.state.step):010}"  # sorted by name, they are sorted by age
-    keeper.save(name, arrays, {**facts, "finished": finished(run, settings)}, wait=wait)
+    finishes = finished(run, settings)
+    keeper.save(checkpoint.name(run.epoch, int(run.state.step)), arrays, {**facts, "finished": finishes}, wait=wait)
+    if wait:
+        processes.agreed(0)  # none ends before it is written
 
 
 def _steps(
@@ -149,7 +171,7 @@ def _steps(
             state, each = learn.train_block(run.state, data, padded, np.int32(len(now)), length)  # type: ignore[arg-type]
             sums = np.asarray(each, np.float64)[: len(now)]
             pace = (time.perf_counter() - began) / len(now)
-            most = max(1, min(BLOCK, 2 * most, int(DISPATCH / pace)))
+            (most,) = processes.agreed(max(1, min(BLOCK, 2 * most, int(DISPATCH / pace))))
             bad = ~np.isfinite(sums[:, 0])
             if bad.any():
                 raise _diverged("loss", int(state.step) - len(now) + int(bad.argmax()) + 1, rate)
