@@ -31,7 +31,7 @@ pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt anew (needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	    --extra dev --extra ray -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove the environment and all that the stages wrote; the DVC cache stays
 	rm -rf .venv data/prepared data/features model evaluation package plots/confusion.csv logs

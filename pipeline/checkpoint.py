@@ -34,6 +34,7 @@ from pipeline.inputs import sha256
 from pipeline.snapshot import Snapshot
 
 SECONDS = "CHECKPOINT_SECONDS"  # the environment's word for how often: it changes no result
+FROM = "CHECKPOINT_FROM"  # and for the run, stopped on other devices, that a new one is to go on from
 KEPT = 2
 WAIT = 20.0  # seconds for another process to let go
 ARRAYS, FACTS, SEAL, LOCK = "state.safetensors", "facts.json", "seal.json", "lock"
@@ -48,6 +49,35 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     """A name for a run: equal facts, in whatever order, have equal names."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def moved(record: Mapping[str, Any]) -> Path | None:
+    """The folder of the run that a new one goes on from, if the environment names one. Raises UserError unless it was
+    made from the same as `record`, but for the mesh and the kind of device.
+    """
+    if not (run := os.environ.get(FROM)):
+        return None
+    folder = top() / run
+    written = _written(folder) if folder.parent == top() else []
+    if not written:
+        raise UserError(
+            f"{FROM}: no run {run!r} has a checkpoint: `python -m pipeline.checkpoint list` shows which have"
+        )
+    facts = strict_json.read(written[-1] / FACTS)
+    try:
+        theirs, ours = _placeless(facts["made_from"]), _placeless(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{FROM}: {written[-1] / FACTS} does not say of which run it is") from error
+    if other := ", ".join(sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))):
+        raise UserError(f"{FROM}: {run} is another run, not this one on other devices: its {other} are not the same")
+    return folder
+
+
+def _placeless(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A provenance less what says where it runs."""
+    params = record["params"]
+    training = {key: value for key, value in params["training"].items() if key != "mesh"}
+    return {**record, "device": None, "params": {**params, "training": training}}
 
 
 def name(epoch: int, step: int) -> str:
@@ -82,7 +112,7 @@ class Checkpoints:
     def __init__(
         self, folder: Path, *, every: float, check: Callable[[], None] = lambda: None, about: Mapping[str, Any] = {}
     ) -> None:
-        self.folder, self.every, self.check, self.about = folder, every, check, about
+        self.folder, self.every, self.check, self.about = folder, every, check, dict(about)
         self._last = time.monotonic()
         self._writer: threading.Thread | None = None
         self.snapshot = Snapshot()

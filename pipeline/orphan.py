@@ -11,7 +11,7 @@ import psutil
 
 from pipeline import STARTED_BY
 
-SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish"}
+BETWEEN = {"sh", "bash", "dash", "zsh", "ksh", "fish", "mpirun", "mpiexec", "orterun", "prterun"}
 EVERY = 0.5  # seconds between two looks
 PATIENCE = 60  # seconds for a stage to save and end
 
@@ -25,11 +25,11 @@ def watch() -> None:
 
 
 def ancestors() -> list[psutil.Process]:
-    """Parents up to the first that is no shell: DVC starts a stage by way of a shell, which may stay between them."""
+    """Parents up to DVC: it starts a stage by way of a shell, and that may start a launcher."""
     found: list[psutil.Process] = []
     for parent in psutil.Process().parents():
         found.append(parent)
-        if parent.name() not in SHELLS:
+        if parent.name() not in BETWEEN:
             break
     return found
 

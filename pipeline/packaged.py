@@ -1,7 +1,7 @@
 """Loads a package folder and answers raw inputs: no training code, no pickle, every byte checked before it is used.
 
-Needs jax, numpy, safetensors, and pillow for images or tokenizers for texts. The folder's own README.md shows how to do
-without this file as well.
+Needs jax, numpy, safetensors, and pillow for images, tokenizers for texts, tiktoken too for a language model. The
+folder's own README.md shows how to do without this file as well.
 """
 
 import hashlib

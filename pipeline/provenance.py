@@ -17,7 +17,10 @@ from pipeline.inputs import Inputs
 from pipeline.params import StageParams
 
 VECTOR = re.compile("avx|fma|amx|sse4|f16c|asimd|sve|neon|feat_sme")
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow", "pillow", "safetensors", "tokenizers")
+LIBRARIES = (
+    *("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow", "pillow", "safetensors", "tiktoken"),
+    "tokenizers",
+)
 
 
 def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:

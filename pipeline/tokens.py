@@ -5,12 +5,15 @@ Token 0, which stands for no letter, marks where a document begins.
 """
 
 import codecs
+import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import numpy as np
+import tiktoken
 from jaxtyping import Int32
 from pydantic import Field
 from tokenizers import Tokenizer
@@ -21,7 +24,10 @@ from pipeline.texts import PADDING, UNKNOWN
 
 START = 0
 PIECE = 1 << 16  # characters that are tokenized as one, about
-TOGETHER = 64  # such pieces, shared out among the processor's cores
+AHEAD = 64  # such pieces are read before the first is done: the processor's cores share them
+# The words, beyond whose ends no bytes are joined, as `tokenizers` has it. The part in brackets needs no look ahead,
+# and so is left to an automaton.
+WORD = r"(?:'(?:[sdmt]|ll|ve|re)| ?(?:\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+))|\s+(?!\S)|\s"
 SEAM = re.compile(r"(?<=\S\n)(?=\S)")
 UNKNOWN_LETTER = "\ufffd".encode()
 
@@ -51,6 +57,8 @@ class Alphabet:
             self.spelt = [b""] * self.size
             for piece, i in number.items():
                 self.spelt[i] = b"" if piece == PADDING else b"".join(letters[letter] for letter in piece)
+            ranks = {spelt: i for i, spelt in enumerate(self.spelt) if i != START}
+            self._joins = tiktoken.Encoding("bpe", pat_str=WORD, mergeable_ranks=ranks, special_tokens={})
             return
         self.spelt = [b"", UNKNOWN_LETTER] + [b""] * (self.size - 2)
         self._numbers = np.full(0x110000, number[UNKNOWN], np.int32)
@@ -66,10 +74,22 @@ class Alphabet:
                 normal = self._tokenizer.normalizer.normalize_str(piece)
                 yield self._numbers[np.frombuffer(normal.encode("utf-32-le"), "<u4")]
             return
-        pieces = iter(pieces)
-        while some := list(islice(pieces, TOGETHER)):
-            for encoding in self._tokenizer.encode_batch_fast(some, add_special_tokens=False):
-                yield np.asarray(encoding.ids, np.int32)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            waiting: deque[Future[Int32[np.ndarray, " t"]]] = deque()
+            for piece in pieces:
+                waiting.append(pool.submit(self._joined, piece))
+                if len(waiting) == AHEAD:
+                    yield waiting.popleft().result()
+            for last in waiting:
+                yield last.result()
+
+    def _joined(self, piece: str) -> Int32[np.ndarray, " t"]:
+        """By `tiktoken`, which comes to the tokens of `tokenizers` in half the time, and on every core."""
+        normal = self._tokenizer.normalizer.normalize_str(piece)
+        try:
+            return self._joins.encode_to_numpy(normal, disallowed_special=()).view(np.int32)
+        except ValueError:  # a million blanks in a row are too many for its WORD
+            return np.asarray(self._tokenizer.encode(piece, add_special_tokens=False).ids, np.int32)
 
     def numbers(self, text: str) -> Int32[np.ndarray, " t"]:
         """The token numbers of a whole text."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -106,7 +107,7 @@ def main(params: Params, inputs: Inputs) -> None:
             print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
         run = Run(state)
-        if found := interrupted(keeper):
+        if found := interrupted(keeper, checkpoint.moved(record)):
             run = unpacked(found, state)
             if writes:
                 print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
@@ -119,7 +120,8 @@ def main(params: Params, inputs: Inputs) -> None:
     kept = run.kept
     tree = jax.tree.map(processes.host, {"params": kept.params, "rest": kept.rest})
     if writes:
-        write(run, tree, parameters, record, {**machine, "checkpoints": name})
+        moved = {"moved_from": on} if (on := keeper.about.get("moved_from")) else {}
+        write(run, tree, parameters, record, {**machine, **moved, "checkpoints": name})
     processes.agreed(0)  # they end together
 
 
@@ -139,11 +141,22 @@ def one_name(name: str) -> str:
     return "".join(f"{part:04x}" for part in said)
 
 
-def interrupted(keeper: Checkpoints) -> Checkpoint | None:
-    """The checkpoint to go on from, if there is one. Process 0 decides which."""
+def interrupted(keeper: Checkpoints, other: Path | None) -> Checkpoint | None:
+    """The checkpoint to go on from, if there is one: the run's own, or else that of `other`, a run on other devices,
+    whose name is then in all that are written. Process 0 decides which.
+    """
     found = keeper.newest() if processes.first() else None
-    epoch, step = processes.agreed(*(int(found.facts.get(key, 0)) if found else 0 for key in ("epoch", "step")))
-    return found if processes.first() or not epoch else keeper.named(checkpoint.name(epoch, step))
+    own = found is not None
+    if not own and other and processes.first():
+        found = Checkpoints(other, every=0).newest()
+    facts: Any = found.facts if found else {}
+    epoch, step, own = processes.agreed(int(facts.get("epoch", 0)), int(facts.get("step", 0)), own)
+    if epoch and not processes.first():
+        found = Checkpoints(keeper.folder if own or not other else other, every=0).named(checkpoint.name(epoch, step))
+    if found:
+        before = found.facts.get("moved_from", [])
+        keeper.about["moved_from"] = before if own or not other else [*before, other.name]
+    return found
 
 
 def write(run: Run, tree: Tree, parameters: int, record: dict[str, Any], trained_on: dict[str, Any]) -> None:

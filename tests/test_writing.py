@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clone import run
+from hypothesis import given
+from hypothesis import strategies as st
 from imports import TOP
 from ruamel.yaml import YAML
 from small_packages import dump
@@ -229,3 +231,21 @@ def test_a_long_text_is_cut_where_no_token_crosses():
         tokenizer = fit([text[:20_000]], spec)
         whole = tokenizer.encode(text, add_special_tokens=False).ids
         assert Alphabet(tokenizer, spec).numbers(text).tolist() == whole
+
+
+SPEC = CorpusSpec(tokenizer="bpe", vocabulary=2_000, normalisation="nfc")
+FITTED = fit((path.read_text() for path in sorted((TOP / "pipeline").glob("*.py"))), SPEC)
+FAST = Alphabet(FITTED, SPEC)
+
+
+@given(st.text(st.sampled_from("aZs\u00e9\u0301 \n\t'2\u00b2_(\u4f60\U0001f600\u2028\x00\r\u00a0\u0600")) | st.text())
+def test_the_tokens_are_those_of_the_other_library(text):
+    assert FAST.numbers(text).tolist() == FITTED.encode(text, add_special_tokens=False).ids
+
+
+def test_they_are_for_every_letter_there_is_and_for_long_runs():
+    letters = "".join(f"{chr(i)} a{chr(i)}" for i in range(0x110000) if not 0xD800 <= i < 0xE000)
+    blank, long = " " * 1_200_000 + "\n\tx", "x" * 100_000
+    for text in (letters, blank, long, (TOP / "README.md").read_text()):
+        (tokens,) = FAST.encode([text])
+        assert tokens.tolist() == FITTED.encode(text, add_special_tokens=False).ids

@@ -20,6 +20,7 @@ from pipeline.tokens import START, Alphabet, CorpusSpec, cut
 
 SAMPLE = 100_000_000  # characters on which a tokenizer is fitted, taken evenly from all of the training split
 SHARD = 1 << 26  # tokens in a file: 128 MiB of two bytes each, or 256
+PART = 1 << 20  # of them counted at a time: numpy makes eight bytes of each
 
 
 def write(spec: CorpusSpec) -> tuple[LanguageModelling, dict[str, Any]]:
@@ -45,8 +46,7 @@ def write_split(split: str, alphabet: Alphabet) -> tuple[np.ndarray, dict[str, A
     """Writes a split's tokens and index; returns how often each token occurs, and figures for the report."""
     folder = paths.features(split)
     folder.mkdir(parents=True, exist_ok=True)
-    kind, counts = tables.smallest(alphabet.size), np.zeros(alphabet.size, np.int64)
-    shards = Shards(folder, kind)
+    shards = Shards(folder, alphabet.size)
     starts: list[int] = []
     sizes: list[tuple[int, int]] = []  # bytes and characters of each document
     begins: deque[bool] = deque()  # of the pieces that are being tokenized, whether a document begins with it
@@ -63,17 +63,15 @@ def write_split(split: str, alphabet: Alphabet) -> tuple[np.ndarray, dict[str, A
         for tokens in alphabet.encode(pieces()):
             if begins.popleft():
                 starts.append(shards.total)
-                shards.add(np.full(1, START, kind))
-            shards.add(tokens.astype(kind))
-            counts += np.bincount(tokens, minlength=alphabet.size)
-    counts[START] = len(starts)
+                shards.add(np.array([START]))
+            shards.add(tokens)
     index = np.array([*starts, shards.close()], np.int64)
     np.save(folder / "starts.npy", index)
     np.save(folder / "sizes.npy", np.array(sizes, np.int64))
     np.save(folder / "ids.npy", tables.ids(split))
     lengths = np.diff(index) - 1
     whole = dict(zip(("bytes", "characters"), np.array(sizes).sum(0).tolist()))
-    return counts, {
+    return shards.counts, {
         "documents": len(lengths),
         "tokens": int(lengths.sum()),
         **whole,
@@ -82,10 +80,11 @@ def write_split(split: str, alphabet: Alphabet) -> tuple[np.ndarray, dict[str, A
 
 
 class Shards:
-    """A split's tokens, written file by file."""
+    """A split's tokens, of so many different ones, written file by file and counted."""
 
-    def __init__(self, folder: Path, kind: type[np.unsignedinteger[Any]]) -> None:
-        self._folder, self._held = folder, np.empty(SHARD, kind)
+    def __init__(self, folder: Path, vocabulary: int) -> None:
+        self._folder, self._held = folder, np.empty(SHARD, tables.smallest(vocabulary))
+        self.counts = np.zeros(vocabulary, np.int64)
         self.total = self._size = self._number = 0
 
     def add(self, tokens: np.ndarray) -> None:
@@ -104,12 +103,15 @@ class Shards:
         return self.total
 
     def _flush(self) -> None:
-        np.save(self._folder / f"tokens-{self._number:05}.npy", self._held[: self._size])
+        kept = self._held[: self._size]
+        np.save(self._folder / f"tokens-{self._number:05}.npy", kept)
+        for start in range(0, len(kept), PART):
+            self.counts += np.bincount(kept[start : start + PART], minlength=len(self.counts))
         self._size, self._number = 0, self._number + 1
 
 
 def documents(split: str) -> Iterator[str]:
-    """The texts of a split, one row group of its table in memory at a time: prepare made them of some 64 MB."""
+    """The texts of a split, one row group of its table in memory at a time: prepare made them of some 32 MB."""
     file = pq.ParquetFile(tables.path(split))
     for group in range(file.num_row_groups):
         for text in file.read_row_group(group, columns=["text"]).column(0):
