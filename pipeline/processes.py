@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 
 HEARTBEAT = 30  # seconds without a sign of life from one process after which the others end
 MEETING = 300  # seconds in which all have to come
+AGAIN = 75  # the exit code of a process without a fault of its own: sysexits.h has it for what may go well next time
 ADDRESS, COUNT, RANK = "JAX_COORDINATOR_ADDRESS", "TRAIN_NPROCS", "TRAIN_RANK"
 
 
@@ -38,10 +39,10 @@ def together() -> Iterator[None]:
     try:
         yield
     except (UserError, jax.errors.JaxRuntimeError) as error:
-        why = str(error) if isinstance(error, UserError) else errors.refusal(error) or _lost(error)
-        print(f"error: process {jax.process_index()} of {count}: {why}", file=sys.stderr, flush=True)
+        own = str(error) if isinstance(error, UserError) else errors.refusal(error)
+        print(f"error: process {jax.process_index()} of {count}: {own or _lost(error)}", file=sys.stderr, flush=True)
         sys.stdout.flush()
-        os._exit(1)
+        os._exit(1 if own else AGAIN)
 
 
 def join() -> None:

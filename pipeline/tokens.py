@@ -44,6 +44,7 @@ class Alphabet:
     """A tokenizer that was fitted to `spec`."""
 
     def __init__(self, tokenizer: Tokenizer, spec: CorpusSpec) -> None:
+        self.spec = spec
         self._tokenizer, self._bytewise = tokenizer, spec.tokenizer == "bpe"
         self._tokenizer.encode_special_tokens = True  # a text may hold the word for padding
         self.size = tokenizer.get_vocab_size()

@@ -3,18 +3,17 @@
 Whatever their size, only a few texts are in memory at a time, but for the sample that the tokenizer is fitted on.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipeline import paths, texts
-from pipeline.features import tables
+from pipeline.features import ray_data, tables
+from pipeline.features.documents import documents, tokenized
 from pipeline.tasks import LanguageModelling
 from pipeline.tokens import START, Alphabet, CorpusSpec, cut
 
@@ -49,22 +48,15 @@ def write_split(split: str, alphabet: Alphabet) -> tuple[np.ndarray, dict[str, A
     shards = Shards(folder, alphabet.size)
     starts: list[int] = []
     sizes: list[tuple[int, int]] = []  # bytes and characters of each document
-    begins: deque[bool] = deque()  # of the pieces that are being tokenized, whether a document begins with it
+    parts = ray_data.tokenized if ray_data.asked() else tokenized
     with tqdm(desc=f"preprocess {split}", unit="B", unit_scale=True, disable=None) as bar:
-
-        def pieces() -> Iterator[str]:
-            for text in documents(split):
-                sizes.append((len(text.encode()), len(text)))
-                for i, piece in enumerate(cut(text)):
-                    begins.append(i == 0)
-                    yield piece
-                bar.update(sizes[-1][0])
-
-        for tokens in alphabet.encode(pieces()):
-            if begins.popleft():
+        for part in parts(tables.path(split), alphabet):
+            if part.size:
                 starts.append(shards.total)
+                sizes.append(part.size)
+                bar.update(part.size[0])
                 shards.add(np.array([START]))
-            shards.add(tokens)
+            shards.add(part.tokens)
     index = np.array([*starts, shards.close()], np.int64)
     np.save(folder / "starts.npy", index)
     np.save(folder / "sizes.npy", np.array(sizes, np.int64))
@@ -110,17 +102,9 @@ class Shards:
         self._size, self._number = 0, self._number + 1
 
 
-def documents(split: str) -> Iterator[str]:
-    """The texts of a split, one row group of its table in memory at a time: prepare made them of some 32 MB."""
-    file = pq.ParquetFile(tables.path(split))
-    for group in range(file.num_row_groups):
-        for text in file.read_row_group(group, columns=["text"]).column(0):
-            yield text.as_py()
-
-
 def sample() -> Iterator[str]:
     """Pieces of the training texts, all of them or each so-manieth."""
-    characters = sum(map(len, documents("train")))
+    characters = sum(map(len, documents(tables.path("train"))))
     every = -(-characters // SAMPLE)
-    pieces = (piece for text in documents("train") for piece in cut(text))
+    pieces = (piece for text in documents(tables.path("train")) for piece in cut(text))
     yield from islice(pieces, None, None, every)
