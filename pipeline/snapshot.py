@@ -4,8 +4,10 @@ The arrays themselves cannot be written later: training computes the next state 
 written to is the slow part of a copy, by a factor of 10 and more: so it is reserved, and written to, beforehand.
 """
 
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ from jaxtyping import Shaped
 
 from pipeline import processes
 
+PART = 1 << 24  # bytes copied at a time
 Copies = dict[str, Shaped[np.ndarray, "..."]]
 
 
@@ -39,13 +42,29 @@ class Snapshot:
         """A copy of `arrays`, good until the next one is taken."""
         if self._reserving:
             self._reserving.join()
-        for name, array in arrays.items():
-            room = self._room.get(name)
-            if room is None or (room.shape, room.dtype) != (array.shape, array.dtype):
-                room = self._room[name] = np.empty(array.shape, array.dtype)
-            np.copyto(room, _seen(array))
+        copies: list[Future[None]] = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core alone does not take all that memory gives
+            for name, array in arrays.items():
+                room = self._room.get(name)
+                if room is None or (room.shape, room.dtype) != (array.shape, array.dtype):
+                    room = self._room[name] = np.empty(array.shape, array.dtype)
+                copies += [pool.submit(np.copyto, to, part) for to, part in _parts(room, _seen(array))]
+        for copy in copies:
+            copy.result()
         self._room = {name: self._room[name] for name in arrays}
         return self._room
+
+
+def _parts(
+    room: Shaped[np.ndarray, "..."], array: Shaped[np.ndarray, "..."]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both in parts of about PART bytes."""
+    if array.nbytes <= PART or not array.ndim:
+        yield room, array
+        return
+    rows = max(1, len(array) * PART // array.nbytes)
+    for start in range(0, len(array), rows):
+        yield room[start : start + rows], array[start : start + rows]
 
 
 def _seen(array: Any) -> Shaped[np.ndarray, "..."]:
