@@ -18,7 +18,16 @@ from pipeline.params import StageParams
 
 VECTOR = re.compile("avx|fma|amx|sse4|f16c|asimd|sve|neon|feat_sme")
 LIBRARIES = (
-    *("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow", "pillow", "safetensors", "tiktoken"),
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "safetensors",
+    "tiktoken",
     "tokenizers",
 )
 

@@ -107,8 +107,10 @@ def main(params: Params, inputs: Inputs) -> None:
             print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
         run = Run(state)
+        del state  # of a run that goes on, it and what was read would else lie beside the run's own
         if found := interrupted(keeper, checkpoint.moved(record)):
-            run = unpacked(found, state)
+            run = unpacked(found, run.state)
+            del found
             if writes:
                 print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
         if writes:

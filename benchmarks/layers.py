@@ -1,0 +1,51 @@
+"""How long a training step of the language model takes to trace and compile, with 12 layers and with 48.
+
+    python -m benchmarks.layers [--rounds 3]
+
+In turns, each in a fresh process without the compiler's cache; the ratio is that of the medians.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+
+CODE = """
+import sys, time
+import numpy as np, jax
+import pipeline
+from pipeline import learner, optim
+from pipeline.models import gpt
+from pipeline.tasks import Examples, LanguageModelling
+from pipeline.tokens import CorpusSpec
+gpt.VARIANTS["124m"] = gpt.Size(int(sys.argv[1]), 128, 4, 4, 344)
+spec = CorpusSpec(tokenizer="bpe", vocabulary=50_304, normalisation="none")
+task = LanguageModelling(name="language-modelling", text=spec, vocabulary=50_304, counts=(1,) * 50_304)
+config = gpt.Config(variant="124m", context=512, dropout=0.0, precision="float32", remat=sys.argv[2])
+tx = optim.build(optim.AdamW(name="adamw"), lambda _: 3e-4, weight_decay=0.1, gradient_clip=1.0)
+learn, state = learner.start(config, task, tx, seed=0)
+text = Examples({"tokens": np.zeros(5_000, np.int32)}, np.zeros(0, np.int32), None)
+began = time.perf_counter()
+learn.train_block.lower(learn, state, text, np.zeros((1, 4), np.int32), np.int32(1), 512).compile()
+print(time.perf_counter() - began)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    for remat in ("none", "full"):
+        took: dict[int, list[float]] = {12: [], 48: []}
+        for _ in range(rounds):
+            for layers, found in took.items():
+                command = [sys.executable, "-c", CODE, str(layers), remat]
+                found.append(float(subprocess.check_output(command, env=environment)))
+        few, many = (statistics.median(found) for found in took.values())
+        print(f"remat {remat}: 12 layers {few:.2f} s, 48 layers {many:.2f} s, ratio {many / few:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
