@@ -12,11 +12,20 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # as malloc.h numbers them
 
 def keep_freed_memory() -> None:
     """For the rest of this process, on Linux with glibc; elsewhere it does nothing."""
+    if library := _glibc():
+        library.mallopt(ARENA_MAX, 1)  # other arenas can only hold blocks that are small
+        library.mallopt(MMAP_MAX, 0)
+        library.mallopt(TRIM_THRESHOLD, -1)  # never
+
+
+def give_back() -> None:
+    """What has been freed until now: too scattered for a step's memory, it would else be held beside that."""
+    if library := _glibc():
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":
-        return
+        return None
     library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
-        return
-    library.mallopt(ARENA_MAX, 1)  # other arenas can only hold blocks that are small
-    library.mallopt(MMAP_MAX, 0)
-    library.mallopt(TRIM_THRESHOLD, -1)  # never
+    return library if hasattr(library, "gnu_get_libc_version") else None

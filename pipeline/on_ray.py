@@ -22,8 +22,8 @@ FINAL = (0, 1)  # exit codes that another try would not change: done, and a user
 
 
 def work(told: dict[str, Any]) -> int:
-    """One worker's part: the command, told which of how many it is; returns its exit code. Raises RuntimeError where
-    another try may go better.
+    """One worker's part: the command, told which of how many it is; returns process 0's exit code. Raises RuntimeError
+    where another try may go better.
     """
     import ray
     from ray import train
@@ -34,9 +34,11 @@ def work(told: dict[str, Any]) -> int:
     address = broadcast_from_rank_zero(f"{ray.util.get_node_ip_address()}:{_free_port()}" if rank == 0 else None)
     which = {ADDRESS: str(address), COUNT: str(context.get_world_size()), RANK: str(rank)}
     done = subprocess.run(told["command"], cwd=told["folder"], env={**os.environ, **told["environment"], **which})
-    if done.returncode not in FINAL:
+    # Process 0 decides: when it ends at a mistake, another may be cut off before it has found the same one.
+    code: Any = broadcast_from_rank_zero(done.returncode)
+    if code not in FINAL:
         raise RuntimeError(f"process {rank} of {context.get_world_size()} ended with {done.returncode}")
-    return done.returncode
+    return code
 
 
 def main() -> int:

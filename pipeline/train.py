@@ -111,6 +111,7 @@ def main(params: Params, inputs: Inputs) -> None:
         if found := interrupted(keeper, checkpoint.moved(record)):
             run = unpacked(found, run.state)
             del found
+            allocator.give_back()
             if writes:
                 print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
         if writes:

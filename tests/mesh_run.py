@@ -19,7 +19,11 @@ parser.add_argument("--start", type=Path)
 parser.add_argument("--to", type=Path, required=True)
 arguments = parser.parse_args()
 count = arguments.data * arguments.fsdp
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+# Devices that wait for one another on few and busy cores: each has its threads, and a pause of the machine is no end.
+os.environ["NPROC"] = str(2 * count)
+os.environ["XLA_FLAGS"] = (
+    f"--xla_force_host_platform_device_count={count} --xla_cpu_collective_call_terminate_timeout_seconds=900"
+)
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import corpora  # noqa: E402
