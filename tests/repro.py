@@ -36,9 +36,7 @@ class Pipeline:
         """As `make repro` does, but for the environment: what is left of a dvc.lock is looked at before."""
         if not self.readable():
             clone.run("python -m pipeline.check", self.folder)
-        # A kill might leave half an entry in the compiler's cache.
-        quiet = {"PYTHONUNBUFFERED": "1", "JAX_ENABLE_COMPILATION_CACHE": "false"}
-        environment = clone.environment(CHECKPOINT_SECONDS=SECONDS, **quiet)
+        environment = clone.environment(CHECKPOINT_SECONDS=SECONDS, PYTHONUNBUFFERED="1")
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 ["dvc", "repro"], cwd=self.folder, env=environment, stdout=file, stderr=file, start_new_session=True

@@ -1,6 +1,7 @@
 """Real DVC, killed, started twice, and edited under: no work is lost, and dvc.lock never says what is not so."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -15,19 +16,25 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A clone in which training takes a while, and its committed run."""
+    """A clone in which training takes a while; beside it, as it is with its committed run and before training."""
     found = Pipeline(tmp_path_factory.mktemp("interruption") / "a clone")
     found.measure()
+    shutil.copytree(found.folder, found.folder.with_name("whole"), symlinks=True)
+    found.wipe()
+    run("dvc repro -q preprocess", found.folder)
+    shutil.copytree(found.folder, found.folder.with_name("fresh"), symlinks=True)
     return found
 
 
-@pytest.fixture
-def fresh(pipeline: Pipeline) -> Pipeline:
-    """The same without results of train and later stages; whatever a test before did to it."""
-    run("git checkout -q -f . && git clean -fdq", pipeline.folder)
-    pipeline.wipe()
-    run("dvc repro -q preprocess", pipeline.folder)
+@pytest.fixture(params=["fresh"])
+def fresh(pipeline: Pipeline, request: pytest.FixtureRequest) -> Pipeline:
+    """The clone without results of train and later stages, or whole; whatever a test before did to it."""
+    shutil.rmtree(pipeline.folder)
+    shutil.copytree(pipeline.folder.with_name(request.param), pipeline.folder, symlinks=True)
     return pipeline
+
+
+with_its_run = pytest.mark.parametrize("fresh", ["whole"], indirect=True)
 
 
 def started(pipeline: Pipeline) -> int:
@@ -95,10 +102,10 @@ def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
     assert "going on from step" in goes_on_with
 
 
+@with_its_run
 @pytest.mark.parametrize("left", [0, 700, 3_000, 5_000])
 def test_dvc_is_killed_while_it_writes_dvc_lock(fresh, left):
     """It writes in place; and what it cannot read it refuses, or, cut in a lucky place, takes for what there is."""
-    run("git checkout -q dvc.lock metrics plots && dvc repro -q", fresh.folder)
     os.truncate(fresh.folder / "dvc.lock", left)
     output = run("python -m pipeline.check && dvc repro", fresh.folder)
     assert "pipeline.train" not in output  # what takes long comes back from the cache
@@ -114,9 +121,9 @@ def test_two_at_once(fresh):
     assert fresh.lock() == fresh.reference
 
 
+@with_its_run
 def test_an_experiment_in_a_folder_of_its_own_goes_on_too(fresh):
     """DVC removes the folder of a failed one, so the checkpoints lie outside it."""
-    run("git checkout -q dvc.lock metrics plots && dvc repro -q", fresh.folder)
     command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002"
     run(f"{command} > ../first.txt 2>&1 &", fresh.folder, CHECKPOINT_SECONDS="0.1")
     deadline = time.monotonic() + 120
@@ -130,8 +137,8 @@ def test_an_experiment_in_a_folder_of_its_own_goes_on_too(fresh):
     assert "going on from step" in run(command, fresh.folder, CHECKPOINT_SECONDS="0.1")
 
 
+@with_its_run
 def test_a_queued_experiment_goes_on_too(fresh):
-    run("git checkout -q dvc.lock metrics plots && dvc repro -q", fresh.folder)
     deadline = time.monotonic() + 300
 
     def queue_one(*, until: Callable[[], bool]) -> None:
