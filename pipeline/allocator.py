@@ -5,6 +5,7 @@ at once, which hands out pages of zeros for the next step, one by one: up to a f
 """
 
 import ctypes
+import gc
 import sys
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # as malloc.h numbers them
@@ -19,7 +20,8 @@ def keep_freed_memory() -> None:
 
 
 def give_back() -> None:
-    """What has been freed until now: too scattered for a step's memory, it would else be held beside that."""
+    """What is no longer needed by now: too scattered for a step's memory, it would else be held beside that."""
+    gc.collect()  # arrays that were copied to a device hang together in cycles
     if library := _glibc():
         library.malloc_trim(0)
 

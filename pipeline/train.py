@@ -110,6 +110,7 @@ def main(params: Params, inputs: Inputs) -> None:
         del state  # of a run that goes on, it and what was read would else lie beside the run's own
         if found := interrupted(keeper, checkpoint.moved(record)):
             run = unpacked(found, run.state)
+            jax.block_until_ready(run.state)  # it is copied from what was read, which goes then
             del found
             allocator.give_back()
             if writes:
