@@ -33,7 +33,9 @@ class Pipeline:
         self.output = folder.with_name("output.txt")
 
     def start(self) -> None:
-        """As `make repro` does, but for the environment: what is left of a dvc.lock is looked at before."""
+        """As `make repro` does, but for the environment: what is left of a dvc.lock is looked at before. Half an entry
+        that a kill left in the compiler's cache is compiled anew.
+        """
         if not self.readable():
             clone.run("python -m pipeline.check", self.folder)
         environment = clone.environment(CHECKPOINT_SECONDS=SECONDS, PYTHONUNBUFFERED="1")

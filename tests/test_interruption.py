@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A clone in which training takes a while; beside it, as it is with its committed run and before training."""
+    """A clone in which training takes a while, and copies of it: with its committed run, and before training."""
     found = Pipeline(tmp_path_factory.mktemp("interruption") / "a clone")
     found.measure()
     shutil.copytree(found.folder, found.folder.with_name("whole"), symlinks=True)
@@ -26,15 +26,23 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return found
 
 
-@pytest.fixture(params=["fresh"])
-def fresh(pipeline: Pipeline, request: pytest.FixtureRequest) -> Pipeline:
-    """The clone without results of train and later stages, or whole; whatever a test before did to it."""
+def again(pipeline: Pipeline, kept: str) -> Pipeline:
+    """The clone as that copy of it is, whatever a test before did to it."""
     shutil.rmtree(pipeline.folder)
-    shutil.copytree(pipeline.folder.with_name(request.param), pipeline.folder, symlinks=True)
+    shutil.copytree(pipeline.folder.with_name(kept), pipeline.folder, symlinks=True)
     return pipeline
 
 
-with_its_run = pytest.mark.parametrize("fresh", ["whole"], indirect=True)
+@pytest.fixture
+def whole(pipeline: Pipeline) -> Pipeline:
+    """The clone with its committed run."""
+    return again(pipeline, "whole")
+
+
+@pytest.fixture
+def fresh(pipeline: Pipeline) -> Pipeline:
+    """The clone without results of train and later stages."""
+    return again(pipeline, "fresh")
 
 
 def started(pipeline: Pipeline) -> int:
@@ -102,15 +110,14 @@ def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
     assert "going on from step" in goes_on_with
 
 
-@with_its_run
 @pytest.mark.parametrize("left", [0, 700, 3_000, 5_000])
-def test_dvc_is_killed_while_it_writes_dvc_lock(fresh, left):
+def test_dvc_is_killed_while_it_writes_dvc_lock(whole, left):
     """It writes in place; and what it cannot read it refuses, or, cut in a lucky place, takes for what there is."""
-    os.truncate(fresh.folder / "dvc.lock", left)
-    output = run("python -m pipeline.check && dvc repro", fresh.folder)
+    os.truncate(whole.folder / "dvc.lock", left)
+    output = run("python -m pipeline.check && dvc repro", whole.folder)
     assert "pipeline.train" not in output  # what takes long comes back from the cache
-    assert fresh.lock() == fresh.reference
-    assert not run("git status --porcelain", fresh.folder)
+    assert whole.lock() == whole.reference
+    assert not run("git status --porcelain", whole.folder)
 
 
 def test_two_at_once(fresh):
@@ -121,42 +128,40 @@ def test_two_at_once(fresh):
     assert fresh.lock() == fresh.reference
 
 
-@with_its_run
-def test_an_experiment_in_a_folder_of_its_own_goes_on_too(fresh):
+def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
     """DVC removes the folder of a failed one, so the checkpoints lie outside it."""
     command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002"
-    run(f"{command} > ../first.txt 2>&1 &", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    run(f"{command} > ../first.txt 2>&1 &", whole.folder, CHECKPOINT_SECONDS="0.1")
     deadline = time.monotonic() + 120
-    while len(fresh.checkpoints()) < 2 and time.monotonic() < deadline:
+    while len(whole.checkpoints()) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    stage = fresh.stage()
+    stage = whole.stage()
     assert stage
     stage.kill()
-    while fresh.processes() and time.monotonic() < deadline:
+    while whole.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "going on from step" in run(command, fresh.folder, CHECKPOINT_SECONDS="0.1")
+    assert "going on from step" in run(command, whole.folder, CHECKPOINT_SECONDS="0.1")
 
 
-@with_its_run
-def test_a_queued_experiment_goes_on_too(fresh):
+def test_a_queued_experiment_goes_on_too(whole):
     deadline = time.monotonic() + 300
 
     def queue_one(*, until: Callable[[], bool]) -> None:
-        run("dvc exp run --queue -S models.cnn.training.learning_rate=0.003", fresh.folder)
+        run("dvc exp run --queue -S models.cnn.training.learning_rate=0.003", whole.folder)
         # A worker of DVC's own takes it up, and ends some ten seconds after the last one in the queue.
-        run("dvc queue start > ../queue.txt 2>&1", fresh.folder, CHECKPOINT_SECONDS="0.1")
+        run("dvc queue start > ../queue.txt 2>&1", whole.folder, CHECKPOINT_SECONDS="0.1")
         while not until() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert until()
 
-    queue_one(until=lambda: len(fresh.checkpoints()) > 1)
-    stage = fresh.stage()
+    queue_one(until=lambda: len(whole.checkpoints()) > 1)
+    stage = whole.stage()
     assert stage
     stage.kill()
-    queue_one(until=lambda: "Success" in run("dvc queue status", fresh.folder))
-    done = next(line.split()[0] for line in run("dvc queue status", fresh.folder).splitlines() if "Success" in line)
-    assert "going on from step" in run(f"dvc queue logs {done}", fresh.folder)
-    run("dvc queue stop --kill", fresh.folder)
+    queue_one(until=lambda: "Success" in run("dvc queue status", whole.folder))
+    done = next(line.split()[0] for line in run("dvc queue status", whole.folder).splitlines() if "Success" in line)
+    assert "going on from step" in run(f"dvc queue logs {done}", whole.folder)
+    run("dvc queue stop --kill", whole.folder)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def same(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "on"), [("gpt", "fsdp"), ("gpt", "both"), ("cnn", "data"), ("lstm", "both")])
+@pytest.mark.parametrize(
+    ("model", "on"), [("gpt", "data"), ("gpt", "fsdp"), ("gpt", "both"), ("cnn", "data"), ("lstm", "both")]
+)
 def test_many_devices_are_as_one(model, on, tmp_path):
     alone = train(model, "one", tmp_path / "one.npz")
     many = train(model, on, tmp_path / "many.npz")

@@ -91,10 +91,10 @@ def test_two_processes_are_as_one(ready):
         set_training(ready, epochs=1, mesh=mesh)
         assert "on 2 x cpu of 2 processes" in train(ready, LAUNCH=LAUNCH)
         pd.testing.assert_frame_equal(pd.read_csv(ready / "model/history.csv"), alone, rtol=1e-5)
-    first = weights(ready)
-    forget(ready)
-    assert "epoch 1:" in train(ready, LAUNCH=LAUNCH)
-    assert weights(ready) == first
+        first = weights(ready)
+        forget(ready)
+        assert "epoch 1:" in train(ready, LAUNCH=LAUNCH)
+        assert weights(ready) == first
 
 
 @pytest.mark.slow
