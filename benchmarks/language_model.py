@@ -1,11 +1,14 @@
-"""Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, in turns on the same cores.
+"""Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, in turns on the same device.
 
     pip install torch==2.13.0       (in an environment of its own: it is large)
     python -m benchmarks.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
+    python -m benchmarks.language_model --batch 32 --context 1024 --precision bfloat16 --remat dots --card h200
 
-Both train the same network, by its count of parameters as by its operations, with AdamW in float32 on the same windows
-of the same text, and report tokens a second, the first two steps left out, the losses and the most memory that the
-process held. Each round runs both in fresh processes; the ratio is taken round by round.
+Both train the same network, by its count of parameters as by its operations, with AdamW on the same windows of the same
+text, and report tokens a second, the first steps left out, the losses and the most memory held: on a CPU by the
+process, on a GPU of the device. On a GPU PyTorch has what nanoGPT gives it: a compiled model, a fused optimiser, mixed
+precision; here sums are deterministic, there they are not. With a card, the share of its peak that the model's own
+operations came to is reported too. Each round runs both in fresh processes; the ratio is taken round by round.
 """
 
 import argparse
@@ -17,8 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.plan import CARDS
+
 VOCABULARY = 50_304
-WARM = 2  # steps that are not timed
+WARM = 3  # steps that are not timed
 
 TORCH = """
 import json, resource, sys, time
@@ -26,13 +31,19 @@ import numpy as np, torch
 from torch import nn
 from torch.nn import functional as F
 batch, context, steps, warm = map(int, sys.argv[1:5])
-tokens = torch.from_numpy(np.load(sys.argv[5])).long()
+half = sys.argv[6] == "bfloat16"
+gpu = torch.cuda.is_available()
+device = torch.device("cuda" if gpu else "cpu")
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+tokens = torch.from_numpy(np.load(sys.argv[5])).long().to(device)
 torch.manual_seed(0)
 L, D, H, I, V = 12, 768, 12, 2048, 50304
 E = D // H
 speeds = 10000.0 ** (-torch.arange(E // 2) / (E // 2))
 angles = torch.arange(context)[:, None] * speeds[None]
-cos, sin = angles.cos(), angles.sin()
+cos, sin = angles.cos().to(device), angles.sin().to(device)
+if half:
+    cos, sin = cos.bfloat16(), sin.bfloat16()
 def rotated(x):
     left, right = x.chunk(2, -1)
     return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
@@ -62,27 +73,29 @@ class GPT(nn.Module):
         for block in self.blocks:
             x = block(x)
         return F.linear(F.rms_norm(x, (D,)), self.table.weight)
-model = GPT()
+model = GPT().to(device)
 parameters = sum(p.numel() for p in model.parameters())
-optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1)
+optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=gpu)
+step_model = torch.compile(model) if gpu else model
 losses = []
 for step in range(steps + warm):
     if step == warm:
         began = time.perf_counter()
     window = tokens[step * batch : (step + 1) * batch]
-    logits = model(window[:, :-1])
-    loss = F.cross_entropy(logits.view(-1, V), window[:, 1:].reshape(-1))
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        logits = step_model(window[:, :-1])
+        loss = F.cross_entropy(logits.view(-1, V), window[:, 1:].reshape(-1))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
     losses.append(loss.item())
 rate = steps * batch * context / (time.perf_counter() - began)
-most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+most = torch.cuda.max_memory_allocated() / 2**30 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losses": losses}))
 """
 
 
-def ours(batch: int, context: int, steps: int, data: str) -> dict[str, Any]:
+def ours(batch: int, context: int, steps: int, data: str, precision: str, remat: str) -> dict[str, Any]:
     """The same by this project's training step, a step a dispatch."""
     import resource
 
@@ -98,7 +111,8 @@ def ours(batch: int, context: int, steps: int, data: str) -> dict[str, Any]:
     tokens = np.load(data)
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
-    config = Config(variant="124m", context=context, dropout=0.0, precision="float32", remat="none")
+    network = {"variant": "124m", "context": context, "dropout": 0.0, "precision": precision, "remat": remat}
+    config = Config.model_validate(network)
     tx = optim.build(optim.AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
     learn, state = learner.start(config, task, tx, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
@@ -112,7 +126,8 @@ def ours(batch: int, context: int, steps: int, data: str) -> dict[str, Any]:
         loss, weight = np.asarray(sums)[0, :2]
         losses.append(float(loss / weight))
     rate = steps * batch * context / (time.perf_counter() - began)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    stats = jax.devices()[0].memory_stats()
+    most = stats["peak_bytes_in_use"] / 2**30 if stats else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"parameters": parameters, "rate": rate, "memory": most, "losses": losses}
 
 
@@ -140,24 +155,29 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--remat", choices=("none", "dots", "full"), default="none", help="here, not in PyTorch")
+    parser.add_argument("--card", choices=CARDS, help="whose peak is counted on")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--torch", default=sys.executable, help="the Python that has PyTorch")
     parser.add_argument("--ours", metavar="NPY", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     size = arguments.batch, arguments.context, arguments.steps
     if arguments.ours:
-        print(json.dumps(ours(*size, arguments.ours)))
+        print(json.dumps(ours(*size, arguments.ours, arguments.precision, arguments.remat)))
         return
 
     import tempfile
 
+    card = 1e12 * getattr(CARDS[arguments.card], arguments.precision) if arguments.card else None
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "windows.npy"
         windows(*size, data)
         options = [f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size)]
+        options += [f"--precision={arguments.precision}", f"--remat={arguments.remat}"]
         mine = [sys.executable, "-m", "benchmarks.language_model", *options, f"--ours={data}"]
-        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM)), str(data)]
+        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM)), str(data), arguments.precision]
         for number in range(arguments.rounds):
             rates = []
             for name, command in (("here", mine), ("in PyTorch", theirs)):
@@ -169,6 +189,10 @@ def main() -> None:
                     f"at most {found['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
                     flush=True,
                 )
+                if card:
+                    # 6 for each parameter and 12 n d t for attention: Chowdhery et al. 2022, arXiv:2204.02311
+                    flops = found["rate"] * (6 * found["parameters"] + 12 * 12 * 768 * arguments.context)
+                    print(f"  {flops / 1e12:,.0f} x 10^12 operations a second, {flops / card:.1%} of the card's")
                 rates.append(found["rate"])
             ratios.append(rates[0] / rates[1])
     print(f"batch {arguments.batch} x {arguments.context}: ratio {statistics.median(ratios):.2f}", end="")

@@ -21,7 +21,7 @@ def keep_freed_memory() -> None:
 
 def give_back() -> None:
     """What is no longer needed by now: too scattered for a step's memory, it would else be held beside that."""
-    gc.collect()  # arrays that were copied to a device hang together in cycles
+    gc.collect()  # what JAX's threads have let go of waits for a garbage collection
     if library := _glibc():
         library.malloc_trim(0)
 

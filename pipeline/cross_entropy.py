@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-LOGITS = 1 << 25  # in a chunk, at most
+LOGITS, GPU_LOGITS = 1 << 25, 1 << 28  # in a chunk, at most: a GPU has both more memory and more to start for each one
 
 
 Three = tuple[Array, Array, Array]
@@ -78,10 +78,12 @@ def _summed(
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """The sums and, if asked for, the gradients of the loss for x and table."""
 
+    cast = table.astype(x.dtype)
+
     def add(carry: Three, chunk: Three) -> tuple[Three, Array]:
         loss, hits, dtable = carry
         x, targets, valid = chunk
-        logits = _logits(x, table)  # c v
+        logits = _logits(x, cast)  # c v
         whole = jax.nn.logsumexp(logits, axis=-1)  # c
         losses = whole - (1 - smoothing) * _own(logits, targets)
         if smoothing:
@@ -91,7 +93,7 @@ def _summed(
         if gradient:
             wanted = (1 - smoothing) * (targets[:, None] == jnp.arange(len(table))[None]) + smoothing / len(table)
             dlogits = jnp.where(valid[:, None], jnp.exp(logits - whole[:, None]) - wanted, 0).astype(x.dtype)  # c v
-            dx = dlogits @ table.astype(x.dtype)
+            dx = dlogits @ cast
             dtable = dtable + jnp.einsum("cv,cd->vd", dlogits, x, preferred_element_type=jnp.float32)
         sums = (jnp.sum(y, where=valid, dtype=jnp.float32) for y in (losses, hit))
         return (loss + next(sums), hits + next(sums), dtable), dx
@@ -103,9 +105,15 @@ def _summed(
     return (loss, hits), (dx.reshape(-1, x.shape[-1])[: len(x)] if gradient else dx, dtable)
 
 
+def chunk_size(vocabulary: int) -> int:
+    """Tokens, at most."""
+    logits = GPU_LOGITS if jax.default_backend() == "gpu" else LOGITS
+    return max(128, 1 << (logits // vocabulary).bit_length() - 1)
+
+
 def _chunked(array: Array, vocabulary: int) -> Array:
     """In chunks of equal size, the last one filled up with zeros: `m c ...`."""
-    size = min(len(array), max(128, 1 << (LOGITS // vocabulary).bit_length() - 1))
+    size = min(len(array), chunk_size(vocabulary))
     chunks = -(-len(array) // size)
     filled = jnp.pad(array, [(0, chunks * size - len(array)), *[(0, 0)] * (array.ndim - 1)])
     return filled.reshape(chunks, size, *array.shape[1:])

@@ -35,7 +35,7 @@ def work(told: dict[str, Any]) -> int:
     which = {ADDRESS: str(address), COUNT: str(context.get_world_size()), RANK: str(rank)}
     done = subprocess.run(told["command"], cwd=told["folder"], env={**os.environ, **told["environment"], **which})
     # Process 0 decides: when it ends at a mistake, another may be cut off before it has found the same one.
-    code: Any = broadcast_from_rank_zero(done.returncode)
+    code = broadcast_from_rank_zero(done.returncode)
     if code not in FINAL:
         raise RuntimeError(f"process {rank} of {context.get_world_size()} ended with {done.returncode}")
     return code

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import psutil
 from flax import nnx
 
-from pipeline import corpus, errors, learner, optim, paths, tasks
+from pipeline import corpus, cross_entropy, errors, learner, optim, paths, tasks
 from pipeline import params as yaml
 from pipeline.batches import BLOCK
 from pipeline.errors import UserError
@@ -85,7 +85,7 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training) -> P
     weights = _bytes(state.params)
     parameters = weights // 4
     size = 2 if config.precision == "bfloat16" else 4
-    chunk = min(rows * t, max(128, (1 << 25) // k))
+    chunk = min(rows * t, cross_entropy.chunk_size(k))
     memory = Memory(
         weights // group,
         _bytes(state.opt) // group,

@@ -16,8 +16,10 @@ from pipeline.language_model import LanguageModel
 from pipeline.packaged import Arrays, Package, writes
 
 TOLERANCE = 1e-5  # of a probability
+ON_GPU = 1e-2  # which rounds what float32 products are made of to 11 bits, and for another shape may not
 ROUNDED = 1e-4  # of one in sample/expected.json
 NATS = 1e-3  # of a token's loss: logits are sums of hundreds of products
+ROUGH = 2e-2  # in half precision and on a GPU, and there of the mean token: rounding may turn a single one by more
 READ = 4_096  # tokens of the test split
 TRAINING = ("flax", "optax", "pipeline.learner", "pipeline.models", "pipeline.training")
 
@@ -43,11 +45,17 @@ def main() -> None:
         expected = table[[f"probability of {label}" for label in package.labels]].to_numpy()
         off = np.abs(np.stack(found) - expected)
     worst = float(off.max())
-    if not worst <= TOLERANCE:  # a NaN is not small either
+    if not worst <= (ON_GPU if on_gpu() else TOLERANCE):  # a NaN is not small either
         raise UserError(f"{arguments.package}: its predictions are up to {worst:.2g} off evaluate's: do not use it")
-    try_samples(package, arguments.package / "sample")
+    try_samples(package, arguments.package / "sample", atol=ON_GPU if on_gpu() else ROUNDED)
     refuse_training_code()
     print(f"{arguments.package}: {len(found):,} predictions equal evaluate's to {worst:.1g}, without training code")
+
+
+def on_gpu() -> bool:
+    import jax
+
+    return jax.default_backend() == "gpu"
 
 
 def refuse_training_code() -> None:
@@ -60,7 +68,9 @@ def compare_readings(model: LanguageModel, arguments: argparse.Namespace) -> Non
     table = pd.read_parquet(arguments.predictions, columns=["place", "token", "loss"])
     place, token, loss = (table[name].to_numpy() for name in table)
     starts = np.load(arguments.features / "starts.npy")
-    off, done = 0.0, 0
+    rough = on_gpu() or model.config["network"].get("precision") == "bfloat16"
+    parts: list[np.ndarray] = []
+    done = 0
     for start, end in zip(starts, starts[1:]):
         if done >= READ:
             break
@@ -68,14 +78,16 @@ def compare_readings(model: LanguageModel, arguments: argparse.Namespace) -> Non
         # The windows at a document's end lie elsewhere when it is cut: what is compared ends well before.
         kept = of_it if len(of_it) <= READ - done else of_it[: READ - done + 2 * model.context]
         found = model.surprise(token[kept])[: READ - done]
-        off = max(off, float(np.abs(found - loss[kept[: len(found)]]).max(initial=0.0)))
+        parts.append(np.abs(found - loss[kept[: len(found)]]))
         done += len(found)
-    if not off <= NATS:
-        raise UserError(f"{arguments.package}: its losses are up to {off:.2g} nats off evaluate's: do not use it")
+    every = np.concatenate([np.zeros(1), *parts])
+    off, most = (float(every.mean()), ROUGH) if rough else (float(every.max()), NATS)
+    if not off <= most:
+        raise UserError(f"{arguments.package}: its losses are {off:.2g} nats off evaluate's: do not use it")
     for sample in strict_json.read(arguments.package / "sample" / "expected.json")["samples"]:
         tokens = model.alphabet.numbers(sample["text"])
         nats = float(model.surprise(tokens).sum())
-        if len(tokens) != sample["tokens"] or abs(nats - sample["nats"]) > NATS * len(tokens):
+        if len(tokens) != sample["tokens"] or abs(nats - sample["nats"]) > most * len(tokens):
             raise UserError(f"{arguments.package}: a sample has {nats:.3f} nats, not {sample['nats']}: do not use it")
     refuse_training_code()
     print(f"{arguments.package}: {done:,} tokens' losses equal evaluate's to {off:.1g} nats, without training code")
@@ -94,7 +106,7 @@ def examples(package: Package, folder: Path) -> list[Arrays]:
     ]
 
 
-def try_samples(package: Package, folder: Path) -> None:
+def try_samples(package: Package, folder: Path, *, atol: float) -> None:
     """Raises UserError where a raw input is not answered as it was when the package was made."""
     for sample in strict_json.read(folder / "expected.json")["samples"]:
         match package.task:
@@ -107,7 +119,7 @@ def try_samples(package: Package, folder: Path) -> None:
         rows = np.atleast_2d(package.probabilities([arrays])[0])
         likely = [round(float(x), 4) for x in rows.max(-1)]
         labels = [package.labels[i] for i in rows.argmax(-1)]
-        close = np.allclose(likely, sample["probabilities"], atol=ROUNDED, rtol=0)
+        close = np.allclose(likely, sample["probabilities"], atol=atol, rtol=0)
         if labels != sample["labels"] or not close:
             raise UserError(f"{folder}: {sample} is answered by {labels}, {likely}: do not use the package")
 

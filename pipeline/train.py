@@ -36,7 +36,7 @@ from pipeline.checkpoint import Checkpoint, Checkpoints, fingerprint, interval, 
 from pipeline.errors import UserError
 from pipeline.feed import ExampleFeed, Feed, WindowFeed, put
 from pipeline.inputs import Inputs
-from pipeline.learner import Learner, Tree
+from pipeline.learner import Learner, State, Tree
 from pipeline.models import CONFIGS
 from pipeline.params import Key, StageParams
 from pipeline.run import Run, packed, unpacked
@@ -106,15 +106,9 @@ def main(params: Params, inputs: Inputs) -> None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
-        run = Run(state)
-        del state  # of a run that goes on, it and what was read would else lie beside the run's own
-        if found := interrupted(keeper, checkpoint.moved(record)):
-            run = unpacked(found, run.state)
-            jax.block_until_ready(run.state)  # it is copied from what was read, which goes then
-            del found
-            allocator.give_back()
-            if writes:
-                print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
+        run = begun(keeper, checkpoint.moved(record), state)
+        del state  # of a run that goes on, it would else lie beside the run's own
+        allocator.give_back()
         if writes:
             keeper.snapshot.reserve(packed(run).arrays)
         note({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
@@ -143,6 +137,18 @@ def one_name(name: str) -> str:
     places = range(0, len(name), 4)
     said = processes.agreed(*(int(name[at : at + 4], 16) if processes.first() else 0 for at in places))
     return "".join(f"{part:04x}" for part in said)
+
+
+def begun(keeper: Checkpoints, other: Path | None, state: State) -> Run:
+    """The run as it was interrupted, or at `state`, its start."""
+    found = interrupted(keeper, other)
+    if not found:
+        return Run(state)
+    run = unpacked(found, state)
+    jax.block_until_ready((run.state, run.best))  # copied from what was read, which goes then
+    if processes.first():
+        print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
+    return run
 
 
 def interrupted(keeper: Checkpoints, other: Path | None) -> Checkpoint | None:

@@ -163,3 +163,14 @@ def test_a_step_costs_no_more_for_a_larger_table():
 
     small, large = flops(1_000), flops(101_000)
     assert large - small < 3 * 100_000  # a dense step of Adam would take 16 x 10 operations a row
+
+
+def test_the_gradient_by_a_product_is_the_sum_for_each_row():
+    table = jax.random.normal(jax.random.key(0), (20, 4))
+    ids = jax.random.randint(jax.random.key(1), (3, 50), 0, 20)
+    gradients = jax.random.normal(jax.random.key(2), (3, 50, 4), jnp.bfloat16)
+    rows, back = jax.vjp(lambda table: embedding._by_product(table, ids), table)
+    assert np.array_equal(rows, embedding.looked_up(table, ids, jnp.bfloat16))
+    expected = np.zeros((20, 4))
+    np.add.at(expected, np.asarray(ids), np.asarray(gradients, np.float64))
+    np.testing.assert_allclose(jax.jit(back)(gradients)[0], expected, rtol=1e-5, atol=1e-5)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from clone import run
 from hypothesis import given
@@ -59,6 +60,20 @@ def made(request, tmp_path_factory) -> Path:
     for stage in ("prepare", "preprocess", "train", "evaluate", "package"):
         run(f"python -m pipeline.{stage}", folder)
     return folder
+
+
+@pytest.mark.slow
+def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path):
+    folder = Path(shutil.copytree(made, tmp_path / "half"))
+    run("sed -i 's/precision: float32/precision: bfloat16/' params.yaml", folder)
+    for stage in ("train", "evaluate", "package"):
+        output = run(f"python -m pipeline.{stage}", folder)
+    assert "tokens' losses equal evaluate's" in output
+    said = folder / "evaluation/test.parquet"
+    table = pd.read_parquet(said)
+    table.assign(loss=table["loss"] + 0.05).to_parquet(said)
+    output = run(f"python -m pipeline.selftest package data/features/test {said}", folder, code=1)
+    assert "its losses are 0.05 nats off evaluate's: do not use it" in output
 
 
 @pytest.mark.slow

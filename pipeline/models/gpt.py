@@ -16,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
+from pipeline.embedding import looked_up
 from pipeline.params import Section
 from pipeline.tasks import LanguageModelling
 
@@ -125,7 +126,7 @@ class GPT(nnx.Module):
         return written(normalised(x), self.table[...]), {"at": at + t, "keys": keys, "values": values}
 
     def read(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-        return jnp.take(self.table[...], tokens, axis=0, mode="clip").astype(self.config.precision)
+        return looked_up(self.table[...], tokens, self.config.precision)
 
     def weights(self) -> Weights:
         return {name: getattr(self, name)[...] for name in ("qkv", "out", "up", "down")}

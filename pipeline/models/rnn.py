@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from pipeline import linear_recurrence
+from pipeline.embedding import looked_up
 from pipeline.linear_recurrence import linear
 from pipeline.params import Section
 from pipeline.recurrent import lstm, read_on
@@ -96,7 +97,7 @@ class RNN(nnx.Module):
         return written(normalised(x), self.table[...]), after
 
     def read(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-        return jnp.take(self.table[...], tokens, axis=0, mode="clip").astype(self.precision)
+        return looked_up(self.table[...], tokens, self.precision)
 
 
 class LSTM(nnx.Module):
