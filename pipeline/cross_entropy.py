@@ -105,15 +105,15 @@ def _summed(
     return (loss, hits), (dx.reshape(-1, x.shape[-1])[: len(x)] if gradient else dx, dtable)
 
 
-def chunk_size(vocabulary: int) -> int:
+def chunk_size(vocabulary: int, *, gpu: bool) -> int:
     """Tokens, at most."""
-    logits = GPU_LOGITS if jax.default_backend() == "gpu" else LOGITS
+    logits = GPU_LOGITS if gpu else LOGITS
     return max(128, 1 << (logits // vocabulary).bit_length() - 1)
 
 
 def _chunked(array: Array, vocabulary: int) -> Array:
     """In chunks of equal size, the last one filled up with zeros: `m c ...`."""
-    size = min(len(array), chunk_size(vocabulary))
+    size = min(len(array), chunk_size(vocabulary, gpu=jax.default_backend() == "gpu"))
     chunks = -(-len(array) // size)
     filled = jnp.pad(array, [(0, chunks * size - len(array)), *[(0, 0)] * (array.ndim - 1)])
     return filled.reshape(chunks, size, *array.shape[1:])

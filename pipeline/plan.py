@@ -9,6 +9,8 @@ is refused, as the train stage refuses it, with what to turn. --compile holds th
 import argparse
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -64,11 +66,12 @@ class Plan(NamedTuple):
     flops: float  # a token: forward, backward, and what is computed twice
 
 
-def estimate(learn: Learner, state: State, config: Any, settings: Training) -> Plan:
-    """What a step takes. `state` may be of shapes alone.
+def estimate(learn: Learner, state: State, config: Any, settings: Training, *, gpu: bool | None = None) -> Plan:
+    """What a step takes, on a GPU or not; where that is not said, on the device here. `state` may be of shapes alone.
 
     The activations are what JAX keeps for the gradient when it traces the loss, less the weights among them.
     """
+    gpu = jax.default_backend() == "gpu" if gpu is None else gpu
     devices, group = _devices(settings)
     rows = settings.batch_size // settings.microbatches // devices
     t, k = config.context, learn.task.num_classes
@@ -84,17 +87,48 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training) -> P
 
     weights = _bytes(state.params)
     parameters = weights // 4
-    size = 2 if config.precision == "bfloat16" else 4
-    chunk = min(rows * t, cross_entropy.chunk_size(k))
+    half = config.precision == "bfloat16"
+    size = 2 if half else 4
+    chunk = min(rows * t, cross_entropy.chunk_size(k, gpu=gpu))
+    with _fused_attention() if half and gpu else nullcontext():
+        found = jax.eval_shape(kept, state.params, tokens, valid)
     memory = Memory(
         weights // group,
         _bytes(state.opt) // group,
         weights * (2 if settings.microbatches > 1 else 1) // group,
-        max(0, _bytes(jax.eval_shape(kept, state.params, tokens, valid)) - weights * size // 4),
-        3 * size * _layer(config, rows, t),
+        max(0, _bytes(found) - weights * size // 4),
+        3 * size * _layer(config, rows, t, fused=half and gpu),
         (4 + size) * chunk * k,
     )
     return Plan(parameters, memory, 6.0 * parameters + _attention(config, t) + _again(config, parameters))
+
+
+@contextmanager
+def _fused_attention() -> Iterator[None]:
+    """Meanwhile the transformer's attention is one that keeps what a GPU's kernel keeps; it computes nothing."""
+    usual, gpt.attention = gpt.attention, _kept_by_a_kernel
+    try:
+        yield
+    finally:
+        gpt.attention = usual
+
+
+@jax.custom_vjp
+def _kept_by_a_kernel(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    return q
+
+
+def _forward(q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, Any]:
+    """What goes in and comes out, and of each query the logarithm of the sum that its weights were divided by."""
+    b, t, h, _ = q.shape
+    return 2 * q, (q, k, v, 2 * q, jnp.zeros((b, h, t)))
+
+
+def _backward(saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return gradient, saved[1], saved[2]
+
+
+_kept_by_a_kernel.defvjp(_forward, _backward)
 
 
 def _devices(settings: Training) -> tuple[int, int]:
@@ -132,11 +166,10 @@ def available() -> float:
     return float(stats["bytes_limit"]) if stats else float(psutil.virtual_memory().available)
 
 
-def _layer(config: Any, rows: int, t: int) -> int:
+def _layer(config: Any, rows: int, t: int, *, fused: bool) -> int:
     """Numbers in the largest arrays of a layer."""
     if isinstance(config, gpt.Config):
         size = gpt.VARIANTS[config.variant]
-        fused = config.precision == "bfloat16" and jax.default_backend() == "gpu"
         return rows * t * 2 * size.inner + (0 if fused else rows * size.heads * t * min(t, gpt.BLOCK))
     return rows * t * rnn.VARIANTS[config.cell, config.variant].width
 
@@ -191,10 +224,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="hold the estimate to what the compiler says")
     arguments = parser.parse_args()
 
+    if arguments.compile and arguments.card and jax.default_backend() != "gpu":
+        raise UserError("--compile asks the compiler for the device here: leave --card out, or run this on a GPU")
+
     name, network, settings, vocabulary, tokens = chosen()
     config = yaml.validate(CONFIGS[name], network, under=f"models.{name}.network")
     learn, state = shapes(config, settings, vocabulary)
-    plan = estimate(learn, state, config, settings)
+    plan = estimate(learn, state, config, settings, gpu=True if arguments.card else None)
 
     print(f"{name} {config.variant}: {plan.parameters:,} parameters, vocabulary {vocabulary:,}")
     print(f"batch {settings.batch_size} x {config.context} tokens", end="")

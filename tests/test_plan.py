@@ -63,6 +63,16 @@ def test_memory_is_what_the_compiler_says(config, training, vocabulary):
     assert guess == pytest.approx(plan.compiled(learn, state, config, training), rel=0.15)
 
 
+def test_memory_of_a_gpu_that_is_not_here():
+    """The compiler said 20.09 GiB on an H200, where attention is a kernel that keeps no scores."""
+    config = transformer(variant="124m", context=1_024, precision="bfloat16")
+    learn, state = plan.shapes(config, settings(32), 47_194)
+    found = plan.total(plan.estimate(learn, state, config, settings(32), gpu=True).memory)
+    assert found == pytest.approx(20.09 * plan.GIB, rel=0.15)
+    here = plan.estimate(learn, state, config, settings(32), gpu=False)
+    assert plan.total(here.memory) > 1.5 * found
+
+
 def test_operations_a_token():
     """Six a parameter, and those of attention; a second forward pass adds two a parameter."""
     config, training = transformer(variant="124m", context=1_024), settings(4)
@@ -120,4 +130,7 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
     assert "fits into 74.5 GiB" in said
     params(tmp_path, dataset="fashion-mnist", model="cnn")
     with pytest.raises(UserError, match="the plan is for language models"):
+        plan.main()
+    monkeypatch.setattr("sys.argv", ["plan", "--card", "h100", "--compile"])
+    with pytest.raises(UserError, match="--compile asks the compiler for the device here: leave --card out"):
         plan.main()
