@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.plan import CARDS
+from pipeline import plan
+from pipeline.models.gpt import Config
 
 VOCABULARY = 50_304
 WARM = 3  # steps that are not timed
@@ -76,14 +77,14 @@ class GPT(nn.Module):
 model = GPT().to(device)
 parameters = sum(p.numel() for p in model.parameters())
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=gpu)
-step_model = torch.compile(model) if gpu else model
+compiled = torch.compile(model) if gpu else model
 losses = []
 for step in range(steps + warm):
     if step == warm:
         began = time.perf_counter()
     window = tokens[step * batch : (step + 1) * batch]
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        logits = step_model(window[:, :-1])
+        logits = compiled(window[:, :-1])
         loss = F.cross_entropy(logits.view(-1, V), window[:, 1:].reshape(-1))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -95,7 +96,7 @@ print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losse
 """
 
 
-def ours(batch: int, context: int, steps: int, data: str, precision: str, remat: str) -> dict[str, Any]:
+def ours(batch: int, context: int, steps: int, data: str, config: Config) -> dict[str, Any]:
     """The same by this project's training step, a step a dispatch."""
     import resource
 
@@ -103,7 +104,6 @@ def ours(batch: int, context: int, steps: int, data: str, precision: str, remat:
     import numpy as np
 
     from pipeline import allocator, learner, optim
-    from pipeline.models.gpt import Config
     from pipeline.tasks import Examples, LanguageModelling
     from pipeline.tokens import CorpusSpec
 
@@ -111,8 +111,6 @@ def ours(batch: int, context: int, steps: int, data: str, precision: str, remat:
     tokens = np.load(data)
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
-    network = {"variant": "124m", "context": context, "dropout": 0.0, "precision": precision, "remat": remat}
-    config = Config.model_validate(network)
     tx = optim.build(optim.AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
     learn, state = learner.start(config, task, tx, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
@@ -157,19 +155,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="none", help="here, not in PyTorch")
-    parser.add_argument("--card", choices=CARDS, help="whose peak is counted on")
+    parser.add_argument("--card", choices=plan.CARDS, help="whose peak is counted on")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--torch", default=sys.executable, help="the Python that has PyTorch")
     parser.add_argument("--ours", metavar="NPY", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     size = arguments.batch, arguments.context, arguments.steps
+    chosen = {"context": arguments.context, "precision": arguments.precision, "remat": arguments.remat}
+    config = Config.model_validate({"variant": "124m", "dropout": 0.0} | chosen)
     if arguments.ours:
-        print(json.dumps(ours(*size, arguments.ours, arguments.precision, arguments.remat)))
+        print(json.dumps(ours(*size, arguments.ours, config)))
         return
 
     import tempfile
 
-    card = 1e12 * getattr(CARDS[arguments.card], arguments.precision) if arguments.card else None
+    card = 1e12 * getattr(plan.CARDS[arguments.card], arguments.precision) if arguments.card else None
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "windows.npy"
@@ -190,8 +190,9 @@ def main() -> None:
                     flush=True,
                 )
                 if card:
-                    # 6 for each parameter and 12 n d t for attention: Chowdhery et al. 2022, arXiv:2204.02311
-                    flops = found["rate"] * (6 * found["parameters"] + 12 * 12 * 768 * arguments.context)
+                    flops = found["rate"] * (
+                        6 * found["parameters"] + plan.attention_operations(config, arguments.context)
+                    )
                     print(f"  {flops / 1e12:,.0f} x 10^12 operations a second, {flops / card:.1%} of the card's")
                 rates.append(found["rate"])
             ratios.append(rates[0] / rates[1])

@@ -28,6 +28,7 @@ class Scores(NamedTuple):
 
 def each(x: Float[Array, "n d"], table: Float[Array, "v d"], targets: Int[Array, " n"]) -> Scores:
     """The scores of `targets` under the logits x table^T."""
+    table = table.astype(x.dtype)
     chunks = _chunked(x, len(table)), _chunked(targets, len(table))
 
     def score(chunk: tuple[Array, Array]) -> Scores:
@@ -78,12 +79,12 @@ def _summed(
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """The sums and, if asked for, the gradients of the loss for x and table."""
 
-    cast = table.astype(x.dtype)
+    table = table.astype(x.dtype)  # once, and not in each chunk
 
     def add(carry: Three, chunk: Three) -> tuple[Three, Array]:
         loss, hits, dtable = carry
         x, targets, valid = chunk
-        logits = _logits(x, cast)  # c v
+        logits = _logits(x, table)  # c v
         whole = jax.nn.logsumexp(logits, axis=-1)  # c
         losses = whole - (1 - smoothing) * _own(logits, targets)
         if smoothing:
@@ -93,7 +94,7 @@ def _summed(
         if gradient:
             wanted = (1 - smoothing) * (targets[:, None] == jnp.arange(len(table))[None]) + smoothing / len(table)
             dlogits = jnp.where(valid[:, None], jnp.exp(logits - whole[:, None]) - wanted, 0).astype(x.dtype)  # c v
-            dx = dlogits @ cast
+            dx = dlogits @ table
             dtable = dtable + jnp.einsum("cv,cd->vd", dlogits, x, preferred_element_type=jnp.float32)
         sums = (jnp.sum(y, where=valid, dtype=jnp.float32) for y in (losses, hit))
         return (loss + next(sums), hits + next(sums), dtable), dx
@@ -120,7 +121,7 @@ def _chunked(array: Array, vocabulary: int) -> Array:
 
 
 def _logits(x: Array, table: Array) -> Array:
-    return jnp.einsum("cd,vd->cv", x, table.astype(x.dtype), preferred_element_type=jnp.float32)
+    return jnp.einsum("cd,vd->cv", x, table, preferred_element_type=jnp.float32)
 
 
 def _own(logits: Array, targets: Array) -> Array:

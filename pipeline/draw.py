@@ -46,7 +46,8 @@ def calibration(bins: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(3.5, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    axes.scatter(bins["confidence"], bins["accuracy"], s=10 + 190 * bins["examples"] / bins["examples"].max())
+    sizes = 10 + 190 * bins["examples"] / bins["examples"].max()
+    axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, clip_on=False)  # some stand on the edge
     axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
     return figure
 

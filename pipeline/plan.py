@@ -100,35 +100,17 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
         3 * size * _layer(config, rows, t, fused=half and gpu),
         (4 + size) * chunk * k,
     )
-    return Plan(parameters, memory, 6.0 * parameters + _attention(config, t) + _again(config, parameters))
+    return Plan(parameters, memory, 6.0 * parameters + attention_operations(config, t) + _again(config, parameters))
 
 
 @contextmanager
 def _fused_attention() -> Iterator[None]:
-    """Meanwhile the transformer's attention is one that keeps what a GPU's kernel keeps; it computes nothing."""
-    usual, gpt.attention = gpt.attention, _kept_by_a_kernel
+    """Meanwhile the transformer's attention keeps what a GPU's kernel does: what goes into it and what comes out."""
+    usual, gpt.attention = gpt.attention, jax.checkpoint(gpt.attention)
     try:
         yield
     finally:
         gpt.attention = usual
-
-
-@jax.custom_vjp
-def _kept_by_a_kernel(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    return q
-
-
-def _forward(q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, Any]:
-    """What goes in and comes out, and of each query the logarithm of the sum that its weights were divided by."""
-    b, t, h, _ = q.shape
-    return 2 * q, (q, k, v, 2 * q, jnp.zeros((b, h, t)))
-
-
-def _backward(saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return gradient, saved[1], saved[2]
-
-
-_kept_by_a_kernel.defvjp(_forward, _backward)
 
 
 def _devices(settings: Training) -> tuple[int, int]:
@@ -174,7 +156,7 @@ def _layer(config: Any, rows: int, t: int, *, fused: bool) -> int:
     return rows * t * rnn.VARIANTS[config.cell, config.variant].width
 
 
-def _attention(config: Any, t: int) -> float:
+def attention_operations(config: Any, t: int) -> float:
     """Operations a token: 12 n d t (Chowdhery et al. 2022, arXiv:2204.02311, appendix B)."""
     if not isinstance(config, gpt.Config):
         return 0.0

@@ -106,7 +106,7 @@ def main(params: Params, inputs: Inputs) -> None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
 
-        run = begun(keeper, checkpoint.moved(record), state)
+        run = resumed(keeper, checkpoint.moved(record), state)
         del state  # of a run that goes on, it would else lie beside the run's own
         allocator.give_back()
         if writes:
@@ -139,7 +139,7 @@ def one_name(name: str) -> str:
     return "".join(f"{part:04x}" for part in said)
 
 
-def begun(keeper: Checkpoints, other: Path | None, state: State) -> Run:
+def resumed(keeper: Checkpoints, other: Path | None, state: State) -> Run:
     """The run as it was interrupted, or at `state`, its start."""
     found = interrupted(keeper, other)
     if not found:
