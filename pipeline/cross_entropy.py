@@ -26,7 +26,7 @@ class Scores(NamedTuple):
     confidence: Float[Array, " n"]
 
 
-def each(x: Float[Array, "n d"], table: Float[Array, "v d"], targets: Int[Array, " n"]) -> Scores:
+def each(table: Float[Array, "v d"], x: Float[Array, "n d"], targets: Int[Array, " n"]) -> Scores:
     """The scores of `targets` under the logits x table^T."""
     table = table.astype(x.dtype)
     chunks = _chunked(x, len(table)), _chunked(targets, len(table))
@@ -40,8 +40,8 @@ def each(x: Float[Array, "n d"], table: Float[Array, "v d"], targets: Int[Array,
 
 
 def total(
-    x: Float[Array, "n d"],
     table: Float[Array, "v d"],
+    x: Float[Array, "n d"],
     targets: Int[Array, " n"],
     valid: Bool[Array, " n"],
     *,
@@ -51,33 +51,33 @@ def total(
 
     Label smoothing mixes the target with the uniform distribution (Szegedy et al. 2016, arXiv:1512.00567).
     """
-    return _total(x, table, targets, valid, label_smoothing)
+    return _total(table, x, targets, valid, label_smoothing)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _total(x: Array, table: Array, targets: Array, valid: Array, smoothing: float) -> tuple[Array, Array]:
-    sums, _ = _summed(x, table, targets, valid, smoothing, gradient=False)
+def _total(table: Array, x: Array, targets: Array, valid: Array, smoothing: float) -> tuple[Array, Array]:
+    sums, _ = _summed(table, x, targets, valid, smoothing, gradient=False)
     return sums
 
 
 def _forward(
-    x: Array, table: Array, targets: Array, valid: Array, smoothing: float
+    table: Array, x: Array, targets: Array, valid: Array, smoothing: float
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    return _summed(x, table, targets, valid, smoothing, gradient=True)
+    return _summed(table, x, targets, valid, smoothing, gradient=True)
 
 
 def _backward(smoothing: float, saved: tuple[Array, Array], by: tuple[Array, Array]) -> tuple[Array, Array, None, None]:
-    dx, dtable = saved
-    return dx * by[0].astype(dx.dtype), dtable * by[0], None, None
+    dtable, dx = saved
+    return dtable * by[0], dx * by[0].astype(dx.dtype), None, None
 
 
 _total.defvjp(_forward, _backward)
 
 
 def _summed(
-    x: Array, table: Array, targets: Array, valid: Array, smoothing: float, *, gradient: bool
+    table: Array, x: Array, targets: Array, valid: Array, smoothing: float, *, gradient: bool
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """The sums and, if asked for, the gradients of the loss for x and table."""
+    """The sums and, if asked for, the gradients of the loss for table and x."""
 
     table = table.astype(x.dtype)  # once, and not in each chunk
 
@@ -103,7 +103,7 @@ def _summed(
     carry = (zero, zero, jnp.zeros(table.shape if gradient else (), jnp.float32))
     chunks = _chunked(x, len(table)), _chunked(targets, len(table)), _chunked(valid, len(table))
     (loss, hits, dtable), dx = jax.lax.scan(add, carry, chunks)
-    return (loss, hits), (dx.reshape(-1, x.shape[-1])[: len(x)] if gradient else dx, dtable)
+    return (loss, hits), (dtable, dx.reshape(-1, x.shape[-1])[: len(x)] if gradient else dx)
 
 
 def chunk_size(vocabulary: int, *, gpu: bool) -> int:

@@ -5,7 +5,7 @@ files, a block ahead of the steps. Both give the same batches, and so the same b
 import threading
 from collections.abc import Callable, Iterator
 from queue import Queue
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -85,7 +85,7 @@ class WindowFeed:
         self.size, self.steps, self.weight = len(text), steps or a_pass, context
         self._corpus, self._seed, self._batch, self._context = text, seed, batch, context
         self._devices = devices
-        self._data = put(_examples(text.whole()), devices) if text.nbytes <= resident else None
+        self._data = None if devices or text.nbytes > resident else put(_examples(text.whole()), devices)
 
     def epoch(self, number: int) -> list[Block]:
         shape = {"tokens": len(self._corpus), "context": self._context, "batch": self._batch}
@@ -99,12 +99,24 @@ class WindowFeed:
             yield Served(self._data, block.rows.astype(np.int32), block.length)
 
     def _read(self, block: Block) -> Served:
-        size = self._context + 1
-        rows = np.full(BLOCK * self._batch, -1, np.int64)  # of one size, so that nothing compiles twice
-        rows[: block.rows.size] = block.rows.reshape(-1)
-        tokens = self._corpus.windows(rows, size).reshape(-1)
-        places = (np.arange(block.rows.size, dtype=np.int32) * size).reshape(block.rows.shape)
-        return Served(put(_examples(tokens), self._devices), places, block.length)
+        """The windows of a block one after the other: of several devices, those of all steps that the first one takes,
+        then those of the next. Where one begins, `rows` says by the place in what its device has.
+        """
+        size, takers = self._context + 1, mesh.takers(self._devices)
+        rows = np.full((BLOCK, takers, self._batch // takers), -1, np.int64)  # of one size: nothing compiles twice
+        rows[: len(block.rows)] = block.rows.reshape(len(block.rows), *rows.shape[1:])
+        rows = rows.swapaxes(0, 1).reshape(-1)
+        places = np.arange(rows.size // takers, dtype=np.int32).reshape(BLOCK, -1) * size
+
+        def read(part: Any) -> Int[np.ndarray, " n"]:
+            first, last, _ = part[0].indices(rows.size * size)
+            return self._corpus.windows(rows[first // size : last // size], size).reshape(-1)
+
+        if self._devices is None:
+            tokens = jax.device_put(read((slice(None),)))
+        else:  # a process is asked for what its own devices take
+            tokens = jax.make_array_from_callback((rows.size * size,), mesh.rows(self._devices), read)
+        return Served(_examples(tokens), np.tile(places, takers)[: len(block.rows)], block.length)
 
 
 def put(examples: Examples, devices: jax.sharding.Mesh | None) -> Examples:
@@ -115,7 +127,7 @@ def put(examples: Examples, devices: jax.sharding.Mesh | None) -> Examples:
     return jax.tree.map(lambda array: mesh.put(array, everywhere), examples)
 
 
-def _examples(tokens: np.ndarray) -> Examples:
+def _examples(tokens: Any) -> Examples:
     return Examples({"tokens": tokens}, np.zeros(0, np.int32), None)  # the target of a token is the one after it
 
 

@@ -4,7 +4,8 @@ Between steps the state is plain nested dicts of arrays; the module exists only 
 dispatch, and what a checkpoint holds.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,7 @@ class Learner:
     augmentation: Augmentation | None
     microbatches: int = 1
     mesh: jax.sharding.Mesh | None = None
+    cuts: Mapping[str, int] = field(default_factory=dict)  # how the mesh's devices share out a layer
 
     @partial(jax.jit, static_argnums=(0, 5), donate_argnums=1)
     def train_block(
@@ -61,14 +63,21 @@ class Learner:
 
         def step(i: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
             state, found = carry
-            batch = mesh.dealt(self.mesh, self.task.batch(data, rows[i], length))
-            state, sums = self.train_step(state, batch)
+            state, sums = self.train_step(state, self.batch(data, rows[i], length))
             if self.mesh:  # where it was: so the next step finds it
-                state = jax.lax.with_sharding_constraint(state, mesh.share(self.mesh, state))
+                state = jax.lax.with_sharding_constraint(state, mesh.share(self.mesh, state, self.cuts))
             return state, found.at[i].set(jnp.stack(sums))
 
         state, found = jax.lax.fori_loop(0, steps, step, (state, jnp.zeros((len(rows), len(Sums._fields)))))
         return state, mesh.told(self.mesh, found)
+
+    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
+        """The examples `rows`, each device's share on it. A text's windows come to each device apart, and `rows` tells
+        it where its own are.
+        """
+        if isinstance(self.task, LanguageModelling):
+            return mesh.apart(self.mesh, lambda own, some: self.task.batch(own, some, length), data, rows)
+        return mesh.dealt(self.mesh, self.task.batch(data, rows, length))
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
         """One step downhill. Its randomness is a function of (seed, step), so a resumed run draws the same."""
@@ -132,7 +141,8 @@ class Learner:
 
         def add(carry: Carry, part: tuple[Batch, Array]) -> tuple[Carry, tuple[Rows, Rows]]:
             total, rest, sums = carry
-            gradients, rows, (own, rest, used) = self.gradients(params, rest, *part)
+            batch, key = part
+            gradients, rows, (own, rest, used) = self.gradients(params, rest, mesh.dealt(self.mesh, batch), key)
             gradients, rows = jax.tree.map(lambda x: x * own.weight, (gradients, rows))
             total, sums = jax.tree.map(jnp.add, (total, sums), (gradients, own))
             return (total, rest, sums), (rows, used)
@@ -150,9 +160,8 @@ class Learner:
         if isinstance(self.task, LanguageModelling):
             x = model.hidden(batch.inputs, training=training, rngs=rngs)  # b t d
             valid, targets = batch.valid.reshape(-1), batch.targets.reshape(-1)
-            loss, hits = cross_entropy.total(
-                x.reshape(-1, x.shape[-1]), model.table[...], targets, valid, label_smoothing=smoothing
-            )
+            total = partial(cross_entropy.total, label_smoothing=smoothing)
+            loss, hits = mesh.summed(self.mesh, total, model.table[...], x.reshape(-1, x.shape[-1]), targets, valid)
             count = valid.sum(dtype=jnp.float32)
             return Sums(loss, count, hits, count)
         logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
@@ -177,15 +186,25 @@ class Learner:
 
     @partial(jax.jit, static_argnums=0)
     def surprise(self, params: Tree, rest: Tree, tokens: Integer[Array | np.ndarray, "b t"]) -> Scores:
-        """How a language model takes each token of these texts but the first, from those before it: `b t-1`."""
+        """How a language model takes each token of these texts but the first, from those before it: `b t-1`. Devices
+        share the texts, evenly.
+        """
         model: Any = self.model(params, rest)
         texts: Array = mesh.dealt(self.mesh, jnp.asarray(tokens, jnp.int32))
         x = model.hidden(texts[:, :-1])
-        found = cross_entropy.each(x.reshape(-1, x.shape[-1]), model.table[...], texts[:, 1:].reshape(-1))
+        each = partial(cross_entropy.each, model.table[...])
+        found = mesh.apart(self.mesh, each, x.reshape(-1, x.shape[-1]), texts[:, 1:].reshape(-1))
         return mesh.told(self.mesh, Scores(*(array.reshape(len(texts), -1) for array in found)))
 
     def model(self, params: Tree, rest: Tree) -> nnx.Module:
-        return nnx.merge(self.graphdef, params, rest)
+        if self.mesh is None:
+            return nnx.merge(self.graphdef, params, rest)
+        together = partial(mesh.together, self.mesh, self.cuts)
+        if not self.cuts:
+            return nnx.merge(self.graphdef, together(params), rest)
+        model: Any = nnx.merge(self.graphdef, params, rest)
+        model.together = together  # one layer at a time
+        return model
 
 
 def start(
@@ -210,13 +229,23 @@ def start(
         return State(jnp.zeros((), jnp.int32), params, rest, tx.init(params))
 
     model = nnx.eval_shape(built) if devices else built()
-    tables = frozenset(weights.named(pure(model, Table)))
+    cuts = getattr(config, "cuts", {})
     learner = Learner(
-        task, nnx.graphdef(model), tables, tx, seed, label_smoothing, class_weights, augmentation, microbatches, devices
+        task,
+        nnx.graphdef(model),
+        frozenset(weights.named(pure(model, Table))),
+        tx,
+        seed,
+        label_smoothing,
+        class_weights,
+        augmentation,
+        microbatches,
+        devices,
+        cuts,
     )
     if devices is None:
         return learner, begun(model)
-    shares = mesh.share(devices, jax.eval_shape(lambda: begun(built())))
+    shares = mesh.share(devices, jax.eval_shape(lambda: begun(built())), cuts)
     return learner, jax.jit(lambda: begun(built()), out_shardings=shares)()
 
 

@@ -1,11 +1,13 @@
 """Many devices that train as one: each takes a share of every batch and, along `fsdp`, keeps a share of every array.
+Along `tensor` they take the same examples, and share out the arithmetic of each layer.
 
 One program runs on all of them; the compiler adds what they have to tell one another. In what order they add up their
 sums hangs on their number: another mesh ends at other last bits, the same mesh at the same ones.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -15,16 +17,25 @@ from pipeline.errors import UserError
 from pipeline.params import Section
 
 SMALL = 1 << 14  # numbers: a smaller array each device has whole
+GROUPS = ("data", "fsdp")  # along these, devices have examples of their own
+
+T = TypeVar("T")
 
 
 class Mesh(Section):
     data: PositiveInt  # groups of devices, each of which has the whole state
     fsdp: PositiveInt  # devices of a group, among which the state is shared out (Zhao et al. 2023, arXiv:2304.11277)
+    tensor: PositiveInt = 1  # devices that share out each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)
+
+    @property
+    def size(self) -> int:
+        return self.data * self.fsdp * self.tensor
 
 
-def make(mesh: Mesh | None, *, batch: int) -> jax.sharding.Mesh | None:
-    """The devices in their order, those of all processes. Raises UserError where there are not so many, or they do not
-    share a batch evenly.
+def make(mesh: Mesh | None, *, batch: int, layer: Mapping[str, int]) -> jax.sharding.Mesh | None:
+    """The devices in their order, those of all processes; those along `tensor` are next to one another. `layer` says
+    what of one can be shared out, and how many there are. Raises UserError where there are not so many devices, or they
+    do not share a batch or a layer evenly.
     """
     there = jax.device_count()
     if mesh is None:
@@ -33,12 +44,18 @@ def make(mesh: Mesh | None, *, batch: int) -> jax.sharding.Mesh | None:
                 f"training.mesh: says how {processes} processes train as one: set it to {{data: {there}, fsdp: 1}}, say"
             )
         return None
-    wanted = mesh.data * mesh.fsdp
-    if wanted != there:
-        raise UserError(f"training.mesh: {mesh.data} x {mesh.fsdp} takes {wanted} devices, and there are {there}")
-    if batch % wanted:
-        raise UserError(f"training.mesh: {wanted} devices do not share {batch} examples evenly: change batch_size")
-    return jax.make_mesh((mesh.data, mesh.fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    sizes = mesh.data, mesh.fsdp, mesh.tensor
+    if mesh.size != there:
+        by = " x ".join(map(str, sizes))
+        raise UserError(f"training.mesh: {by} takes {mesh.size} devices, and there are {there}")
+    if batch % (takers := mesh.data * mesh.fsdp):
+        raise UserError(f"training.mesh: {takers} devices do not share {batch} examples evenly: change batch_size")
+    if mesh.tensor > 1 and not layer:
+        raise UserError("training.mesh.tensor: gpt alone has layers that devices can share out: set it to 1")
+    for what, count in layer.items():
+        if count % mesh.tensor:
+            raise UserError(f"training.mesh.tensor: {mesh.tensor} devices do not share {count} {what} evenly: lower it")
+    return jax.make_mesh(sizes, (*GROUPS, "tensor"), axis_types=(AxisType.Auto,) * len(sizes))
 
 
 def whole(mesh: jax.sharding.Mesh) -> NamedSharding:
@@ -47,31 +64,82 @@ def whole(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 
 def rows(mesh: jax.sharding.Mesh) -> NamedSharding:
-    """Each device has its share of the first axis."""
-    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+    """Each device has its share of the first axis; those along `tensor` have the same one."""
+    return NamedSharding(mesh, PartitionSpec(GROUPS))
 
 
-def share(mesh: jax.sharding.Mesh, tree: Any) -> Any:
-    """Of each array, where its parts lie: shared out among the devices of a group along the longest axis that they
-    divide, or else whole on each.
+def takers(mesh: jax.sharding.Mesh | None) -> int:
+    """In how many shares a batch is taken."""
+    return 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def share(mesh: jax.sharding.Mesh, tree: Any, cuts: Mapping[str, int]) -> Any:
+    """Of each array, where its parts lie. `cuts` says by name along which axis `tensor` cuts it, if that is even; of
+    the other axes `fsdp` cuts the longest that is even. An array that is small, or is not cut, is whole on each device.
     """
 
-    def place(array: Any) -> NamedSharding:
-        among = mesh.shape["fsdp"]
-        even = [axis for axis, size in enumerate(array.shape) if size % among == 0]
-        if not even or math.prod(array.shape) < SMALL:
+    def place(path: Any, array: Any) -> NamedSharding:
+        if math.prod(array.shape) < SMALL:
             return whole(mesh)
-        longest = max(even, key=lambda axis: array.shape[axis])
-        return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "fsdp"))
+        along = _within_layers(mesh, path, array, cuts)
+        even = [axis for axis, size in enumerate(array.shape) if not along[axis] and size % mesh.shape["fsdp"] == 0]
+        if even:
+            along[max(even, key=lambda axis: array.shape[axis])] = "fsdp"
+        return NamedSharding(mesh, PartitionSpec(*along))
 
-    return jax.tree.map(place, tree)
+    return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def together(mesh: jax.sharding.Mesh, cuts: Mapping[str, int], weights: Any) -> Any:
+    """The weights without `fsdp`'s cuts, for as long as they are used: inside jit. Left to itself the compiler may
+    bring together what is made of them instead, which is more.
+    """
+
+    def place(path: Any, array: Any) -> NamedSharding:
+        return NamedSharding(mesh, PartitionSpec(*_within_layers(mesh, path, array, cuts)))
+
+    return jax.lax.with_sharding_constraint(weights, jax.tree_util.tree_map_with_path(place, weights))
+
+
+def _within_layers(mesh: jax.sharding.Mesh, path: Any, array: Any, cuts: Mapping[str, int]) -> list[str | None]:
+    """The names of the mesh's axes that cut the array's: of `tensor` alone."""
+    along: list[str | None] = [None] * array.ndim
+    own = cuts.get(str(getattr(path[-1], "key", "")))
+    if own is not None and mesh.shape["tensor"] > 1 and array.shape[own] % mesh.shape["tensor"] == 0:
+        along[own] = "tensor"
+    return along
 
 
 def dealt(mesh: jax.sharding.Mesh | None, batch: Any) -> Any:
     """The arrays of a batch, of which each device takes its share, if they share it evenly: inside jit."""
-    if mesh is None or any(len(array) % mesh.size for array in jax.tree.leaves(batch)):
+    if mesh is None or any(len(array) % takers(mesh) for array in jax.tree.leaves(batch)):
         return batch
     return jax.lax.with_sharding_constraint(batch, rows(mesh))
+
+
+def apart(mesh: jax.sharding.Mesh | None, make: Callable[..., T], *shares: Any) -> T:
+    """`make` of the shares that each device has of these arrays: inside jit."""
+    if mesh is None or takers(mesh) == 1:
+        return make(*shares)
+    own = PartitionSpec(GROUPS)
+    return jax.shard_map(make, mesh=mesh, in_specs=own, out_specs=own, axis_names=set(GROUPS))(*shares)
+
+
+def summed(mesh: jax.sharding.Mesh | None, make: Callable[..., T], known: Any, *shares: Any) -> T:
+    """What `make` comes to of `known`, which each device has, and of its shares of the other arrays, added up over the
+    devices: inside jit.
+    """
+    if mesh is None or takers(mesh) == 1:
+        return make(known, *shares)
+
+    def part(known: Any, *shares: Any) -> T:
+        return jax.lax.psum(make(known, *shares), GROUPS)
+
+    specs = (PartitionSpec(), *(PartitionSpec(GROUPS),) * len(shares))
+    out = PartitionSpec()
+    names = set(GROUPS)
+    mapped = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=out, axis_names=names, check_vma=False)
+    return mapped(known, *shares)
 
 
 def told(mesh: jax.sharding.Mesh | None, found: Any) -> Any:

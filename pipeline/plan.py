@@ -23,6 +23,7 @@ from pipeline import params as yaml
 from pipeline.batches import BLOCK
 from pipeline.errors import UserError
 from pipeline.learner import Learner, State
+from pipeline.mesh import Mesh
 from pipeline.models import CONFIGS, gpt, rnn
 from pipeline.tasks import Batch, Examples, LanguageModelling
 from pipeline.training import Training
@@ -72,8 +73,9 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
     The activations are what JAX keeps for the gradient when it traces the loss, less the weights among them.
     """
     gpu = jax.default_backend() == "gpu" if gpu is None else gpu
-    devices, group = _devices(settings)
-    rows = settings.batch_size // settings.microbatches // devices
+    mesh = settings.mesh or Mesh(data=1, fsdp=1)
+    group = mesh.fsdp * mesh.tensor  # devices among which the state is shared out
+    rows = settings.batch_size // settings.microbatches // (mesh.data * mesh.fsdp)
     t, k = config.context, learn.task.num_classes
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
 
@@ -92,13 +94,16 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
     chunk = min(rows * t, cross_entropy.chunk_size(k, gpu=gpu))
     with _fused_attention() if half and gpu else nullcontext():
         found = jax.eval_shape(kept, state.params, tokens, valid)
+    # Devices that share out a layer have each the whole stream between the layers, and a part of what is inside them.
+    stream = _bytes([x for x in jax.tree.leaves(found) if x.shape[-2:] == (t, state.params["table"].shape[-1])])
+    inside = max(0, _bytes(found) - weights * size // 4 - stream)
     memory = Memory(
         weights // group,
         _bytes(state.opt) // group,
         weights * (2 if settings.microbatches > 1 else 1) // group,
-        max(0, _bytes(found) - weights * size // 4),
-        3 * size * _layer(config, rows, t, fused=half and gpu),
-        (4 + size) * chunk * k,
+        stream + inside // mesh.tensor,
+        3 * size * _layer(config, rows, t, fused=half and gpu) // mesh.tensor,
+        (4 + size) * chunk * k // mesh.tensor,
     )
     return Plan(parameters, memory, 6.0 * parameters + attention_operations(config, t) + _again(config, parameters))
 
@@ -111,12 +116,6 @@ def _fused_attention() -> Iterator[None]:
         yield
     finally:
         gpt.attention = usual
-
-
-def _devices(settings: Training) -> tuple[int, int]:
-    """How many there are, and among how many of them the state is shared out."""
-    mesh = settings.mesh
-    return (mesh.data * mesh.fsdp, mesh.fsdp) if mesh else (1, 1)
 
 
 def total(memory: Memory) -> int:
@@ -144,7 +143,7 @@ def refuse(plan: Plan, memory: float, settings: Training, config: Any) -> None:
 
 def available() -> float:
     """Bytes that the device here has for training."""
-    stats = jax.devices()[0].memory_stats()
+    stats = jax.local_devices()[0].memory_stats()
     return float(stats["bytes_limit"]) if stats else float(psutil.virtual_memory().available)
 
 
@@ -228,7 +227,7 @@ def main() -> None:
 
     card = CARDS.get(arguments.card)
     peak = (arguments.teraflops or (getattr(card, config.precision) if card else 0.0)) * 1e12 or measured()
-    devices, _ = _devices(settings)
+    devices = settings.mesh.size if settings.mesh else 1
     rate = peak * arguments.utilisation / plan.flops * devices
     of_peak = f"at {arguments.utilisation:.0%} of {peak / 1e12:,.2f} x 10^12 operations a second"
     of_peak += f" on each of {devices} devices" if devices > 1 else ""

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from pipeline import mesh
 from pipeline.corpus import Corpus
 from pipeline.learner import Learner, Tree
 from pipeline.tasks import Sums
 from pipeline.windows import windows
 
-TOKENS = 8_192  # read at a time
+TOKENS = 8_192  # read at a time, on each device
 
 
 class Taken(NamedTuple):
@@ -30,7 +31,7 @@ class Taken(NamedTuple):
 def read(learn: Learner, params: Tree, rest: Tree, text: Corpus, context: int) -> Iterator[Taken]:
     """The scored tokens of all documents, in order, a batch of windows at a time."""
     plan = windows(text.starts.tolist(), context)
-    size = max(1, TOKENS // context)
+    size = max(1, TOKENS // context) * mesh.takers(learn.mesh)
     at = np.arange(context)[None]
     for start in range(0, len(plan.first), size):
         first, skip, end = (x[start : start + size] for x in plan)

@@ -63,7 +63,9 @@ def main(params: Params, inputs: Inputs) -> None:
             f"models.{params.model}.training.microbatches: {settings.microbatches} parts do not share a batch_size of "
             f"{settings.batch_size} evenly"
         )
-    devices = mesh.make(settings.mesh, batch=settings.batch_size // settings.microbatches)
+    devices = mesh.make(
+        settings.mesh, batch=settings.batch_size // settings.microbatches, layer=getattr(config, "layer", {})
+    )
     feed, held_out = sources(task, config, settings, params, devices)
 
     rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=feed.steps)

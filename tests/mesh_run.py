@@ -1,6 +1,7 @@
-"""Trains a small model on a mesh, in a process with so many devices: python tests/mesh_run.py MODEL DATA FSDP FOLDER...
+"""Trains a small model on a mesh, in a process with so many devices.
 
-Goes on from the checkpoint FROM, if there is one, and writes TO; prints the loss of each step and where an array lies.
+`python tests/mesh_run.py MODEL DATA FSDP TENSOR --to FILE` goes on from the checkpoint --start, if that is said. It
+prints the loss of each step, where an array lies, and how many windows of the text were read at once.
 """
 
 import argparse
@@ -14,11 +15,12 @@ parser = argparse.ArgumentParser()
 parser.add_argument("model")
 parser.add_argument("data", type=int)
 parser.add_argument("fsdp", type=int)
+parser.add_argument("tensor", type=int)
 parser.add_argument("--steps", type=int, default=6)
 parser.add_argument("--start", type=Path)
 parser.add_argument("--to", type=Path, required=True)
 arguments = parser.parse_args()
-count = arguments.data * arguments.fsdp
+count = arguments.data * arguments.fsdp * arguments.tensor
 # Devices that wait for one another on few and busy cores: each has its threads, and a pause of the machine is no end.
 os.environ["NPROC"] = str(2 * count)
 os.environ["XLA_FLAGS"] = (
@@ -49,16 +51,21 @@ CASES = {
     ),
 }
 task, config, optimizer = CASES[arguments.model]
-devices = mesh.make(mesh.Mesh(data=arguments.data, fsdp=arguments.fsdp), batch=BATCH) if count > 1 else None
+parts = 2 if arguments.model == "gpt" else 1  # of a batch
+wanted = mesh.Mesh(data=arguments.data, fsdp=arguments.fsdp, tensor=arguments.tensor)
+devices = mesh.make(wanted, batch=BATCH // parts, layer=getattr(config, "layer", {})) if count > 1 else None
 tx = optim.build(optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
-learn, state = learner.start(config, task, tx, seed=0, devices=devices)
+learn, state = learner.start(config, task, tx, seed=0, microbatches=parts, devices=devices)
 run = Run(state)
 if arguments.start:
     run = unpacked(
         Checkpoint(dict(np.load(arguments.start)), json.loads(arguments.start.with_suffix(".json").read_text())), state
     )
+reads: list[int] = []
 if arguments.model == "gpt":
-    feed = WindowFeed(corpora.corpus(900, 300), seed=0, batch=BATCH, context=16, steps=20, devices=devices)
+    text = corpora.corpus(900, 300)
+    read, text.windows = text.windows, lambda first, length: (reads.append(len(first)), read(first, length))[1]
+    feed = WindowFeed(text, seed=0, batch=BATCH, context=16, steps=20, devices=devices)
 else:
     feed = ExampleFeed(tasks.examples(task, 200), seed=0, batch=BATCH, devices=devices)
 state, losses = run.state, []
@@ -76,4 +83,5 @@ host: dict[str, Any] = {name: np.asarray(array) for name, array in kept.arrays.i
 np.savez(arguments.to, **host)
 arguments.to.with_suffix(".json").write_text(json.dumps(kept.facts))
 share = largest.addressable_shards[0].data.size / largest.size
-print(json.dumps({"losses": losses, "share": share, "devices": len(largest.sharding.device_set)}))
+found = {"losses": losses, "share": share, "devices": len(largest.sharding.device_set), "read": max(reads, default=0)}
+print(json.dumps(found))

@@ -6,15 +6,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import corpora
 import numpy as np
 import pytest
 from clone import environment
 from imports import TOP
 
 from pipeline import mesh
+from pipeline.batches import BLOCK
 from pipeline.errors import UserError
 
-MESHES = {"one": (1, 1), "two": (1, 2), "data": (4, 1), "fsdp": (1, 4), "both": (2, 2)}
+MESHES = {
+    "one": (1, 1, 1),
+    "two": (1, 2, 1),
+    "data": (4, 1, 1),
+    "fsdp": (1, 4, 1),
+    "both": (2, 2, 1),
+    "tensor": (1, 1, 2),
+    "fsdp and tensor": (1, 2, 2),
+}
+BATCH = 8
 
 
 def train(model: str, on: str, to: Path, *, start: Path | None = None, **extra: str) -> dict[str, Any]:
@@ -36,14 +47,26 @@ def same(one: Path, other: Path) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "on"), [("gpt", "data"), ("gpt", "fsdp"), ("gpt", "both"), ("cnn", "data"), ("lstm", "both")]
+    ("model", "on"),
+    [
+        ("gpt", "data"),
+        ("gpt", "fsdp"),
+        ("gpt", "both"),
+        ("gpt", "tensor"),
+        ("gpt", "fsdp and tensor"),
+        ("cnn", "data"),
+        ("lstm", "both"),
+    ],
 )
 def test_many_devices_are_as_one(model, on, tmp_path):
     alone = train(model, "one", tmp_path / "one.npz")
     many = train(model, on, tmp_path / "many.npz")
     np.testing.assert_allclose(many["losses"], alone["losses"], rtol=1e-5)
-    assert many["devices"] == 4
-    assert many["share"] == 1 / MESHES[on][1]
+    data, fsdp, tensor = MESHES[on]
+    assert many["devices"] == data * fsdp * tensor
+    assert many["share"] == 1 / (fsdp * tensor)
+    if model == "gpt":  # a device is given its own windows, and no other ones are read for it
+        assert many["read"] == BLOCK * BATCH / (data * fsdp)
     again = train(model, on, tmp_path / "again.npz", JAX_ENABLE_COMPILATION_CACHE="false")
     assert again == many
     assert same(tmp_path / "many.npz", tmp_path / "again.npz")
@@ -63,9 +86,13 @@ def test_a_checkpoint_moves_from_four_devices_to_one_to_two(tmp_path):
 
 
 def test_a_mesh_that_does_not_fit(monkeypatch):
-    with pytest.raises(UserError, match="mesh: 2 x 2 takes 4 devices, and there are 1"):
-        mesh.make(mesh.Mesh(data=2, fsdp=2), batch=8)
-    assert mesh.make(None, batch=7) is None
+    with pytest.raises(UserError, match="mesh: 2 x 2 x 1 takes 4 devices, and there are 1"):
+        mesh.make(mesh.Mesh(data=2, fsdp=2), batch=8, layer={})
+    assert mesh.make(None, batch=7, layer={}) is None
     monkeypatch.setattr("jax.device_count", lambda: 3)
     with pytest.raises(UserError, match="mesh: 3 devices do not share 8 examples evenly"):
-        mesh.make(mesh.Mesh(data=3, fsdp=1), batch=8)
+        mesh.make(mesh.Mesh(data=3, fsdp=1), batch=8, layer={})
+    with pytest.raises(UserError, match="tensor: gpt alone has layers that devices can share out: set it to 1"):
+        mesh.make(mesh.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer={})
+    with pytest.raises(UserError, match="tensor: 3 devices do not share 2 groups of heads evenly"):
+        mesh.make(mesh.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer=corpora.CONFIGS["gpt"]().layer)

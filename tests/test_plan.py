@@ -105,13 +105,15 @@ def test_what_does_not_fit_is_refused_with_a_cure(gib, batch, changes, cure):
 def test_devices_share_the_state_and_the_batch():
     config = transformer(variant="124m", context=512)
     found = []
-    for training in (settings(8), settings(8, mesh=Mesh(data=2, fsdp=4))):
-        learn, state = plan.shapes(config, training, 50_304)
-        found.append(plan.estimate(learn, state, config, training).memory)
-    alone, shared = found
-    assert shared.weights == alone.weights // 4
-    assert shared.optimiser == alone.optimiser // 4
-    assert shared.activations == pytest.approx(alone.activations / 8, rel=0.2)
+    for mesh in (None, Mesh(data=2, fsdp=4), Mesh(data=2, fsdp=1, tensor=4)):
+        learn, state = plan.shapes(config, settings(8, mesh=mesh), 50_304)
+        found.append(plan.estimate(learn, state, config, settings(8, mesh=mesh)).memory)
+    alone, *others = found
+    for shared in others:
+        assert shared.weights == alone.weights // 4
+        assert shared.optimiser == alone.optimiser // 4
+    assert others[0].activations == pytest.approx(alone.activations / 8, rel=0.2)
+    assert alone.activations / 8 < others[1].activations < alone.activations / 4  # the stream is not cut
 
 
 def params(folder: Path, **changes) -> None:

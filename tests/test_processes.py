@@ -11,10 +11,13 @@ from pathlib import Path
 
 import clone
 import pandas as pd
+import prose
 import psutil
 import pytest
 from imports import TOP
 from repro import command_of
+from ruamel.yaml import YAML
+from small_packages import dump
 
 from pipeline import strict_json
 from pipeline.inputs import sha256
@@ -95,6 +98,26 @@ def test_two_processes_are_as_one(ready):
         forget(ready)
         assert "epoch 1:" in train(ready, LAUNCH=LAUNCH)
         assert weights(ready) == first
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_language_model(tmp_path):
+    """Each reads windows of its own; or both the same ones, for their shares of the layers."""
+    folder = prose.make(tmp_path, "gpt", epochs=2, epoch_steps=6)
+    for stage in ("prepare", "preprocess", "train"):
+        clone.run(f"{sys.executable} -m pipeline.{stage}", folder)
+    alone = pd.read_csv(folder / "model/history.csv")
+    for mesh in ({"data": 2, "fsdp": 1}, {"data": 1, "fsdp": 2}, {"data": 1, "fsdp": 1, "tensor": 2}):
+        found = set()
+        for _ in range(2):
+            content = YAML(typ="safe").load((folder / "params.yaml").read_text())
+            content["models"]["gpt"]["training"] |= {"mesh": mesh}
+            dump(content, folder / "params.yaml")
+            clone.run("rm -rf .checkpoints model trained_on.json", folder)
+            assert "of 2 processes" in clone.run(f"{LAUNCH} {sys.executable} -m pipeline.train", folder)
+            pd.testing.assert_frame_equal(pd.read_csv(folder / "model/history.csv"), alone, rtol=1e-5)
+            found.add(weights(folder))
+        assert len(found) == 1
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import random
 import re
 import shutil
 import subprocess
@@ -13,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import prose
 import pytest
 from clone import run
 from hypothesis import given
 from hypothesis import strategies as st
 from imports import TOP
-from ruamel.yaml import YAML
-from small_packages import dump
 
 from pipeline import texts
 from pipeline.language_model import LanguageModel, Sampling, draw
@@ -28,35 +26,12 @@ from pipeline.tokens import PIECE, Alphabet, CorpusSpec, cut
 from pipeline.writing import until
 
 PREDICT = "python -m pipeline.predict package"
-WORDS = ["the", "a", "king", "queen", "of", "and", "sword", "rose", "falls", "rises", "now", "then", "never", "\n"]
-
-
-def prose(seed: int, words: int) -> str:
-    draw = random.Random(seed)
-    return " ".join(draw.choices(WORDS, k=words))
 
 
 @pytest.fixture(scope="module", params=["gpt", "rnn"])
 def made(request, tmp_path_factory) -> Path:
     """A folder in which the stages made a small model of either kind, from a small corpus."""
-    folder = tmp_path_factory.mktemp(request.param)
-    for part in ("params.yaml", "dvc.yaml", "pipeline"):
-        copy = shutil.copytree if (TOP / part).is_dir() else shutil.copy
-        copy(TOP / part, folder / part)
-    source = folder / "data/raw/prose"
-    source.mkdir(parents=True)
-    for i in range(30):
-        (source / f"{i}.txt").write_text(prose(i, 300))
-    content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
-    section = content["datasets"]["shakespeare"] | {
-        "source": "data/raw/prose",
-        "split": {"validation": 0.2, "test": 0.2},
-        "preprocessing": {"tokenizer": "bpe", "vocabulary": 300, "normalisation": "nfc"},
-    }
-    content |= {"dataset": "own", "model": request.param, "datasets": {"own": section}}
-    content["models"][request.param]["network"] |= {"context": 32}
-    content["models"][request.param]["training"] |= {"epochs": 2, "epoch_steps": 40}
-    dump(content, folder / "params.yaml")
+    folder = prose.make(tmp_path_factory.mktemp(request.param), request.param, epochs=2, epoch_steps=40)
     for stage in ("prepare", "preprocess", "train", "evaluate", "package"):
         run(f"python -m pipeline.{stage}", folder)
     return folder
@@ -138,11 +113,11 @@ def test_writing_is_by_the_model_s_own_probabilities(made):
 @pytest.mark.slow
 def test_a_model_without_bounds_reads_on_where_another_begins_anew(made):
     model = LanguageModel(made / "package")
-    long = model.alphabet.numbers(prose(1, 200))
+    long = model.alphabet.numbers(prose.prose(1, 200))
     assert len(long) > model.context
     assert np.isfinite(model.surprise(long)).all()
     assert len(list(model.write(long, 5, Sampling(), seed=0))) <= 5
-    said = run(f"{PREDICT} --prompt '{prose(1, 200)}' --tokens 1", made)
+    said = run(f"{PREDICT} --prompt '{prose.prose(1, 200)}' --tokens 1", made)
     assert ("note: the prompt has" in said) == model.bounded
 
 
@@ -173,7 +148,7 @@ def test_a_tokenizer_of_another_model_is_refused(made, tmp_path):
 
     copy = Path(shutil.copytree(made / "package", tmp_path / "package"))
     spec = CorpusSpec(tokenizer="bpe", vocabulary=280, normalisation="nfc")
-    texts.save(fit([prose(0, 500)], spec), copy / "tokenizer.json")
+    texts.save(fit([prose.prose(0, 500)], spec), copy / "tokenizer.json")
     packaged.seal(copy)
     output = run(f"python -m pipeline.predict '{copy}' a", made, code=1)
     assert re.search(r"the model knows 300 tokens, its tokenizer.json 2\d\d: they are not of one package", output)

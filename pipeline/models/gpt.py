@@ -35,19 +35,27 @@ class Size(NamedTuple):
 VARIANTS = {
     "nano": Size(4, 256, 4, 2, 704),
     "124m": Size(12, 768, 12, 12, 2048),
-    "350m": Size(24, 1024, 16, 16, 2736),
+    "350m": Size(24, 1024, 16, 16, 2752),
     "1.3b": Size(24, 2048, 16, 4, 6400),
 }
 
 
 class Config(Section):
     tasks: ClassVar = ("language-modelling",)
+    # Several devices can share out a layer, groups of heads and inner features: along these axes of the weights.
+    cuts: ClassVar = {"table": -2, "qkv": -1, "out": -2, "gate": -1, "up": -1, "down": -2}
 
     variant: Literal["nano", "124m", "350m", "1.3b"]
     context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
     dropout: Share
     precision: Literal["float32", "bfloat16"]  # of products; weights, sums and the loss are float32 in any case
     remat: Literal["none", "dots", "full"]  # what is computed again for the gradient: the more, the less memory
+
+    @property
+    def layer(self) -> dict[str, int]:
+        """How many there are of what devices can share out."""
+        size = VARIANTS[self.variant]
+        return {"groups of heads": size.groups, "inner features": size.inner}
 
     def build(self, task: LanguageModelling, *, rngs: nnx.Rngs) -> "GPT":
         return GPT(self, VARIANTS[self.variant], task.vocabulary, rngs=rngs)
@@ -56,6 +64,7 @@ class Config(Section):
 Memory = dict[str, Array]
 Weights = dict[str, Float[Array, "..."]]
 Attend = Callable[[Array, Array, Array], Array]
+Together = Callable[[Weights], Weights]
 
 
 class GPT(nnx.Module):
@@ -63,13 +72,15 @@ class GPT(nnx.Module):
 
     def __init__(self, config: Config, size: Size, vocabulary: int, *, rngs: nnx.Rngs) -> None:
         self.size, self.config = size, config
-        n, d, e = size.layers, size.width, size.width // size.heads
+        self.together: Together | None = None  # brings a layer's weights together, of which a device keeps but a part
+        n, d, e, own = size.layers, size.width, size.width // size.heads, size.heads // size.groups
         # A matrix keeps the variance of what it is given, and 2 n sums into the stream add up to about as much again:
         # depth-scaled as in GPT-2 (Radford et al. 2019, section 2.3).
         self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (vocabulary, d)))
-        self.qkv = drawn(rngs, n, d, (size.heads + 2 * size.groups) * e)
+        self.qkv = drawn(rngs, n, d, size.groups * (own + 2) * e)  # of each group: its heads' queries, a key, a value
         self.out = drawn(rngs, n, d, d, scale=(2 * n) ** -0.5)
-        self.up = drawn(rngs, n, d, 2 * size.inner)
+        self.gate = drawn(rngs, n, d, size.inner)
+        self.up = drawn(rngs, n, d, size.inner)
         self.down = drawn(rngs, n, size.inner, d, scale=(2 * n) ** -0.5)
 
     def hidden(
@@ -85,7 +96,8 @@ class GPT(nnx.Module):
 
         def layer(x: Array, at: tuple[Weights, Array]) -> tuple[Array, None]:
             weights, key = at
-            return block(x, weights, attend, self.size, share, key), None
+            whole = self.together(weights) if self.together else weights
+            return block(x, whole, attend, self.size, share, key), None
 
         x = dropped(self.read(tokens), share, jax.random.fold_in(keys[0], 1))
         x, _ = jax.lax.scan(REMAT[self.config.remat](layer), x, (self.weights(), keys))
@@ -129,7 +141,7 @@ class GPT(nnx.Module):
         return looked_up(self.table[...], tokens, self.config.precision)
 
     def weights(self) -> Weights:
-        return {name: getattr(self, name)[...] for name in ("qkv", "out", "up", "down")}
+        return {name: getattr(self, name)[...] for name in ("qkv", "out", "gate", "up", "down")}
 
 
 REMAT: dict[str, Callable[[Any], Any]] = {
@@ -148,13 +160,14 @@ def block(
 ) -> Float[Array, "b t d"]:
     """x + attention(norm(x)), then x + mlp(norm(x))."""
     b, t, d = x.shape
-    qkv, out, up, down = (weights[name].astype(x.dtype) for name in ("qkv", "out", "up", "down"))
-    e = d // size.heads
-    q, k, v = jnp.split(normalised(x) @ qkv, [d, d + size.groups * e], axis=-1)
-    y = attend(q.reshape(b, t, size.heads, e), *(z.reshape(b, t, size.groups, e) for z in (k, v)))  # b t h e
+    qkv, out, gate, up, down = (weights[name].astype(x.dtype) for name in ("qkv", "out", "gate", "up", "down"))
+    g, own, e = size.groups, size.heads // size.groups, d // size.heads
+    q, k, v = jnp.split((normalised(x) @ qkv).reshape(b, t, g, own + 2, e), [own, own + 1], axis=3)
+    y = attend(q.reshape(b, t, g * own, e), *(z.reshape(b, t, g, e) for z in (k, v)))  # b t h e
     x = x + dropped(y.reshape(b, t, d) @ out, share, key)
-    gate, y = jnp.split(normalised(x) @ up, 2, axis=-1)
-    return x + dropped((jax.nn.silu(gate) * y) @ down, share, None if key is None else jax.random.fold_in(key, 1))
+    y = normalised(x)
+    y = (jax.nn.silu(y @ gate) * (y @ up)) @ down
+    return x + dropped(y, share, None if key is None else jax.random.fold_in(key, 1))
 
 
 def attention(
