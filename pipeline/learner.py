@@ -203,7 +203,7 @@ class Learner:
         if not self.cuts:
             return nnx.merge(self.graphdef, together(params), rest)
         model: Any = nnx.merge(self.graphdef, params, rest)
-        model.together = together  # one layer at a time
+        model.together = together  # it is large: one layer's weights at a time
         return model
 
 

@@ -136,9 +136,10 @@ def summed(mesh: jax.sharding.Mesh | None, make: Callable[..., T], known: Any, *
         return jax.lax.psum(make(known, *shares), GROUPS)
 
     specs = (PartitionSpec(), *(PartitionSpec(GROUPS),) * len(shares))
-    out = PartitionSpec()
-    names = set(GROUPS)
-    mapped = jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=out, axis_names=names, check_vma=False)
+    # Unchecked, since a loop's first sums, zeros, are not yet of one device, and those after it are.
+    mapped = jax.shard_map(
+        part, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), axis_names=set(GROUPS), check_vma=False
+    )
     return mapped(known, *shares)
 
 

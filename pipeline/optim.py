@@ -118,16 +118,18 @@ def build(
 def _matrices(params: Any) -> Any:
     """Which axes of each array are a matrix's rows and columns; None for one that is no matrix.
 
-    The last axis is the outputs. A `kernel` has as inputs all others, as of a convolution; of another array, those
-    before the last two only stack matrices.
+    A `kernel` has the outputs last, and as inputs all other axes, as of a convolution. Of another array, the first axis
+    of three or more stacks matrices; then come the inputs, and all that is left are outputs.
     """
 
     def axes(path: Any, array: Any) -> Any:
         name = str(getattr(path[-1], "key", ""))
         if array.ndim < 2 or name in ROWS:
             return None
-        inputs = tuple(range(array.ndim - 1)) if name == "kernel" else array.ndim - 2
-        return optax.contrib.MuonDimensionNumbers(inputs, array.ndim - 1)
+        if name == "kernel":
+            return optax.contrib.MuonDimensionNumbers(tuple(range(array.ndim - 1)), array.ndim - 1)
+        inputs = min(1, array.ndim - 2)
+        return optax.contrib.MuonDimensionNumbers(inputs, tuple(range(inputs + 1, array.ndim)))
 
     return jax.tree_util.tree_map_with_path(axes, params)
 

@@ -35,7 +35,7 @@ class Size(NamedTuple):
 VARIANTS = {
     "nano": Size(4, 256, 4, 2, 704),
     "124m": Size(12, 768, 12, 12, 2048),
-    "350m": Size(24, 1024, 16, 16, 2752),
+    "350m": Size(24, 1024, 16, 16, 2736),
     "1.3b": Size(24, 2048, 16, 4, 6400),
 }
 
@@ -43,7 +43,7 @@ VARIANTS = {
 class Config(Section):
     tasks: ClassVar = ("language-modelling",)
     # Several devices can share out a layer, groups of heads and inner features: along these axes of the weights.
-    cuts: ClassVar = {"table": -2, "qkv": -1, "out": -2, "gate": -1, "up": -1, "down": -2}
+    cuts: ClassVar = {"table": -2, "qkv": -1, "out": -2, "up": -1, "down": -2}
 
     variant: Literal["nano", "124m", "350m", "1.3b"]
     context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
@@ -79,8 +79,7 @@ class GPT(nnx.Module):
         self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (vocabulary, d)))
         self.qkv = drawn(rngs, n, d, size.groups * (own + 2) * e)  # of each group: its heads' queries, a key, a value
         self.out = drawn(rngs, n, d, d, scale=(2 * n) ** -0.5)
-        self.gate = drawn(rngs, n, d, size.inner)
-        self.up = drawn(rngs, n, d, size.inner)
+        self.up = drawn(rngs, n, d, 2, size.inner)  # of each inner feature: its gate and its value
         self.down = drawn(rngs, n, size.inner, d, scale=(2 * n) ** -0.5)
 
     def hidden(
@@ -141,7 +140,7 @@ class GPT(nnx.Module):
         return looked_up(self.table[...], tokens, self.config.precision)
 
     def weights(self) -> Weights:
-        return {name: getattr(self, name)[...] for name in ("qkv", "out", "gate", "up", "down")}
+        return {name: getattr(self, name)[...] for name in ("qkv", "out", "up", "down")}
 
 
 REMAT: dict[str, Callable[[Any], Any]] = {
@@ -151,8 +150,8 @@ REMAT: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def drawn(rngs: nnx.Rngs, n: int, rows: int, columns: int, *, scale: float = 1.0) -> nnx.Param[Any]:
-    return nnx.Param(scale * rows**-0.5 * jax.random.normal(rngs.params(), (n, rows, columns)))
+def drawn(rngs: nnx.Rngs, n: int, rows: int, *columns: int, scale: float = 1.0) -> nnx.Param[Any]:
+    return nnx.Param(scale * rows**-0.5 * jax.random.normal(rngs.params(), (n, rows, *columns)))
 
 
 def block(
@@ -160,14 +159,13 @@ def block(
 ) -> Float[Array, "b t d"]:
     """x + attention(norm(x)), then x + mlp(norm(x))."""
     b, t, d = x.shape
-    qkv, out, gate, up, down = (weights[name].astype(x.dtype) for name in ("qkv", "out", "gate", "up", "down"))
+    qkv, out, up, down = (weights[name].astype(x.dtype) for name in ("qkv", "out", "up", "down"))
     g, own, e = size.groups, size.heads // size.groups, d // size.heads
     q, k, v = jnp.split((normalised(x) @ qkv).reshape(b, t, g, own + 2, e), [own, own + 1], axis=3)
     y = attend(q.reshape(b, t, g * own, e), *(z.reshape(b, t, g, e) for z in (k, v)))  # b t h e
     x = x + dropped(y.reshape(b, t, d) @ out, share, key)
-    y = normalised(x)
-    y = (jax.nn.silu(y @ gate) * (y @ up)) @ down
-    return x + dropped(y, share, None if key is None else jax.random.fold_in(key, 1))
+    gate, y = jnp.unstack(jnp.einsum("btd,dzf->btzf", normalised(x), up), axis=2)
+    return x + dropped((jax.nn.silu(gate) * y) @ down, share, None if key is None else jax.random.fold_in(key, 1))
 
 
 def attention(
