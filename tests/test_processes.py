@@ -140,7 +140,7 @@ def test_one_is_killed_and_all_go_on(ready, interrupted):
         said, _ = interrupted.communicate(timeout=240)
         assert interrupted.returncode == 255
         assert not ranks(ready)
-        # It fails in a step; or JAX, which misses the other's signs of life, ends it first, as it does without process 0.
+        # It fails in a step, or JAX, which misses the other's signs of life, ends it first, as without process 0.
         why = (
             "process 0 of 2: a step failed, as when another process has ended",
             "JAX distributed service detected fatal",
