@@ -181,7 +181,7 @@ class Learner:
         self, params: Tree, rest: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
     ) -> Sums:
         """How well the model, as in use, does on the examples `rows`."""
-        batch = mesh.dealt(self.mesh, self.task.batch(data, jnp.asarray(rows), length))
+        batch = self.batch(data, jnp.asarray(rows), length)
         return mesh.told(self.mesh, self.scored(self.model(params, rest), batch))
 
     @partial(jax.jit, static_argnums=0)

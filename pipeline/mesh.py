@@ -32,10 +32,22 @@ class Mesh(Section):
         return self.data * self.fsdp * self.tensor
 
 
+def check(mesh: Mesh, *, batch: int, layer: Mapping[str, int]) -> None:
+    """Raises UserError where devices do not share a batch or a layer evenly. `layer` says what of one can be shared
+    out, and how many there are.
+    """
+    if batch % (takers := mesh.data * mesh.fsdp):
+        raise UserError(f"training.mesh: {takers} devices do not share {batch} examples evenly: change batch_size")
+    if mesh.tensor > 1 and not layer:
+        raise UserError("training.mesh.tensor: gpt alone has layers that devices can share out: set it to 1")
+    for what, count in layer.items():
+        if count % mesh.tensor:
+            raise UserError(f"training.mesh.tensor: {mesh.tensor} devices do not share {count} {what} evenly: lower it")
+
+
 def make(mesh: Mesh | None, *, batch: int, layer: Mapping[str, int]) -> jax.sharding.Mesh | None:
-    """The devices in their order, those of all processes; those along `tensor` are next to one another. `layer` says
-    what of one can be shared out, and how many there are. Raises UserError where there are not so many devices, or they
-    do not share a batch or a layer evenly.
+    """The devices in their order, those of all processes; those along `tensor` are next to one another. Raises
+    UserError as `check` does, and where there are not so many devices.
     """
     there = jax.device_count()
     if mesh is None:
@@ -48,13 +60,7 @@ def make(mesh: Mesh | None, *, batch: int, layer: Mapping[str, int]) -> jax.shar
     if mesh.size != there:
         by = " x ".join(map(str, sizes))
         raise UserError(f"training.mesh: {by} takes {mesh.size} devices, and there are {there}")
-    if batch % (takers := mesh.data * mesh.fsdp):
-        raise UserError(f"training.mesh: {takers} devices do not share {batch} examples evenly: change batch_size")
-    if mesh.tensor > 1 and not layer:
-        raise UserError("training.mesh.tensor: gpt alone has layers that devices can share out: set it to 1")
-    for what, count in layer.items():
-        if count % mesh.tensor:
-            raise UserError(f"training.mesh.tensor: {mesh.tensor} devices do not share {count} {what} evenly: lower it")
+    check(mesh, batch=batch, layer=layer)
     return jax.make_mesh(sizes, (*GROUPS, "tensor"), axis_types=(AxisType.Auto,) * len(sizes))
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import psutil
 from flax import nnx
 
-from pipeline import corpus, cross_entropy, errors, learner, optim, paths, tasks
+from pipeline import corpus, cross_entropy, errors, learner, mesh, optim, paths, tasks
 from pipeline import params as yaml
 from pipeline.batches import BLOCK
 from pipeline.errors import UserError
@@ -29,6 +29,7 @@ from pipeline.tasks import Batch, Examples, LanguageModelling
 from pipeline.training import Training
 
 GIB = 2**30
+ALONE = Mesh(data=1, fsdp=1)
 SPARE = 0.92  # of the memory: the rest is the program's, and for what a compiler adds
 
 
@@ -73,9 +74,9 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
     The activations are what JAX keeps for the gradient when it traces the loss, less the weights among them.
     """
     gpu = jax.default_backend() == "gpu" if gpu is None else gpu
-    mesh = settings.mesh or Mesh(data=1, fsdp=1)
-    group = mesh.fsdp * mesh.tensor  # devices among which the state is shared out
-    rows = settings.batch_size // settings.microbatches // (mesh.data * mesh.fsdp)
+    devices = settings.mesh or ALONE
+    group = devices.fsdp * devices.tensor  # among which the state is shared out
+    rows = settings.batch_size // settings.microbatches // (devices.data * devices.fsdp)
     t, k = config.context, learn.task.num_classes
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
 
@@ -101,9 +102,9 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
         weights // group,
         _bytes(state.opt) // group,
         weights * (2 if settings.microbatches > 1 else 1) // group,
-        stream + inside // mesh.tensor,
-        3 * size * _layer(config, rows, t, fused=half and gpu) // mesh.tensor,
-        (4 + size) * chunk * k // mesh.tensor,
+        stream + inside // devices.tensor,
+        3 * size * _layer(config, rows, t, fused=half and gpu) // devices.tensor,
+        (4 + size) * chunk * k // devices.tensor,
     )
     return Plan(parameters, memory, 6.0 * parameters + attention_operations(config, t) + _again(config, parameters))
 
@@ -210,6 +211,9 @@ def main() -> None:
 
     name, network, settings, vocabulary, tokens = chosen()
     config = yaml.validate(CONFIGS[name], network, under=f"models.{name}.network")
+    if settings.mesh:
+        part = settings.batch_size // settings.microbatches
+        mesh.check(settings.mesh, batch=part, layer=getattr(config, "layer", {}))
     learn, state = shapes(config, settings, vocabulary)
     plan = estimate(learn, state, config, settings, gpu=True if arguments.card else None)
 
@@ -227,7 +231,7 @@ def main() -> None:
 
     card = CARDS.get(arguments.card)
     peak = (arguments.teraflops or (getattr(card, config.precision) if card else 0.0)) * 1e12 or measured()
-    devices = settings.mesh.size if settings.mesh else 1
+    devices = (settings.mesh or ALONE).size
     rate = peak * arguments.utilisation / plan.flops * devices
     of_peak = f"at {arguments.utilisation:.0%} of {peak / 1e12:,.2f} x 10^12 operations a second"
     of_peak += f" on each of {devices} devices" if devices > 1 else ""

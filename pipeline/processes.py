@@ -28,7 +28,7 @@ ADDRESS, COUNT, RANK = "JAX_COORDINATOR_ADDRESS", "TRAIN_NPROCS", "TRAIN_RANK"
 @contextmanager
 def together() -> Iterator[None]:
     """Meets the others, if a launcher has started several: before anything is computed. What ends one process ends all:
-    each says why in one line, and none waits for those that are gone.
+    each says why in one line, or JAX says it where no step of theirs failed, and none waits for those that are gone.
 
     Raises UserError where they do not meet, or the environment does not say of how many this is which.
     """

@@ -64,7 +64,13 @@ if arguments.start:
 reads: list[int] = []
 if arguments.model == "gpt":
     text = corpora.corpus(900, 300)
-    read, text.windows = text.windows, lambda first, length: (reads.append(len(first)), read(first, length))[1]
+    read = text.windows
+
+    def counted(first: Any, length: int) -> Any:
+        reads.append(len(first))
+        return read(first, length)
+
+    text.windows = counted
     feed = WindowFeed(text, seed=0, batch=BATCH, context=16, steps=20, devices=devices)
 else:
     feed = ExampleFeed(tasks.examples(task, 200), seed=0, batch=BATCH, devices=devices)

@@ -1,13 +1,12 @@
 """A folder for the stages: a small corpus of text, and params.yaml that chooses it and a small language model."""
 
 import random
-import shutil
 from pathlib import Path
 from typing import Any
 
 from imports import TOP
 from ruamel.yaml import YAML
-from small_packages import dump
+from small_packages import copy_stages, dump
 
 WORDS = ["the", "a", "king", "queen", "of", "and", "sword", "rose", "falls", "rises", "now", "then", "never", "\n"]
 
@@ -18,9 +17,7 @@ def prose(seed: int, words: int) -> str:
 
 
 def make(folder: Path, model: str, **training: Any) -> Path:
-    for part in ("params.yaml", "dvc.yaml", "pipeline"):
-        copy = shutil.copytree if (TOP / part).is_dir() else shutil.copy
-        copy(TOP / part, folder / part)
+    copy_stages(folder)
     source = folder / "data/raw/prose"
     source.mkdir(parents=True)
     for i in range(30):

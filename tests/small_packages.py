@@ -22,6 +22,14 @@ def dump(tree: Any, path: Path) -> None:
         path.write_text(json.dumps(tree, default=str, skipkeys=True), encoding="utf-8")
 
 
+def copy_stages(folder: Path) -> None:
+    """What the stages need there, but for data: it need be no repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(TOP / "pipeline", folder / "pipeline")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(TOP / name, folder)
+
+
 def packages(folder: Path) -> list[Path]:
     """A small package for each task, made by the stages."""
     found = []
@@ -33,10 +41,7 @@ def packages(folder: Path) -> list[Path]:
     ):
         options, contents = next(source for source in SOURCES if source[0]["name"] == dataset)
         here = folder / name
-        for part in ("params.yaml", "dvc.yaml", "pipeline"):
-            copy = shutil.copytree if (TOP / part).is_dir() else shutil.copy
-            here.mkdir(parents=True, exist_ok=True)
-            copy(TOP / part, here / part)
+        copy_stages(here)
         write(here / "data/raw/source", contents)
         everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
         section = everything["datasets"]["shakespeare" if model == "gpt" else SECTION.get(dataset, "spam")] | {

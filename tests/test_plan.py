@@ -130,6 +130,15 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "gpt nano: 3,205,120 parameters, vocabulary 1,000" in said
     assert "fits into 74.5 GiB" in said
+    content = YAML(typ="safe").load((tmp_path / "params.yaml").read_text())
+    for mesh, mistake in (
+        ({"data": 1, "fsdp": 1, "tensor": 3}, "mesh.tensor: 3 devices do not share 2 groups of heads evenly: lower it"),
+        ({"data": 3, "fsdp": 1}, "mesh: 3 devices do not share 8 examples evenly: change batch_size"),
+    ):
+        content["models"]["gpt"]["training"] |= {"mesh": mesh}
+        dump(content, tmp_path / "params.yaml")
+        with pytest.raises(UserError, match=mistake):
+            plan.main()
     params(tmp_path, dataset="fashion-mnist", model="cnn")
     with pytest.raises(UserError, match="the plan is for language models"):
         plan.main()

@@ -50,7 +50,7 @@ def train(folder: Path, *, code: int = 0, **extra: str) -> str:
 
 def forget(folder: Path) -> None:
     """As if nothing had been trained."""
-    clone.run("rm -rf .checkpoints model trained_on.json dvc.lock .dvc/cache/runs", folder)
+    clone.run("rm -rf .checkpoints logs model trained_on.json dvc.lock .dvc/cache/runs", folder)
 
 
 def weights(folder: Path) -> str:
@@ -71,7 +71,9 @@ def ranks(folder: Path) -> dict[int, psutil.Process]:
 
 @pytest.fixture
 def interrupted(ready) -> Iterator[subprocess.Popen[str]]:
-    """A run of two processes that share out the weights, with a checkpoint behind it."""
+    """A run of two processes that share out the weights, with a checkpoint behind it and an epoch: all is compiled that
+    they do together. One that is killed before is missed by JAX, half a minute later, and not by a step.
+    """
     set_training(ready, epochs=EPOCHS, mesh="{data: 1, fsdp: 2}")
     forget(ready)
     command = ["dvc", "repro", "-s", "train"]
@@ -79,7 +81,10 @@ def interrupted(ready) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         command, cwd=ready, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as run:
-        while not list(ready.glob(".checkpoints/*/[0-9]*[0-9]")) and run.poll() is None:
+        log = ready / "logs/train.jsonl"
+        while run.poll() is None and not (
+            list(ready.glob(".checkpoints/*/[0-9]*[0-9]")) and log.exists() and "train_loss" in log.read_text()
+        ):
             time.sleep(0.05)
         yield run
         run.kill()
@@ -140,12 +145,7 @@ def test_one_is_killed_and_all_go_on(ready, interrupted):
         said, _ = interrupted.communicate(timeout=240)
         assert interrupted.returncode == 255
         assert not ranks(ready)
-        # It fails in a step, or JAX, which misses the other's signs of life, ends it first, as without process 0.
-        why = (
-            "process 0 of 2: a step failed, as when another process has ended",
-            "JAX distributed service detected fatal",
-        )
-        assert rank == 0 or any(one in said for one in why)
+        assert rank == 0 or "error: process 0 of 2: a step failed, as when another process has ended" in said
         assert "Traceback" not in said
     assert "going on from step" in train(ready, LAUNCH=LAUNCH)
     resumed = weights(ready)
