@@ -14,12 +14,20 @@ BUCKETS = 1 << 15  # rows that affixes are hashed into (Bojanowski et al. 2017, 
 
 
 class Vectors(nnx.Module):
-    """Looks tokens up. `width` is that of the vectors, all parts together."""
+    """Looks tokens up. `width` is that of the vectors, all parts together; those of tokens start with a standard
+    deviation of `scale`.
+    """
 
     def __init__(
-        self, task: TextClassification | SequenceTagging, width: int, *, token_dropout: float, rngs: nnx.Rngs
+        self,
+        task: TextClassification | SequenceTagging,
+        width: int,
+        *,
+        token_dropout: float,
+        scale: float = 0.1,
+        rngs: nnx.Rngs,
     ) -> None:
-        self.tokens = Embed(task.vocabulary, width, scale=0.1, rngs=rngs)
+        self.tokens = Embed(task.vocabulary, width, scale=scale, rngs=rngs)
         self.token_dropout = token_dropout
         self.affixes = nnx.data(None)
         self.width = width

@@ -5,6 +5,7 @@ by the characters at its ends).
 
 from typing import Annotated, ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -34,15 +35,18 @@ class Config(Section):
 
 class LSTM(nnx.Module):
     def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
-        self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
+        self.per_token = isinstance(task, SequenceTagging)
+        # Of a whole text a rare token may decide: what it learns in a few steps must not drown in what it started from.
+        scale = 0.1 if self.per_token else 0.01
+        self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
         width, layers = self.vectors.width, []
         for _ in range(config.layers):
             layers.append(BothWays(config.cell, width, config.hidden, rngs=rngs))
             width = 2 * config.hidden
         self.layers = nnx.List(layers)
         self.dropout = nnx.Dropout(config.dropout)
-        self.per_token = isinstance(task, SequenceTagging)
-        self.head = nnx.Linear(width if self.per_token else 2 * width, task.num_classes, rngs=rngs)
+        self.attention = nnx.data(None if self.per_token else nnx.Linear(width, 1, rngs=rngs))
+        self.head = nnx.Linear(width if self.per_token else 3 * width, task.num_classes, rngs=rngs)
 
     def __call__(
         self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None
@@ -53,8 +57,8 @@ class LSTM(nnx.Module):
         x = self.vectors(inputs, training=training, rngs=rngs)  # b t d
         for layer in self.layers:
             x = layer(self.dropout(x, deterministic=not training, rngs=rngs), lengths)
-        if not self.per_token:
-            x = pooled(x, real[..., None])  # b 2d
+        if self.attention is not None:
+            x = pooled(x, self.attention(x), real[..., None])  # b 3d
         return self.head(self.dropout(x, deterministic=not training, rngs=rngs))
 
 
@@ -86,8 +90,11 @@ class Layer(nnx.Module):
         return gru(x, lengths, kernel, recurrent, bias, self.recurrent_bias[...], reverse=reverse)
 
 
-def pooled(x: Float[Array, "b t d"], real: Bool[Array, "b t 1"]) -> Float[Array, "b d2"]:
-    """Maximum and mean over a text's own tokens."""
+def pooled(x: Float[Array, "b t d"], scores: Float[Array, "b t 1"], real: Bool[Array, "b t 1"]) -> Float[Array, "b d3"]:
+    """Maximum and mean over a text's own tokens, and their mean by attention (as Yang et al. 2016, "Hierarchical
+    attention networks", but scored by one linear layer): each counts by the softmax of its score.
+    """
     mean = jnp.sum(x, axis=1, where=real) / jnp.maximum(real.sum(1), 1)  # b d
     top = jnp.max(x, axis=1, where=real, initial=-1.0)  # b d: a state lies between -1 and 1
-    return jnp.concatenate([top, mean], axis=1)
+    share = jax.nn.softmax(jnp.where(real, scores, -1e9), axis=1)  # b t 1; not -inf: a text may be empty
+    return jnp.concatenate([top, mean, jnp.sum(share * x, axis=1, where=real)], axis=1)
