@@ -4,6 +4,9 @@ Here and nowhere else: what XLA reads from the environment, which must be set be
 """
 
 import os
+import signal
+import sys
+from types import FrameType
 
 # Noted as early as can be: should it end while the rest is imported, the process would know of no parent but init.
 STARTED_BY = os.getppid()
@@ -19,3 +22,13 @@ if DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
 
 # JAX would take three quarters of a GPU's memory at once, and a second process on the card would find none.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"stopped: the same command starts it again\n")
+    os._exit(128 + number)
+
+
+# A command loads libraries for seconds before `errors.run` sees to ctrl-C: until then it would end in a traceback.
+if sys.argv[0] == "-m":  # so while `python -m pipeline.train` looks for the module
+    signal.signal(signal.SIGINT, _stopped)

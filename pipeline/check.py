@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import NonNegativeInt
 
-from pipeline import errors, lockfile, paths
+from pipeline import errors, paths
 from pipeline import params as yaml
 from pipeline.datasets import DatasetSection
 from pipeline.errors import UserError
@@ -56,6 +56,8 @@ def params(path: Path = paths.PARAMS) -> None:
 
 
 def main() -> None:
+    from pipeline import lockfile  # here: stages check too, and would start later by the time that DVC takes to load
+
     lockfile.mend()
     params()
     print(f"{paths.PARAMS}: all keys are known, all values possible")

@@ -76,7 +76,7 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
     gpu = jax.default_backend() == "gpu" if gpu is None else gpu
     devices = settings.mesh or ALONE
     group = devices.fsdp * devices.tensor  # among which the state is shared out
-    rows = settings.batch_size // settings.microbatches // (devices.data * devices.fsdp)
+    rows = settings.part // (devices.data * devices.fsdp)
     t, k = config.context, learn.task.num_classes
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
 
@@ -211,9 +211,7 @@ def main() -> None:
 
     name, network, settings, vocabulary, tokens = chosen()
     config = yaml.validate(CONFIGS[name], network, under=f"models.{name}.network")
-    if settings.mesh:
-        part = settings.batch_size // settings.microbatches
-        mesh.check(settings.mesh, batch=part, layer=getattr(config, "layer", {}))
+    mesh.check(settings.mesh or ALONE, batch=settings.part, layer=getattr(config, "layer", {}))
     learn, state = shapes(config, settings, vocabulary)
     plan = estimate(learn, state, config, settings, gpu=True if arguments.card else None)
 

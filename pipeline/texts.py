@@ -68,6 +68,8 @@ def fit(texts: Iterable[str], spec: Spec) -> Tokenizer:
         tokenizer, trainer = Tokenizer(models.WordLevel(unk_token=UNKNOWN)), None
         whole = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
         tokenizer.pre_tokenizer = whole if spec.tokenizer == "characters" else pre_tokenizers.Whitespace()
+        if spec.tokenizer == "characters":
+            tokenizer.decoder = decoders.Fuse()  # else it puts a blank between them
     steps: list[normalizers.Normalizer] = {"none": [], "nfc": [normalizers.NFC()], "nfkc": [normalizers.NFKC()]}[
         spec.normalisation
     ]
@@ -149,5 +151,6 @@ def readable(text: str, name: str) -> str:
 
 
 def pieces(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[str]:
-    """What each token stands for, in letters."""
-    return [tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+    """What each token adds to the text that is read: a letter of several bytes comes with the last of them."""
+    stream = decoders.DecodeStream(skip_special_tokens=False)
+    return [stream.step(tokenizer, token) or "" for token in tokens]

@@ -58,14 +58,7 @@ def main(params: Params, inputs: Inputs) -> None:
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
     config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
-    if settings.batch_size % settings.microbatches:
-        raise UserError(
-            f"models.{params.model}.training.microbatches: {settings.microbatches} parts do not share a batch_size of "
-            f"{settings.batch_size} evenly"
-        )
-    devices = mesh.make(
-        settings.mesh, batch=settings.batch_size // settings.microbatches, layer=getattr(config, "layer", {})
-    )
+    devices = mesh.make(settings.mesh, batch=settings.part, layer=getattr(config, "layer", {}))
     feed, held_out = sources(task, config, settings, params, devices)
 
     rate = optim.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=feed.steps)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from tqdm import tqdm
 
 from pipeline import checkpoint, processes
@@ -51,6 +52,19 @@ class Training(Section):
     microbatches: PositiveInt = 1  # a batch is taken in so many parts, for want of memory
     mesh: Mesh | None = None  # several devices that train as one
     epoch_steps: PositiveInt | None = None  # of a language model's text, an epoch may be less than all there is
+
+    @field_validator("microbatches")
+    @classmethod
+    def _are_even(cls, parts: int, others: ValidationInfo) -> int:
+        size = others.data.get("batch_size", parts)
+        if size % parts:
+            raise PydanticCustomError("uneven", "must divide a batch_size of {size}", {"size": size})
+        return parts
+
+    @property
+    def part(self) -> int:
+        """Examples that are in memory at a time."""
+        return self.batch_size // self.microbatches
 
 
 class Keeper(Protocol):

@@ -3,12 +3,16 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from clone import run
+from imports import TOP
 from repro import Pipeline
 
 pytestmark = pytest.mark.slow
@@ -61,6 +65,17 @@ def goes_on(pipeline: Pipeline) -> None:
     assert pipeline.lock() == pipeline.reference
     assert not run("git status --porcelain", pipeline.folder)
     assert not list((pipeline.folder / ".checkpoints").iterdir())
+
+
+def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(TOP)}
+    command = [sys.executable, "-m", "pipeline.train"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as stage:
+        while stage.poll() is None and not any("numpy" in at.path for at in psutil.Process(stage.pid).memory_maps()):
+            time.sleep(0.01)
+        stage.send_signal(signal.SIGINT)
+        assert stage.communicate()[1] == "stopped: the same command starts it again\n"
+    assert stage.returncode == 130
 
 
 @pytest.mark.parametrize(

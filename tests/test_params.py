@@ -61,6 +61,10 @@ MISTAKES = [
     ({CNN + "optimizer": {"name": "adam", "momentum": 1}}, "models.cnn.training.optimizer.momentum: unknown key"),
     ({CNN + "optimizer": {"name": "adam", "b1": 2.0}}, "models.cnn.training.optimizer.b1: must be less than 1"),
     ({CNN + "early_stopping": {"metric": "f1", "patience": 2}}, "early_stopping.metric: must be 'loss' or 'accuracy'"),
+    (
+        {"models__gpt__training__microbatches": 3},
+        "models.gpt.training.microbatches: must divide a batch_size of 8, not 3",
+    ),
     ({"models__resnet__network__widths": [8, 0]}, "models.resnet.network.widths.1: must be greater than 0, not 0"),
     ({"models__cnn__network__kernel": "3"}, "models.cnn.network.kernel: must be a valid integer, not '3'"),
     (

@@ -35,9 +35,9 @@ class Config(Section):
 
 class LSTM(nnx.Module):
     def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
-        self.per_token = isinstance(task, SequenceTagging)
+        per_token = isinstance(task, SequenceTagging)
         # Of a whole text a rare token may decide: what it learns in a few steps must not drown in what it started from.
-        scale = 0.1 if self.per_token else 0.01
+        scale = 0.1 if per_token else 0.01
         self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
         width, layers = self.vectors.width, []
         for _ in range(config.layers):
@@ -45,8 +45,8 @@ class LSTM(nnx.Module):
             width = 2 * config.hidden
         self.layers = nnx.List(layers)
         self.dropout = nnx.Dropout(config.dropout)
-        self.attention = nnx.data(None if self.per_token else nnx.Linear(width, 1, rngs=rngs))
-        self.head = nnx.Linear(width if self.per_token else 3 * width, task.num_classes, rngs=rngs)
+        self.attention = nnx.data(None if per_token else nnx.Linear(width, 1, rngs=rngs))
+        self.head = nnx.Linear(width if per_token else 3 * width, task.num_classes, rngs=rngs)
 
     def __call__(
         self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None
