@@ -10,17 +10,17 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 repro: .venv/run  ## bring every stage up to date: raw data -> package
-	@python -m pipeline.check
+	@python -m pipeline check
 	dvc repro
 
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 	python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 chaos: .venv/dev  ## interrupt and damage runs at random: nothing may be lost, all bytes equal (about an hour)
-	PYTHONPATH=. python tests/chaos.py
+	PYTHONPATH=.:tests/harness:tests/soak python tests/soak/chaos.py
 
 fuzz: .venv/dev  ## damage params, sources, packages, questions, checkpoints at random: only clear errors may come of it
-	PYTHONPATH=. python tests/fuzz.py
+	PYTHONPATH=.:tests/harness:tests/soak python tests/soak/fuzz.py
 
 lint: .venv/dev  ## check style and types
 	ruff check .
@@ -34,7 +34,7 @@ pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt anew (needs uv
 	    --extra dev --extra ray -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove the environment and all that the stages wrote; the DVC cache stays
-	rm -rf .venv data/prepared data/features model evaluation package plots/confusion.csv logs
+	rm -rf .venv data/prepared data/features trained evaluation package plots/confusion.csv logs
 
 .venv/run: requirements.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }

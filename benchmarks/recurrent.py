@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from pipeline.recurrent import gru, lstm
+from pipeline.layers.recurrent import gru, lstm
 
 SHAPES = [(64, 200, 128), (32, 50, 128)]  # sequences, tokens, width of the input and of the state
 STEPS = 5  # of a loop

@@ -37,20 +37,21 @@ def ours(batch: int, epochs: int, data: str) -> float:
     import numpy as np
 
     from benchmarks.fashion_mnist import TASK
-    from pipeline import batches, learner, optim
+    from pipeline.loaders import buckets
     from pipeline.models.cnn import Config
     from pipeline.tasks import Examples
+    from pipeline.training import optimizers, train_step
 
     x, y = np.load(data)["x"], np.load(data)["y"]
-    tx = optim.build(optim.Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
-    learn, state = learner.start(Config(filters=32, kernel=3), TASK, tx, seed=0)
+    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
+    learn, state = train_step.start(Config(filters=32, kernel=3), TASK, tx, seed=0)
     data_here = Examples({"images": x}, y, None)
     resident = jax.device_put(data_here)
     began = 0.0
     for epoch in range(epochs + 1):
-        for block in batches.order(0, epoch, data_here, batch=batch, ends=(0,)):
+        for block in buckets.epoch_batches(0, epoch, data_here, batch=batch, ends=(0,)):
             steps = len(block.rows)
-            padded = np.pad(block.rows, [(0, batches.BLOCK - steps), (0, 0)])
+            padded = np.pad(block.rows, [(0, buckets.BLOCK - steps), (0, 0)])
             state, _ = learn.train_block(state, resident, padded, np.int32(steps), 0)  # type: ignore[arg-type]
         jax.block_until_ready(state)
         began = began or time.perf_counter()
@@ -74,8 +75,8 @@ def main() -> None:
 
     import numpy as np
 
-    from pipeline import paths
-    from pipeline.readers.idx import read_array
+    from pipeline.config import paths
+    from pipeline.readers.formats.idx import read_array
 
     with tempfile.TemporaryDirectory() as folder:
         data = str(Path(folder) / "train.npz")

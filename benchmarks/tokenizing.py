@@ -53,7 +53,7 @@ def main() -> None:
         took = {}
         for stage in ("prepare", "preprocess"):
             began = time.perf_counter()
-            process = subprocess.Popen([sys.executable, "-m", f"pipeline.{stage}"], cwd=folder)
+            process = subprocess.Popen([sys.executable, "-m", "pipeline", stage], cwd=folder)
             _, status, usage = os.wait4(process.pid, 0)
             if status:
                 raise SystemExit(f"{stage} ended with {os.waitstatus_to_exitcode(status)}")

@@ -14,6 +14,10 @@ os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
 }
 
+from pipeline.runtime import environment  # noqa: E402
+
+environment.set_up()
+
 import clone  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402

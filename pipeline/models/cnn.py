@@ -7,9 +7,9 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 from pydantic import PositiveInt
 
-from pipeline.convolution import can_fuse, conv, conv_relu_pool, max_pool
-from pipeline.errors import UserError
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.layers.convolution import can_fuse, conv, conv_relu_pool, max_pool
+from pipeline.runtime.errors import UserError
 from pipeline.tasks import ImageClassification
 
 POOL = 2

@@ -16,8 +16,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from pipeline.embedding import looked_up
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.layers.embedding import lookup
 from pipeline.tasks import LanguageModelling
 
 BLOCK = 128  # queries whose attention is computed together
@@ -137,7 +137,7 @@ class GPT(nnx.Module):
         return written(normalised(x), self.table[...]), {"at": at + t, "keys": keys, "values": values}
 
     def read(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-        return looked_up(self.table[...], tokens, self.config.precision)
+        return lookup(self.table[...], tokens, self.config.precision)
 
     def weights(self) -> Weights:
         return {name: getattr(self, name)[...] for name in ("qkv", "out", "up", "down")}

@@ -12,8 +12,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field, PositiveInt
 
-from pipeline.embedding import Embed
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.layers.embedding import Embed
 from pipeline.tasks import PAD, TextClassification
 
 

@@ -11,10 +11,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field, PositiveInt
 
-from pipeline.params import Section
-from pipeline.recurrent import gru, lstm
+from pipeline.config.params import Section
+from pipeline.layers.recurrent import gru, lstm
+from pipeline.layers.token_vectors import TokenVectors
 from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
-from pipeline.vectors import Vectors
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -38,7 +38,7 @@ class LSTM(nnx.Module):
         per_token = isinstance(task, SequenceTagging)
         # Of a whole text a rare token may decide: what it learns in a few steps must not drown in what it started from.
         scale = 0.1 if per_token else 0.01
-        self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
+        self.vectors = TokenVectors(task, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
         width, layers = self.vectors.width, []
         for _ in range(config.layers):
             layers.append(BothWays(config.cell, width, config.hidden, rngs=rngs))

@@ -6,8 +6,8 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 from pydantic import Field, PositiveInt
 
-from pipeline.convolution import conv
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.layers.convolution import conv
 from pipeline.tasks import ImageClassification
 
 

@@ -17,11 +17,11 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from pipeline import linear_recurrence
-from pipeline.embedding import looked_up
-from pipeline.linear_recurrence import linear
-from pipeline.params import Section
-from pipeline.recurrent import lstm, read_on
+from pipeline.config.params import Section
+from pipeline.layers import linear_recurrence
+from pipeline.layers.embedding import lookup
+from pipeline.layers.linear_recurrence import parallel_scan
+from pipeline.layers.recurrent import lstm, lstm_steps
 from pipeline.tasks import LanguageModelling
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -97,7 +97,7 @@ class RNN(nnx.Module):
         return written(normalised(x), self.table[...]), after
 
     def read(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-        return looked_up(self.table[...], tokens, self.precision)
+        return lookup(self.table[...], tokens, self.precision)
 
 
 class LSTM(nnx.Module):
@@ -120,7 +120,7 @@ class LSTM(nnx.Module):
         y = normalised(x).astype(jnp.float32)
         if memory is None:
             return x + drop(lstm(y, jnp.full(y.shape[0], y.shape[1]), *weights).astype(x.dtype)), {}
-        y, (state, cell) = read_on(y, *weights, (memory["state"], memory["cell"]))
+        y, (state, cell) = lstm_steps(y, *weights, (memory["state"], memory["cell"]))
         return x + y.astype(x.dtype), {"state": state, "cell": cell}
 
 
@@ -145,7 +145,7 @@ class Linear(nnx.Module):
     def __call__(
         self, x: Float[Array, "b t d"], memory: Memory | None, drop: Drop
     ) -> tuple[Float[Array, "b t d"], Memory]:
-        scan = linear if memory is None else linear_recurrence.read_on
+        scan = parallel_scan if memory is None else linear_recurrence.sequential_scan
         memory = memory or self.start(len(x))
         enter, taps, gates, leave, up, down = (
             w[...].astype(x.dtype) for w in (self.enter, self.taps, self.gates, self.leave, self.up, self.down)

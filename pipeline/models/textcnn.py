@@ -9,8 +9,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field, PositiveInt
 
-from pipeline.embedding import Embed
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.layers.embedding import Embed
 from pipeline.tasks import PAD, TextClassification
 
 

@@ -10,10 +10,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 from pydantic import Field, PositiveInt
 
-from pipeline.errors import UserError
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.layers.token_vectors import TokenVectors
+from pipeline.runtime.errors import UserError
 from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
-from pipeline.vectors import Vectors
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -38,7 +38,7 @@ class Config(Section):
 
 class Transformer(nnx.Module):
     def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
-        self.vectors = Vectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
+        self.vectors = TokenVectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
         self.widen = nnx.Linear(self.vectors.width, config.width, rngs=rngs)
         self.blocks = nnx.List(
             Block(config.width, config.heads, dropout=config.dropout, rngs=rngs) for _ in range(config.layers)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.readers import conll, idx, image_folder, mail, slash_tagged, table, text
 from pipeline.readers.example import Example, Refused
+from pipeline.readers.formats import conll, idx, image_folder, mail, slash_tagged, table, text
 
 Reader = Annotated[
     conll.Reader | idx.Reader | image_folder.Reader | mail.Reader | slash_tagged.Reader | table.Reader | text.Reader,

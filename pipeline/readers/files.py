@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
-from pipeline.errors import UserError
+from pipeline.runtime.errors import UserError
 
 MAX_BYTES = 1 << 30  # of one file, unpacked: room for any document or picture, none for a gzip bomb
 ZIP = (".zip",)

@@ -6,8 +6,8 @@ import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.errors import UserError
 from pipeline.readers.files import Entry, reading
+from pipeline.runtime.errors import UserError
 
 MAX_LINE = 1 << 26  # bytes; no sentence and no row of a table is longer
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -8,10 +8,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, RootModel
 
-from pipeline import strict_json
-from pipeline.params import validate
+from pipeline.config.params import validate
+from pipeline.runtime import strict_json
 from pipeline.tasks.batch import PAD, Batch, Examples, Inputs, Words, lengths
-from pipeline.tasks.classification import ClassWeights, Sums, balanced, score
+from pipeline.tasks.classification import ClassWeights, LossSums, balanced, score
 from pipeline.tasks.image_classification import ImageClassification
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.tasks.sequence_tagging import SequenceTagging
@@ -40,8 +40,8 @@ __all__ = [
     "Inputs",
     "Labelled",
     "LanguageModelling",
+    "LossSums",
     "SequenceTagging",
-    "Sums",
     "Task",
     "TaskName",
     "TextClassification",

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from pipeline.tasks.batch import Batch
 
 
-class Sums(NamedTuple):
+class LossSums(NamedTuple):
     """Totals over targets, to be added up and divided once, at the end: the loss by `weight`, hits by `targets`."""
 
     loss: Float[Array, ""]
@@ -26,7 +26,7 @@ def score(
     *,
     label_smoothing: float = 0.0,
     class_weights: Float[Array, " k"] | None = None,
-) -> Sums:
+) -> LossSums:
     """Cross-entropy in nats, and hits.
 
     Label smoothing mixes the target with the uniform distribution (Szegedy et al. 2016, arXiv:1512.00567).
@@ -39,7 +39,7 @@ def score(
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)  # b *t
     weights = jnp.ones_like(losses) if class_weights is None else class_weights[batch.targets]  # b *t
     hits = logits.argmax(-1) == batch.targets  # b *t
-    return Sums(
+    return LossSums(
         *(jnp.sum(x, where=batch.valid, dtype=jnp.float32) for x in (losses * weights, weights, hits, hits | ~hits))
     )
 

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import Field, PositiveInt
 
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.tasks.batch import Batch, Examples
-from pipeline.tokens import CorpusSpec
 
 Counts = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
 

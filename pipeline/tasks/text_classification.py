@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import PositiveInt
 
-from pipeline.params import Section
+from pipeline.config.params import Section
+from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks.batch import PAD, Batch, Examples, window
 from pipeline.tasks.facts import Counts, Labels
-from pipeline.texts import TextSpec
 
 
 class TextClassification(Section):

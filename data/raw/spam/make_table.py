@@ -12,8 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from pipeline.readers import Refused, mail
 from pipeline.split import normalised
+
+from pipeline.readers import Refused, mail
 
 LABELS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}
 LATER = ("easy-ham-2", "spam-2")  # other months, other lists: the harder test split

@@ -1,0 +1,70 @@
+"""python -m pipeline COMMAND: the stages that `dvc repro` runs, and the commands that people type.
+
+A command's module is imported once its name is known, so help and a mistyped name cost no time.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+from pipeline.runtime import environment, errors
+
+# Noted first: if the parent ends while libraries load, getppid() names init from then on.
+STARTED_BY = os.getppid()
+
+STAGES = {
+    "prepare": "any source -> one Parquet table per split",
+    "preprocess": "tables -> arrays, and what encodes new inputs",
+    "train": "arrays -> a trained model",
+    "evaluate": "metrics, plots and explanations on the test splits",
+    "package": "a folder that loads elsewhere, checked against evaluate",
+}
+COMMANDS = {
+    "predict": "label inputs, rate texts or continue them with a package",
+    "plan": "the memory and time that training a language model takes",
+    "check": "check the whole of params.yaml, and repair a damaged dvc.lock",
+    "verify": "run the last commit again in a clone, and compare every output",
+    "checkpoints": "list or remove the checkpoints of unfinished training runs",
+    "selftest": "compare a package's answers with evaluate's",
+    "on-ray": "run a command in each worker of a Ray cluster",
+}
+
+
+def main() -> int | None:
+    name, rest = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name not in STAGES | COMMANDS:
+        print(f"error: no command {name!r}; the commands: {', '.join(STAGES | COMMANDS)}", file=sys.stderr)
+        return 2
+    sys.argv = [f"python -m pipeline {name}", *rest]
+    environment.set_up()
+    if name in STAGES:
+        if rest:
+            print(f"error: {name} takes no arguments: it reads params.yaml", file=sys.stderr)
+            return 2
+        from pipeline.stages import runner
+
+        return runner.run(name, started_by=STARTED_BY)
+    return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
+
+
+def usage() -> str:
+    lines = ["usage: python -m pipeline COMMAND [ARGUMENT ...]"]
+    for title, commands in (("stages, in the order that `dvc repro` runs them:", STAGES), ("commands:", COMMANDS)):
+        lines += ["", title, *(f"  {name:12} {summary}" for name, summary in commands.items())]
+    return "\n".join([*lines, "", "`python -m pipeline COMMAND --help` says more about a command."])
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"stopped: run the same command again\n")
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    # Loading libraries takes seconds, in which Ctrl-C would end in a traceback; `errors.run` takes over afterwards.
+    signal.signal(signal.SIGINT, _stopped)
+    errors.run(main)

@@ -1,0 +1,1 @@
+"""What people type after `python -m pipeline`, besides the stages."""

@@ -1,0 +1,1 @@
+"""params.yaml, typed, and the paths that stages write to."""

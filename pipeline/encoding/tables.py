@@ -1,0 +1,80 @@
+"""The tables that prepare wrote, read a few rows at a time."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from pipeline.config import paths
+from pipeline.runtime.errors import UserError
+
+ROWS = 1_000
+
+
+def path(split: str) -> Path:
+    return paths.PREPARED / f"{split}.parquet"
+
+
+def splits() -> list[str]:
+    """The splits that there are; of the harder test split, not every source has one."""
+    return [split for split in paths.SPLITS if path(split).exists()]
+
+
+def column(split: str, name: str) -> Iterator[Any]:
+    """The values of a column, in order."""
+    for batch in pq.ParquetFile(path(split)).iter_batches(batch_size=ROWS, columns=[name]):
+        yield from batch.column(0).to_pylist()
+
+
+def rows(split: str) -> int:
+    return pq.read_metadata(path(split)).num_rows
+
+
+def require(content: str, task: str) -> None:
+    """Raises UserError where the examples are not of the kind of content that the task needs."""
+    there = pq.read_schema(path("train")).names[1]
+    if there != content:
+        raise UserError(
+            f"datasets.*.task: {task} needs examples with {content}, but the reader gives {there}: change one of them"
+        )
+
+
+def progress(items: Iterable[Any], split: str) -> Iterable[Any]:
+    """The items of a split, counted on the terminal."""
+    return tqdm(items, desc=f"preprocess {split}", total=rows(split), unit=" examples", unit_scale=True, disable=None)
+
+
+def save(split: str, **arrays: np.ndarray) -> None:
+    """Writes a split's arrays."""
+    folder = paths.features(split)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+
+
+def ids(split: str) -> np.ndarray:
+    return np.array(list(column(split, "id")), "S32")
+
+
+def starts(sizes: list[int]) -> np.ndarray:
+    """Where each of several runs of these sizes begins, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))]).astype(
+        np.int32 if sum(sizes) < 2**31 else np.int64
+    )
+
+
+def smallest(numbers: int) -> type[np.unsignedinteger]:
+    """The smallest type for that many numbers, from 0 on."""
+    return np.uint16 if numbers <= 1 << 16 else np.uint32
+
+
+def spread(sizes: np.ndarray) -> dict[str, float]:
+    """How long examples are."""
+    return {
+        "median": float(np.median(sizes)),
+        "percentile_95": float(np.quantile(sizes, 0.95)),
+        "longest": int(sizes.max()),
+    }

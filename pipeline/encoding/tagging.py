@@ -1,0 +1,79 @@
+"""Tables of tagged sentences -> numbers of words and characters, end to end, and the vocabulary that made them."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import paths
+from pipeline.encoding import tables
+from pipeline.runtime.encoders import word_vocabulary
+from pipeline.runtime.encoders.word_vocabulary import Vocabulary, WordSpec
+from pipeline.tasks import SequenceTagging
+
+
+def write(spec: WordSpec) -> tuple[SequenceTagging, dict[str, Any]]:
+    """Writes the vocabulary and the arrays of every split; returns the facts of the task, and figures for the report.
+
+    A tag that training lacks has a number too, or the other splits could not be scored; nothing is learnt of it.
+    """
+    tables.require("words", "sequence-tagging")
+    tags = {split: {tag for row in tables.column(split, "label") for tag in row} for split in tables.splits()}
+    labels = tuple(sorted(set().union(*tags.values())))
+    number = {label: i for i, label in enumerate(labels)}
+    vocabulary = word_vocabulary.fit(tables.column("train", "words"), spec)
+    vocabulary.save(paths.VOCABULARY)
+    usual = usual_tags()
+    counts, report = np.zeros(len(labels), int), {}
+    for split in tables.splits():
+        targets = write_split(split, vocabulary, number, usual)
+        if split == "train":
+            counts = np.bincount(targets, minlength=len(labels))
+        sizes = np.array([len(row) for row in tables.column(split, "label")])
+        report[split] = {"words": tables.spread(sizes), "cut": int((sizes > spec.max_length).sum())}
+    task = SequenceTagging(
+        name="sequence-tagging",
+        words=spec,
+        vocabulary=word_vocabulary.FIRST + len(vocabulary.words),
+        alphabet=word_vocabulary.FIRST + len(vocabulary.characters),
+        labels=labels,
+        counts=tuple(counts.tolist()),
+    )
+    return task, report
+
+
+def write_split(split: str, vocabulary: Vocabulary, number: dict[str, int], usual: dict[str, str]) -> np.ndarray:
+    """Writes a split's arrays; returns its targets. `usual.npy` is the most frequent tag of each word in training, -1
+    for a word that training lacks.
+    """
+    spec = vocabulary.spec
+    numbers, characters, targets, guesses, sizes, ids = [], [], [], [], [], []
+    rows = zip(tables.column(split, "words"), tables.column(split, "label"), tables.column(split, "id"))
+    for sentence, tags, identity in tables.progress(rows, split):
+        found = vocabulary.number(sentence)
+        numbers.append(found.words.astype(tables.smallest(spec.vocabulary + word_vocabulary.FIRST)))
+        characters.append(found.characters.astype(tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST)))
+        targets += [number[tag] for tag in tags]
+        guesses += [number[usual[word]] if word in usual else -1 for word in sentence]
+        parts = [min(spec.max_length, len(tags) - start) for start in range(0, len(tags), spec.max_length)]
+        sizes += parts
+        ids += [identity] * len(parts)
+    tables.save(
+        split,
+        words=np.concatenate(numbers),
+        characters=np.concatenate(characters),
+        targets=(array := np.array(targets, np.int32)),
+        usual=np.array(guesses, np.int32),
+        starts=tables.starts(sizes),
+        ids=np.array(ids, "S32"),
+    )
+    return array
+
+
+def usual_tags() -> dict[str, str]:
+    """The most frequent tag of each word of the training split; the first in the alphabet of several."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for sentence, tags in zip(tables.column("train", "words"), tables.column("train", "label")):
+        for word, tag in zip(sentence, tags):
+            counts[word][tag] += 1
+    return {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in counts.items()}

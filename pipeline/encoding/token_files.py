@@ -1,0 +1,111 @@
+"""Tables of texts -> one long row of token numbers a split, in files of a hundred megabytes or two; and the tokenizer.
+
+Whatever their size, only a few texts are in memory at a time, but for the sample that the tokenizer is fitted on.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.config import paths
+from pipeline.encoding import ray_data, tables
+from pipeline.encoding.documents import documents, tokenized
+from pipeline.runtime.encoders import text_tokenizer
+from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer, CorpusSpec, cut
+from pipeline.tasks import LanguageModelling
+
+SAMPLE = 100_000_000  # characters on which a tokenizer is fitted, taken evenly from all of the training split
+SHARD = 1 << 26  # tokens in a file: 128 MiB of two bytes each, or 256
+PART = 1 << 20  # of them counted at a time: numpy makes eight bytes of each
+
+
+def write(spec: CorpusSpec) -> tuple[LanguageModelling, dict[str, Any]]:
+    """Writes the tokenizer and the tokens of every split; returns the facts of the task, and figures for the report."""
+    tables.require("text", "language-modelling")
+    tokenizer = text_tokenizer.fit(sample(), spec)
+    paths.ENCODER.mkdir(parents=True, exist_ok=True)
+    text_tokenizer.save(tokenizer, paths.TOKENIZER)
+    alphabet = ByteTokenizer(tokenizer, spec)
+    counts, report = {}, {}
+    for split in tables.splits():
+        counts[split], report[split] = write_split(split, alphabet)
+    task = LanguageModelling(
+        name="language-modelling",
+        text=spec,
+        vocabulary=alphabet.size,
+        counts=tuple(counts["train"].tolist()),
+    )
+    return task, report
+
+
+def write_split(split: str, alphabet: ByteTokenizer) -> tuple[np.ndarray, dict[str, Any]]:
+    """Writes a split's tokens and index; returns how often each token occurs, and figures for the report."""
+    folder = paths.features(split)
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = Shards(folder, alphabet.size)
+    starts: list[int] = []
+    sizes: list[tuple[int, int]] = []  # bytes and characters of each document
+    parts = ray_data.tokenized if ray_data.asked() else tokenized
+    with tqdm(desc=f"preprocess {split}", unit="B", unit_scale=True, disable=None) as bar:
+        for part in parts(tables.path(split), alphabet):
+            if part.size:
+                starts.append(shards.total)
+                sizes.append(part.size)
+                bar.update(part.size[0])
+                shards.add(np.array([START]))
+            shards.add(part.tokens)
+    index = np.array([*starts, shards.close()], np.int64)
+    np.save(folder / "starts.npy", index)
+    np.save(folder / "sizes.npy", np.array(sizes, np.int64))
+    np.save(folder / "ids.npy", tables.ids(split))
+    lengths = np.diff(index) - 1
+    whole = dict(zip(("bytes", "characters"), np.array(sizes).sum(0).tolist()))
+    return shards.counts, {
+        "documents": len(lengths),
+        "tokens": int(lengths.sum()),
+        **whole,
+        "document": tables.spread(lengths),
+    }
+
+
+class Shards:
+    """A split's tokens, of so many different ones, written file by file and counted."""
+
+    def __init__(self, folder: Path, vocabulary: int) -> None:
+        self._folder, self._held = folder, np.empty(SHARD, tables.smallest(vocabulary))
+        self.counts = np.zeros(vocabulary, np.int64)
+        self.total = self._size = self._number = 0
+
+    def add(self, tokens: np.ndarray) -> None:
+        self.total += len(tokens)
+        while len(tokens):
+            part, tokens = tokens[: SHARD - self._size], tokens[SHARD - self._size :]
+            self._held[self._size : self._size + len(part)] = part
+            self._size += len(part)
+            if self._size == SHARD:
+                self._flush()
+
+    def close(self) -> int:
+        """Writes what is left; returns how many tokens there were."""
+        if self._size:
+            self._flush()
+        return self.total
+
+    def _flush(self) -> None:
+        kept = self._held[: self._size]
+        np.save(self._folder / f"tokens-{self._number:05}.npy", kept)
+        for start in range(0, len(kept), PART):
+            self.counts += np.bincount(kept[start : start + PART], minlength=len(self.counts))
+        self._size, self._number = 0, self._number + 1
+
+
+def sample() -> Iterator[str]:
+    """Pieces of the training texts, all of them or each so-manieth."""
+    characters = sum(map(len, documents(tables.path("train"))))
+    every = -(-characters // SAMPLE)
+    pieces = (piece for text in documents(tables.path("train")) for piece in cut(text))
+    yield from islice(pieces, None, None, every)

@@ -1,0 +1,51 @@
+"""How a language model takes a held-out text: each token of each document, predicted once, by the rule of `windows`.
+
+Axes: n windows, or tokens, t tokens of a window.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Integer
+
+from pipeline.loaders.token_store import TokenStore
+from pipeline.parallel import sharding
+from pipeline.runtime.windows import windows
+from pipeline.tasks import LossSums
+from pipeline.training.train_step import Learner, Tree
+
+TOKENS = 8_192  # read at a time, on each device
+
+
+class TokenLosses(NamedTuple):
+    """Tokens by their place, and the Scores of each: its loss in nats, what was likeliest, and how likely that was."""
+
+    place: Int[np.ndarray, " n"]
+    token: Integer[np.ndarray, " n"]
+    loss: Float[np.ndarray, " n"]
+    guess: Int[np.ndarray, " n"]
+    confidence: Float[np.ndarray, " n"]
+
+
+def token_losses(learn: Learner, params: Tree, rest: Tree, text: TokenStore, context: int) -> Iterator[TokenLosses]:
+    """The scored tokens of all documents, in order, a batch of windows at a time."""
+    plan = windows(text.starts.tolist(), context)
+    size = max(1, TOKENS // context) * sharding.batch_shards(learn.mesh)
+    at = np.arange(context)[None]
+    for start in range(0, len(plan.first), size):
+        first, skip, end = (x[start : start + size] for x in plan)
+        tokens = text.windows(np.pad(first, (0, size - len(first)), constant_values=-1), context + 1)
+        scored = (at >= skip[:, None]) & (at < end[:, None])  # n t
+        found = (np.asarray(x)[: len(first)][scored] for x in learn.surprise(params, rest, tokens))
+        yield TokenLosses((first[:, None] + 1 + at)[scored], tokens[: len(first), 1:][scored], *found)
+
+
+def total_loss(learn: Learner, params: Tree, rest: Tree, text: TokenStore, context: int) -> LossSums:
+    """The loss in nats and the hits, over all scored tokens."""
+    loss = hits = tokens = 0.0
+    for part in token_losses(learn, params, rest, text, context):
+        loss += float(part.loss.sum(dtype=np.float64))
+        hits += float((part.guess == part.token).sum())
+        tokens += len(part.token)
+    return LossSums(*map(np.float64, (loss, tokens, hits, tokens)))  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""A vector for each token of a text, or for each word of a sentence and the characters at its ends."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from pipeline.layers.embedding import Embed
+from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
+from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
+
+AFFIXES = 4  # prefixes and suffixes of up to so many characters
+BUCKETS = 1 << 15  # rows that affixes are hashed into (Bojanowski et al. 2017, arXiv:1607.04606)
+
+
+class TokenVectors(nnx.Module):
+    """Looks tokens up. `width` is that of the vectors, all parts together; those of tokens start with a standard
+    deviation of `scale`.
+    """
+
+    def __init__(
+        self,
+        task: TextClassification | SequenceTagging,
+        width: int,
+        *,
+        token_dropout: float,
+        scale: float = 0.1,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.tokens = Embed(task.vocabulary, width, scale=scale, rngs=rngs)
+        self.token_dropout = token_dropout
+        self.affixes = nnx.data(None)
+        self.width = width
+        if isinstance(task, SequenceTagging):
+            self.affixes = Embed(BUCKETS, width // 2, scale=0.1, rngs=rngs)
+            self.width += 2 * (width // 2)
+
+    def __call__(self, inputs: Inputs, *, training: bool, rngs: nnx.Rngs | None) -> Float[Array, "b t d"]:
+        tokens = inputs.words if isinstance(inputs, Words) else inputs
+        lost = jnp.zeros(tokens.shape, bool)
+        if training and self.token_dropout and rngs is not None:
+            lost = jax.random.bernoulli(rngs.dropout(), self.token_dropout, tokens.shape)  # b t
+        if self.affixes is None or not isinstance(inputs, Words):
+            return self.tokens(tokens) * ~lost[..., None]  # b t d
+        # What a word is when its number says nothing must be learnt from its characters.
+        x = self.tokens(jnp.where(lost & (tokens != PAD), UNKNOWN, tokens))  # b t d
+        prefixes, suffixes = affixes(inputs.characters)  # b t a
+        return jnp.concatenate([x, self.affixes(prefixes).sum(2), self.affixes(suffixes).sum(2)], axis=2)
+
+
+def affixes(characters: Int[Array, "b t l"]) -> tuple[Int[Array, "b t a"], Int[Array, "b t a"]]:
+    """The buckets of a word's first one to four characters, and of its last ones.
+
+    A word shorter than an affix stands there whole, told from a longer word's affix by the padding beside it.
+    """
+    length = characters.shape[-1]
+    suffix = [characters[..., length - n :] for n in range(1, min(AFFIXES, length) + 1)]
+    first = length - (characters != PAD).sum(-1, keepdims=True)  # b t 1
+    places = jnp.minimum(first + jnp.arange(AFFIXES).reshape(1, 1, -1), length - 1)
+    there = first + jnp.arange(AFFIXES).reshape(1, 1, -1) < length
+    start = jnp.where(there, jnp.take_along_axis(characters, places, axis=-1), PAD)  # b t 4
+    prefix = [start[..., :n] for n in range(1, AFFIXES + 1)]
+    return (
+        jnp.stack([hashed(part, 2 * i) for i, part in enumerate(prefix)], -1),
+        jnp.stack([hashed(part, 2 * i + 1) for i, part in enumerate(suffix)], -1),
+    )
+
+
+def hashed(characters: Int[Array, "b t l"], kind: int) -> Int[Array, "b t"]:
+    """A bucket for a string of characters; each kind of affix hashes its own way."""
+    h = jnp.full(characters.shape[:-1], kind + 1, jnp.uint32)
+    for i in range(characters.shape[-1]):
+        h = (h ^ characters[..., i].astype(jnp.uint32)) * jnp.uint32(0x01000193)  # FNV-1a, a character at a time
+        h = h ^ (h >> 13)
+    return (h % jnp.uint32(BUCKETS)).astype(jnp.int32)

@@ -1,0 +1,81 @@
+"""Columns: one word a line with its tag, a blank line after each sentence. CoNLL-2000, CoNLL-2003, CoNLL-U and kin."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pipeline.config.params import Section
+from pipeline.readers import files, lines, split_names
+from pipeline.readers.example import Example, Refused
+
+COMMENT = re.compile(r"#\s*\w+\s*=")  # # text = ..., as CoNLL-U has it
+NO_WORD = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 3-4 is a range of words that follow, 8.1 a word that is not there
+CONLL_U = 10  # columns
+
+
+class Line(NamedTuple):
+    number: int
+    text: str
+    columns: list[str]  # parted by tabs, if there is one, and else by spaces
+
+    @property
+    def form(self) -> tuple[bool, int]:
+        return "\t" in self.text, len(self.columns)
+
+
+class Reader(Section):
+    """A file's name tells its split where splits.csv does not: eng.train, en-ud-dev.conllu, test/a.txt."""
+
+    name: Literal["conll"]
+    files: str = "*"  # only those whose name fits this pattern
+    token: int = 0  # the word's column, from 0; from the end where negative
+    tag: int = -1
+
+    def read(self, source: Path) -> Iterator[Example | Refused]:
+        split_of = split_names.rules(source)
+        for entry in files.entries(source, self.files):
+            split = split_of(entry.name) or split_names.named(entry.name)
+            form = None
+            for block in _blocks(lines.lines(entry)):
+                form = next((line.form for line in block if not line.text.startswith("#")), form)
+                sentence = [line for line in block if _is_word(line, form)]
+                if sentence:
+                    yield self._example(entry.where, sentence, split)
+
+    def _example(self, file: str, sentence: list[Line], split: split_names.Split | None) -> Example | Refused:
+        words, tags = [], []
+        for line in sentence:
+            word, tag = _cell(line.columns, self.token), _cell(line.columns, self.tag)
+            if not word or not tag or (self.token - self.tag) in (0, len(line.columns), -len(line.columns)):
+                return Refused(f"{file} line {line.number}", "a line has no tag")
+            if line.form != sentence[0].form:
+                return Refused(f"{file} line {line.number}", "a line has more or fewer columns than the one before")
+            words.append(word)
+            tags.append(tag)
+        return Example(f"{file} line {sentence[0].number}", tuple(words), tuple(tags), split)
+
+
+def _blocks(found: Iterable[str]) -> Iterator[list[Line]]:
+    """The lines between blank lines."""
+    block: list[Line] = []
+    for number, line in enumerate(found, start=1):
+        text = line.rstrip("\r\n")
+        if not text.strip() or text.startswith("-DOCSTART-"):
+            yield block
+            block = []
+        else:
+            columns = text.split("\t") if "\t" in text else [part for part in text.split(" ") if part]
+            block.append(Line(number, text, [column.strip() for column in columns]))
+    yield block
+
+
+def _is_word(line: Line, form: tuple[bool, int] | None) -> bool:
+    """A line that starts with # is a word only if it looks as the others do, `form`; else it is a comment."""
+    if line.form == (True, CONLL_U) and NO_WORD.fullmatch(line.columns[0]):
+        return False
+    return not line.text.startswith("#") or (line.form == form and not COMMENT.match(line.text))
+
+
+def _cell(columns: list[str], at: int) -> str:
+    return columns[at] if -len(columns) <= at < len(columns) else ""

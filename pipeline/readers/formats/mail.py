@@ -1,0 +1,103 @@
+"""RFC 822 mails, one a file, classed by the folder that they lie in. Of the headers only the subject is kept."""
+
+import email
+import re
+from collections.abc import Iterator
+from email.header import decode_header
+from email.message import Message
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Literal
+
+from pipeline.config.params import Section
+from pipeline.readers import files, split_names
+from pipeline.readers.example import Example, Refused
+
+ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")  # bounded, or it takes quadratic time
+
+
+class Reader(Section):
+    name: Literal["mail"]
+    files: str = "*"  # only those whose name fits this pattern
+    labels: dict[str, str] | None = None  # folder -> class; a folder that is not here is left out
+
+    def read(self, source: Path) -> Iterator[Example | Refused]:
+        split_of = split_names.rules(source)
+        for name, content, where in files.walk(source, self.files):
+            folder = name.rpartition("/")[0].rpartition("/")[2]
+            label = folder if self.labels is None else self.labels.get(folder)
+            if not folder:
+                yield Refused(where, "lies in no folder")
+                continue
+            if label is None:
+                yield Refused(where, "its folder is not in labels")
+                continue
+            try:
+                text = text_of(content)
+            except Exception:  # the parsers of mail and HTML promise to take anything, and nearly do
+                yield Refused(where, "is not a readable mail")
+                continue
+            yield Example(where, text, label, split_of(name)) if text else Refused(where, "has no text")
+
+
+def text_of(content: bytes) -> str:
+    """Subject and text of a mail in one line, without HTML's tags; an e-mail address becomes the word address."""
+    mail = email.message_from_bytes(content)
+    parts = [_subject(mail), *(_part(part) for part in mail.walk())]
+    text = " ".join(" ".join(parts).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
+    return ADDRESS.sub("address", text)
+
+
+def _subject(mail: Message) -> str:
+    raw = str(mail.get("subject", ""))
+    try:
+        found = decode_header(raw)
+    except Exception:  # damaged base64
+        return raw
+    return " ".join(_decoded(part, charset) if isinstance(part, bytes) else part for part, charset in found)
+
+
+def _part(part: Message) -> str:
+    """A part's text; that of a multipart mail without parts is taken as it is."""
+    if part.is_multipart() or part.get_content_maintype() not in ("text", "multipart"):
+        return ""
+    content = part.get_payload(decode=True)
+    text = _decoded(content, part.get_content_charset()) if isinstance(content, bytes) else ""
+    return _Text.of(text) if part.get_content_subtype() == "html" else text
+
+
+def _decoded(content: bytes, charset: str | None) -> str:
+    for known in (charset or "utf-8", "utf-8"):
+        try:
+            return content.decode(known)
+        except (LookupError, ValueError):  # an unknown charset, or another than it says
+            continue
+    return content.decode("latin-1")
+
+
+class _Text(HTMLParser):
+    """What a browser would show."""
+
+    HIDDEN = ("script", "style")
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.hidden = 0
+        self.parts: list[str] = []
+
+    @classmethod
+    def of(cls, html: str) -> str:
+        parser = cls()
+        parser.feed(html)
+        parser.close()
+        return " ".join(parser.parts)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.hidden += tag in self.HIDDEN
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden = max(0, self.hidden - (tag in self.HIDDEN))
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.parts.append(data)

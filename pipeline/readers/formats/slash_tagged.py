@@ -1,0 +1,48 @@
+"""The form of the Brown corpus: one sentence a line, each word with its tag behind its last slash."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pipeline.config.params import Section
+from pipeline.readers import files, lines, split_names
+from pipeline.readers.example import Example, Refused
+from pipeline.runtime.errors import UserError
+
+
+class Reader(Section):
+    """The sentences of one file are one group."""
+
+    name: Literal["slash-tagged"]
+    files: str = "*"  # only those whose name fits this pattern
+    tags: str | None = None  # a CSV file (tag,becomes) that maps the corpus' tags to coarser ones
+
+    def read(self, source: Path) -> Iterator[Example | Refused]:
+        split_of = split_names.rules(source)
+        coarser = _coarser(Path(self.tags)) if self.tags is not None else None
+        for entry in files.entries(source, self.files):
+            split = split_of(entry.name)
+            for number, line in enumerate(lines.lines(entry), start=1):
+                where = f"{entry.where} line {number}"
+                parts = [token.rpartition("/") for token in line.split()]
+                tags = [coarser.get(tag, "") if coarser else tag for _, _, tag in parts]
+                if not all(word and tag for word, _, tag in parts):
+                    yield Refused(where, "a word has no tag")
+                elif not all(tags):
+                    yield Refused(where, f"a tag is not in {self.tags}")
+                elif parts:
+                    yield Example(where, tuple(word for word, _, _ in parts), tuple(tags), split, group=entry.name)
+
+
+def _coarser(path: Path) -> dict[str, str]:
+    rows = lines.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ",")
+    header = next(rows, None)
+    if header is None or header.cells != ("tag", "becomes"):
+        raise UserError(f"{path}: its first line must be tag,becomes")
+    found: dict[str, str] = {}
+    for row, cells in rows:
+        if cells is None or len(cells) != 2 or not all(cells):
+            raise UserError(f"{path} row {row}: must be a tag, a comma and what it becomes")
+        if found.setdefault(cells[0], cells[1]) != cells[1]:
+            raise UserError(f"{path} row {row}: the tag {cells[0]} becomes {found[cells[0]]} further up")
+    return found

@@ -1,0 +1,199 @@
+"""A table with a row for each example: CSV, TSV, JSON Lines or Parquet, plain or .gz; or a folder of such tables.
+
+The text stands in a column, or the path of a picture, from the table's folder on; in Parquet the picture itself may.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.config.params import Section
+from pipeline.readers import files, lines, split_names
+from pipeline.readers.example import Example, Refused
+from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
+from pipeline.runtime.encoders import images
+from pipeline.runtime.errors import UserError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = (".parquet",)
+SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
+ROWS = 256  # of Parquet, in memory at a time: they may hold pictures
+
+
+class Refusal(Exception):
+    """Why a row is no example."""
+
+
+class Reader(Section):
+    """The columns by their names. `split` and `group` are optional; an empty cell there says nothing."""
+
+    name: Literal["table"]
+    text: str | None = None
+    image: str | None = None
+    label: str
+    split: str | None = None
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_content(self) -> Self:
+        if (self.text is None) == (self.image is None):
+            raise PydanticCustomError("one_content", "must name a column either as text or as image")
+        return self
+
+    def read(self, source: Path) -> Iterator[Example | Refused]:
+        split_of = split_names.rules(source)
+        for entry in files.entries(source):
+            suffix = PurePosixPath(entry.name).suffix.lower()
+            if suffix not in SUFFIXES:
+                if entry.path == source:
+                    raise UserError(f"{source}: is no table: its name must end with {', '.join(SUFFIXES)}")
+                if self.image is None or suffix not in PICTURES:  # else a row may speak of it
+                    yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
+                continue
+            rows = _parquet if suffix in PARQUET else _json_lines if suffix in JSON_LINES else _cells
+            for number, row in rows(entry, self._columns()):
+                where = f"{entry.where} row {number}"
+                try:
+                    yield self._example(row, where, entry, split_of(entry.name))
+                except Refusal as refusal:
+                    yield Refused(where, str(refusal))
+
+    def _columns(self) -> list[str]:
+        return [name for name in (self.text, self.image, self.label, self.split, self.group) if name is not None]
+
+    def _example(
+        self, row: dict[str, Any] | str, where: str, entry: files.Entry, file_split: split_names.Split | None
+    ) -> Example:
+        if isinstance(row, str):
+            raise Refusal(row)
+        label = _text(row[self.label], "label").strip()
+        if not label:
+            raise Refusal("its label is empty")
+        split = _text(row[self.split], "split").strip().lower() if self.split is not None else ""
+        if split and split not in split_names.WORDS:
+            raise Refusal("its split is none of train, validation, test, shifted")
+        group = _text(row[self.group], "group").strip() if self.group is not None else ""
+        content: bytes | str
+        if self.text is not None:
+            content = _text(row[self.text], "text")
+            if not content.strip():
+                raise Refusal("its text is empty")
+        else:
+            content = _picture(row[cast(str, self.image)], entry)
+        return Example(where, content, label, split_names.WORDS[split] if split else file_split, group or None)
+
+
+def _text(value: Any, what: str) -> str:
+    """A cell as text. A number's form is Python's: 3, 3.0, True."""
+    if value is None or value != value:  # pandas stores what is missing as NaN
+        return ""
+    if isinstance(value, (bytes, list, dict)):
+        raise Refusal(f"its {what} is neither a text nor a number")
+    text = str(value)
+    if "\0" in text or not _is_unicode(text):
+        raise Refusal(f"its {what} holds a NUL byte or half a character")
+    return text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # JSON can write half of a surrogate pair
+        return False
+    return True
+
+
+def _picture(value: Any, entry: files.Entry) -> bytes:
+    if isinstance(value, dict):  # as Hugging Face stores pictures
+        value = value.get("bytes") or value.get("path")
+    if not isinstance(value, bytes):
+        value = _picture_file(_text(value, "image").strip(), entry)
+    if reason := images.check(value):
+        raise Refusal(f"its image {reason}")
+    return value
+
+
+def _picture_file(name: str, entry: files.Entry) -> bytes:
+    if not name:
+        raise Refusal("its image is empty")
+    if entry.path is None:
+        raise UserError(f"{entry.where}: a table with the paths of pictures cannot be read in an archive: unpack it")
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise Refusal("its image lies outside of the table's folder")
+    path = entry.path.parent / name
+    try:
+        is_file = path.is_file()
+    except OSError:  # too long a name
+        is_file = False
+    if not is_file:
+        raise Refusal("its image does not exist")
+    return files.read(files.Entry(name, str(path), lambda: path.open("rb")))
+
+
+def _check_columns(entry: files.Entry, there: Sequence[str], wanted: list[str]) -> None:
+    for name in wanted:
+        if name not in there:
+            raise UserError(f"{entry.where}: has no column {name} (there: {', '.join(there)})")
+        if there.count(name) > 1:
+            raise UserError(f"{entry.where}: has {there.count(name)} columns {name}: rename all but one")
+
+
+def _cells(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    rows = lines.rows(entry, DELIMITERS[PurePosixPath(entry.name).suffix.lower()])
+    header = next(rows, None)
+    if header is None or header.cells is None:
+        raise UserError(f"{entry.where}: its first line must name the columns {', '.join(wanted)}")
+    if any("\0" in name for name in header.cells):
+        raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
+    _check_columns(entry, header.cells, wanted)
+    places = {name: header.cells.index(name) for name in wanted}
+    for number, cells in rows:
+        if cells is None:
+            yield number, "its quotes are wrong"
+        elif len(cells) != len(header.cells):
+            yield number, f"has {'more' if len(cells) > len(header.cells) else 'fewer'} cells than the header"
+        else:
+            yield number, {name: cells[at] for name, at in places.items()}
+
+
+def _json_lines(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    for number, line in enumerate(lines.lines(entry), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            yield number, "is not JSON"
+            continue
+        if not isinstance(row, dict):
+            yield number, "is not a JSON object"
+        elif missing := [name for name in wanted if name not in row]:
+            yield number, f"has no key {missing[0]}"
+        else:
+            yield number, row
+
+
+def _parquet(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    number = 0
+    try:
+        with files.reading(entry.where):
+            # Parquet is read from its end: what streams must be unpacked first
+            plain = entry.path is not None and not entry.path.name.lower().endswith(".gz")
+            file = entry.open() if plain else io.BytesIO(files.read(entry))
+            with file, pq.ParquetFile(file) as table:
+                _check_columns(entry, table.schema_arrow.names, wanted)
+                for batch in table.iter_batches(ROWS, columns=wanted):
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield number, row
+    except pa.ArrowException as error:  # those that are no ValueError or OSError
+        reason = " ".join(str(error).split())
+        raise UserError(f"{entry.where}: cannot be read ({reason}); fetch it again") from error

@@ -1,0 +1,60 @@
+"""Plain text files, each one example, its class the folder that it lies in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from pipeline.config.params import Section
+from pipeline.readers import files, lines, split_names
+from pipeline.readers.example import Example, Refused, Split
+from pipeline.readers.files import Entry
+
+
+class Reader(Section):
+    """A file that lies in no folder has the label ""."""
+
+    name: Literal["text"]
+    files: str = "*"  # only those whose name fits this pattern
+    part: PositiveInt | None = None  # characters: a file is cut into examples of so many or more, at ends of lines
+
+    def read(self, source: Path) -> Iterator[Example | Refused]:
+        split_of = split_names.rules(source)
+        if self.part:
+            for entry in files.entries(source, self.files):
+                yield from parts(entry, self.part, split_of(entry.name))
+            return
+        for name, content, where in files.walk(source, self.files):
+            try:
+                text = lines.decode(content)
+            except UnicodeDecodeError:
+                yield Refused(where, "is not UTF-8")
+                continue
+            if text.strip():
+                label = name.rpartition("/")[0].rpartition("/")[2]
+                yield Example(where, text, label, split_of(name), group=name)
+            else:
+                yield Refused(where, "is empty")
+
+
+def parts(entry: Entry, size: int, split: Split | None) -> Iterator[Example | Refused]:
+    """A file of any length, a part in memory at a time. Where the source does not say which split it belongs to, each
+    part goes where its own content sends it.
+    """
+    held: list[str] = []
+    length, label = 0, entry.name.rpartition("/")[0].rpartition("/")[2]
+    row = first = 1
+    for row, line in enumerate(lines.lines(entry), start=1):
+        held.append(line)
+        length += len(line)
+        if length >= size:
+            yield _part(entry, first, held, label, split)
+            held, length, first = [], 0, row + 1
+    if held or row == 1:
+        yield _part(entry, first, held, label, split)
+
+
+def _part(entry: Entry, first: int, held: list[str], label: str, split: Split | None) -> Example | Refused:
+    text, where = "".join(held), f"{entry.where} line {first}"
+    return Example(where, text, label, split) if text.strip() else Refused(where, "is empty")

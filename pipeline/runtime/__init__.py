@@ -1,0 +1,1 @@
+"""What ships inside a package: it encodes raw inputs and runs the exported function, and imports nothing above it."""

@@ -1,0 +1,55 @@
+"""The whole of params.yaml, before a stage computes anything: every section, and whether the chosen ones fit together.
+
+It only refuses, and nothing that it reads enters a result: so a stage calls it and yet does not depend on it.
+By hand, with a look at dvc.lock: python -m pipeline check
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeInt
+
+from pipeline.config import params as yaml
+from pipeline.config import paths
+from pipeline.config.params import Section
+from pipeline.models import CONFIGS
+from pipeline.runtime.errors import UserError
+from pipeline.tasks.dataset import DatasetSection
+from pipeline.training.loop import Training
+
+
+class File(Section):
+    dataset: str
+    model: str
+    seed: NonNegativeInt
+    datasets: dict[str, Any]
+    models: dict[str, Any]
+
+
+class Model(Section):
+    network: dict[str, Any]
+    training: Training
+
+
+def params(path: Path = paths.PARAMS) -> None:
+    """Raises UserError with one line for the first mistake in params.yaml."""
+    file = yaml.validate(File, yaml.read(path), path)
+    datasets = {
+        name: yaml.validate(DatasetSection, section, path, under=f"datasets.{name}").root
+        for name, section in file.datasets.items()
+    }
+    for name, section in file.models.items():
+        if name not in CONFIGS:
+            raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(CONFIGS)}")
+        model = yaml.validate(Model, section, path, under=f"models.{name}")
+        yaml.validate(CONFIGS[name], model.network, path, under=f"models.{name}.network")
+    for selector, chosen, there in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
+        if chosen not in there:
+            raise UserError(f"{path}: {selector}: must be one of {', '.join(there)}, not {chosen!r}")
+    task = datasets[file.dataset].task
+    able = [name for name, config in CONFIGS.items() if task in config.tasks]
+    if file.model not in able:
+        raise UserError(
+            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; "
+            f"it takes one of {', '.join(able)}"
+        )

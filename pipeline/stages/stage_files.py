@@ -1,0 +1,91 @@
+"""What a stage reads, hashed before it reads it, and whether it has stayed the same since.
+
+DVC hashes dependencies when a stage has ended (dvc #11058): a file that was edited meanwhile would be recorded as what
+the result was made from.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ruamel.yaml import YAML
+from tqdm import tqdm
+
+from pipeline.config import paths
+from pipeline.runtime.errors import UserError
+
+Stamp: TypeAlias = tuple[int, int, int, int]  # no write leaves all of these as they were
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a stage depends on, name -> sha256: its data, and the project's own code."""
+
+    stage: str
+    data: dict[str, str]
+    code: dict[str, str]
+    _roots: tuple[Path, ...]
+    _stamps: dict[str, Stamp]
+
+    def check(self) -> None:
+        """Raises UserError where a file is not what it was when the stage began."""
+        stamps = _stamps(self._roots)
+        for name in sorted(stamps.keys() | self._stamps.keys()):
+            if stamps.get(name) != self._stamps.get(name) and not self._equal(name):
+                raise UserError(
+                    f"{name}: changed while {self.stage} ran, whose result is of neither state: "
+                    "the same command runs it again"
+                )
+
+    def _equal(self, name: str) -> bool:
+        """Whether the content is the same, though something touched the file."""
+        return Path(name).is_file() and sha256(Path(name)) == (self.data | self.code).get(name)
+
+
+def take(stage: str, *, source: str | None = None, model: str | None = None) -> Inputs:
+    """Hashes what dvc.yaml says that `stage` depends on; of the raw data only the `source` in use."""
+    roots = tuple(dependencies(stage, source=source, model=model))
+    stamps = _stamps(roots)
+    bar = tqdm(stamps, desc="hash", unit=" files", disable=None, delay=2, leave=False)
+    hashes = {name: sha256(Path(name)) for name in bar}
+    code = {name: sha for name, sha in hashes.items() if name.startswith("pipeline/")}
+    return Inputs(stage, {name: sha for name, sha in hashes.items() if name not in code}, code, roots, stamps)
+
+
+def dependencies(stage: str, *, source: str | None, model: str | None) -> Iterator[Path]:
+    """The files and folders that dvc.yaml lists for the stage, which a test holds to what it imports."""
+    try:
+        listed = YAML(typ="safe").load(paths.DVC.read_text(encoding="utf-8"))["stages"][stage]["deps"]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{paths.DVC}: no such file in {Path.cwd().name}; run from the top of the repository"
+        ) from error
+    for name in listed:
+        path = Path(name.replace("${model}", str(model)))
+        yield Path(source) if source and path == paths.RAW else path
+
+
+def files(roots: Iterable[Path]) -> Iterator[Path]:
+    """The files among `roots`, and all files in the folders among them, in order; none of the compiler's."""
+    for path in roots:
+        if path.is_dir():
+            found = (p for p in path.rglob("*") if "__pycache__" not in p.parts and p.is_file())
+            yield from sorted(found)
+        elif path.exists():
+            yield path
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamps(roots: Iterable[Path]) -> dict[str, Stamp]:
+    """Of each file: where it lies, how large it is, and when it was last written to and touched in any way."""
+    found: dict[str, Stamp] = {}
+    for path in files(roots):
+        facts = path.stat()
+        found[path.as_posix()] = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    return found

@@ -1,0 +1,55 @@
+"""The section `datasets.NAME` of params.yaml: where the data lies and what is made of it."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, NonNegativeInt, RootModel
+
+from pipeline.config.params import Section
+from pipeline.readers import Reader
+from pipeline.readers.split import Split
+from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
+from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.runtime.encoders.text_tokenizer import TextSpec
+from pipeline.runtime.encoders.word_vocabulary import WordSpec
+from pipeline.tasks import ClassWeights
+
+
+class Source(Section):
+    """What the sections of all tasks have in common."""
+
+    reader: Reader
+    source: str
+    split: Split
+    max_bad_rows: NonNegativeInt  # so many rows or files may be unusable before that is an error
+
+
+class Labelled(Source):
+    class_weights: ClassWeights
+
+
+class Images(Labelled):
+    task: Literal["image-classification"]
+    preprocessing: ImageSpec
+
+
+class Texts(Labelled):
+    task: Literal["text-classification"]
+    preprocessing: TextSpec
+
+
+class Tagging(Labelled):
+    task: Literal["sequence-tagging"]
+    preprocessing: WordSpec
+
+
+class Corpora(Source):
+    task: Literal["language-modelling"]
+    class_weights: Literal["none"]
+    preprocessing: CorpusSpec
+
+
+Dataset: TypeAlias = Images | Texts | Tagging | Corpora
+
+
+class DatasetSection(RootModel[Annotated[Dataset, Field(discriminator="task")]]):
+    """One section, by its task."""

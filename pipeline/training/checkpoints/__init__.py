@@ -1,0 +1,1 @@
+"""Checkpoints: written aside, sealed, found again."""

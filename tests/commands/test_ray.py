@@ -1,0 +1,86 @@
+"""On Ray: a run of which parts are killed ends at the bytes that it has without Ray; tokens are as on one machine."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import clone
+import psutil
+import pytest
+from repro import command_of
+from ruamel.yaml import YAML
+from small_packages import dump
+from test_processes import LAUNCH, forget, ranks, set_training, train, weights
+
+from pipeline.stages.stage_files import sha256
+
+ON_RAY = "python -m pipeline on-ray --workers 2"
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory) -> Path:
+    return clone.make(tmp_path_factory.mktemp("ray") / "clone", train=600, test=100)
+
+
+def wait_for(what: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert run.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_parts_are_killed(ready, tmp_path):
+    """A process that trains, and then one of Ray's own: Ray starts all anew, and nothing is lost but the time."""
+    set_training(ready, epochs=60, mesh="{data: 2, fsdp: 1}")
+    clone.run("dvc repro preprocess", ready)
+    train(ready, LAUNCH=LAUNCH)
+    straight = weights(ready)
+    forget(ready)
+    log = tmp_path / "log.txt"
+    with log.open("wb") as file:
+        run = subprocess.Popen(
+            ["dvc", "repro", "-s", "train"],
+            cwd=ready,
+            env=clone.environment(LAUNCH=ON_RAY, CHECKPOINT_SECONDS="0.1"),
+            stdout=file,
+            stderr=file,
+        )
+    wait_for(lambda: bool(list(ready.glob(".checkpoints/*/[0-9]*[0-9]"))) and len(ranks(ready)) == 2, run, log)
+    first = {process.pid for process in ranks(ready).values()}
+    ranks(ready)[1].kill()
+    wait_for(lambda: len(ranks(ready)) == 2 and not first & {p.pid for p in ranks(ready).values()}, run, log)
+    time.sleep(6)  # they meet, and train
+    worker = psutil.Process(ranks(ready)[0].ppid())
+    assert "RayTrainWorker" in " ".join(command_of(worker))
+    worker.kill()
+    assert run.wait(timeout=300) == 0, log.read_text()
+    assert "going on from step" in log.read_text()
+    assert weights(ready) == straight
+
+    set_training(ready, epochs=60)  # a mistake: it is told once, and not tried again
+    said = train(ready, code=255, LAUNCH=ON_RAY)
+    assert said.count("error: process 0 of 2: training.mesh: says how 2 processes train as one") == 1
+
+
+@pytest.mark.slow
+def test_tokens_are_those_of_one_machine(ready):
+    content = YAML(typ="safe").load((ready / "params.yaml").read_text())
+    mails = content["datasets"]["shakespeare"] | {
+        "reader": {"name": "table", "text": "text", "label": "label"},
+        "source": "data/raw/spam/mails.csv.gz",
+        "split": {"validation": 0.1, "test": 0.1},
+        "preprocessing": {"tokenizer": "bpe", "vocabulary": 1_000, "normalisation": "nfc"},
+    }
+    dump(content | {"dataset": "mails", "model": "gpt", "datasets": {"mails": mails}}, ready / "params.yaml")
+    clone.run("python -m pipeline prepare", ready)
+    found = []
+    for where in ("", "ray"):
+        clone.run("python -m pipeline preprocess", ready, TOKENIZE_ON=where)
+        files = sorted(path for path in (ready / "data/features").rglob("*") if path.is_file())
+        found.append({path.relative_to(ready): sha256(path) for path in files})
+    assert found[0] == found[1]
+    said = clone.run("python -m pipeline preprocess", ready, code=1, TOKENIZE_ON="rya")
+    assert "error: TOKENIZE_ON: must be ray or nothing, not 'rya'" in said

@@ -1,0 +1,126 @@
+"""A mistake in params.yaml is one line that names the key and what would be right."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.config import params, paths
+from pipeline.runtime.errors import UserError
+from pipeline.stages import check, train
+
+TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes the shipped params.yaml with some keys changed; returns its path."""
+
+    def _write(**changes: object) -> Path:
+        content = YAML(typ="safe").load((TOP / paths.PARAMS).read_text())
+        for key, value in changes.items():
+            *parents, last = key.split("__")
+            section = content
+            for parent in parents:
+                section = section[parent]
+            if value is ...:
+                del section[last]
+            else:
+                section[last] = value
+        with (tmp_path / "params.yaml").open("w") as file:
+            YAML().dump(content, file)
+        return tmp_path / "params.yaml"
+
+    return _write
+
+
+def test_the_shipped_file_is_right():
+    check.params(TOP / paths.PARAMS)
+
+
+CNN = "models__cnn__training__"
+MISTAKES = [
+    ({"sed": 1}, "sed: unknown key; the keys here: dataset, model, seed, datasets, models"),
+    ({"seed": True}, "seed: must be a valid integer, not True"),
+    ({"seed": -1}, "seed: must be greater than or equal to 0, not -1"),
+    ({"seed": ...}, "seed: is missing"),
+    (
+        {"dataset": "fashion"},
+        "dataset: must be one of fashion-mnist, spam, spam-later, brown, brown-12, shakespeare, not 'fashion'",
+    ),
+    ({"model": "cnnn"}, "model: must be one of cnn, resnet, linear, textcnn, lstm, transformer, gpt, rnn, not 'cnnn'"),
+    ({"models": {"vgg": {}}}, "models.vgg: no such model; the models here: cnn, gpt, linear, lstm, resnet, rnn"),
+    ({CNN + "epoch": 3}, "models.cnn.training.epoch: unknown key; the keys here: epochs, batch_size"),
+    ({CNN + "epochs": 0}, "models.cnn.training.epochs: must be greater than 0, not 0"),
+    ({CNN + "epochs": "ten"}, "models.cnn.training.epochs: must be a valid integer, not 'ten'"),
+    ({CNN + "epochs": 1.5}, "models.cnn.training.epochs: must be a valid integer, not 1.5"),
+    ({CNN + "batch_size": ...}, "models.cnn.training.batch_size: is missing"),
+    ({CNN + "learning_rate": "fast"}, "models.cnn.training.learning_rate: must be a valid number, not 'fast'"),
+    ({CNN + "learning_rate": float("inf")}, "models.cnn.training.learning_rate: must be a finite number"),
+    ({CNN + "optimizer": {"name": "adagrad"}}, "models.cnn.training.optimizer.name: must be one of 'sgd', 'adam'"),
+    ({CNN + "optimizer": {}}, "models.cnn.training.optimizer.name: is missing"),
+    ({CNN + "optimizer": {"name": "adam", "momentum": 1}}, "models.cnn.training.optimizer.momentum: unknown key"),
+    ({CNN + "optimizer": {"name": "adam", "b1": 2.0}}, "models.cnn.training.optimizer.b1: must be less than 1"),
+    ({CNN + "early_stopping": {"metric": "f1", "patience": 2}}, "early_stopping.metric: must be 'loss' or 'accuracy'"),
+    (
+        {"models__gpt__training__microbatches": 3},
+        "models.gpt.training.microbatches: must divide a batch_size of 8, not 3",
+    ),
+    ({"models__resnet__network__widths": [8, 0]}, "models.resnet.network.widths.1: must be greater than 0, not 0"),
+    ({"models__cnn__network__kernel": "3"}, "models.cnn.network.kernel: must be a valid integer, not '3'"),
+    (
+        {"datasets__fashion-mnist__reader": {"name": "idy"}},
+        "fashion-mnist.reader.name: must be one of 'conll'",
+    ),
+    ({"datasets__fashion-mnist__reader": "idx"}, "datasets.fashion-mnist.reader: must be a valid dictionary"),
+    ({"datasets__spam__reader": {"name": "table", "label": "x"}}, "datasets.spam.reader: "),
+    ({"datasets__spam__preprocessing__tokenizer": "bpee"}, "preprocessing.tokenizer: must be 'bpe', 'wordpiece'"),
+    ({"datasets__spam__preprocessing": {"height": 3}}, "datasets.spam.preprocessing.height: unknown key; the keys"),
+    ({"datasets__brown__max_bad_rows": -1}, "datasets.brown.max_bad_rows: must be greater than or equal to 0"),
+    ({"models__lstm__network__cell": "rnn"}, "models.lstm.network.cell: must be 'lstm' or 'gru', not 'rnn'"),
+    (
+        {"datasets__fashion-mnist__task": "sorting"},
+        "fashion-mnist.task: must be one of 'image-classification'",
+    ),
+    ({"datasets__brown__task": {None: 1}}, "datasets.brown.task: must be "),
+    ({"models__cnn__training__optimizer": [{"name": "adam"}]}, "models.cnn.training.optimizer: must be a valid dict"),
+    ({"models__cnn__training__a\nb": 1}, "models.cnn.training.a\\nb: unknown key; the keys here: epochs"),
+    ({"models__cnn__training": {None: 1}}, "models.cnn.training.None: unknown key"),
+    ({"models__cnn__training__epochs": "9" * 100_000}, " ... "),
+    ({"datasets__fashion-mnist__split": 0.1}, "datasets.fashion-mnist.split: must be a valid dictionary"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES)
+def test_a_mistake_is_one_line(write, change, message):
+    with pytest.raises(UserError) as caught:
+        check.params(write(**change))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):
+    monkeypatch.setattr("pipeline.models.resnet.Config.tasks", ("text-classification",))
+    with pytest.raises(UserError, match=r"model: resnet cannot do image-classification, .* takes one of cnn$"):
+        check.params(write(model="resnet"))
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2\n", "- list\n", "", "\x00"])
+def test_what_is_no_mapping(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"params\.yaml") as caught:
+        check.params(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["3e-05", "1e-3", "0.001", "3.0E-5"])
+def test_numbers_as_dvc_writes_them(tmp_path, number):
+    text = (TOP / paths.PARAMS).read_text().replace("learning_rate: 1.0e-3", f"learning_rate: {number}")
+    (tmp_path / "params.yaml").write_text(text)
+    check.params(tmp_path / "params.yaml")
+    assert train.Params.load(tmp_path / "params.yaml").training.learning_rate == float(number)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        params.read(tmp_path / "params.yaml")

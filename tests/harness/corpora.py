@@ -1,0 +1,52 @@
+"""A small corpus and task for language models."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.loaders.token_store import TokenStore
+from pipeline.models import gpt, rnn
+from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
+from pipeline.tasks import LanguageModelling
+
+VOCABULARY = 12
+TASK = LanguageModelling(
+    name="language-modelling",
+    text=CorpusSpec(tokenizer="characters", vocabulary=VOCABULARY, normalisation="none"),
+    vocabulary=VOCABULARY,
+    counts=(1,) * VOCABULARY,
+)
+COMMON = {"variant": "nano", "dropout": 0.0, "precision": "float32"}
+CONFIGS = {
+    "gpt": lambda context=16, **changes: gpt.Config(**COMMON | {"context": context, "remat": "none"} | changes),
+    "linear": lambda context=16, **changes: rnn.Config(**COMMON | {"context": context, "cell": "linear"} | changes),
+    "lstm": lambda context=16, **changes: rnn.Config(**COMMON | {"context": context, "cell": "lstm"} | changes),
+}
+SMALL = {
+    gpt: {"nano": gpt.Size(2, 16, 4, 2, 32)},
+    rnn: {("linear", "nano"): rnn.Size(2, 16), ("lstm", "nano"): rnn.Size(2, 16)},
+}
+
+
+def shrink(monkeypatch: Any) -> None:
+    """The variant nano of each model is tiny."""
+    for module, sizes in SMALL.items():
+        for name, size in sizes.items():
+            monkeypatch.setitem(module.VARIANTS, name, size)
+
+
+def corpus(*sizes: int, seed: int = 0, shards: int = 1) -> TokenStore:
+    """Documents of these many tokens, the separator not counted; in several files, if so asked."""
+    random = np.random.default_rng(seed)
+    parts = [np.concatenate([[0], random.integers(1, VOCABULARY, size)]) for size in sizes]
+    row = np.concatenate(parts).astype(np.uint16)
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    return TokenStore(np.array_split(row, shards), starts)
+
+
+def write(text: TokenStore, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for i, shard in enumerate(text.shards):
+        np.save(folder / f"tokens-{i:05}.npy", shard)
+    np.save(folder / "starts.npy", text.starts)

@@ -1,0 +1,54 @@
+"""Which of the project's files a module imports, at any depth, read from the source."""
+
+import ast
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).parents[2]
+
+
+def closure(module: str, *, without: frozenset[str] = frozenset()) -> set[str]:
+    """The paths of `module` and of all it imports inside the project, except through the modules named `without`."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = file_of(name)
+        if path is None or name in without or str(path.relative_to(TOP)) in found:
+            continue
+        found.add(str(path.relative_to(TOP)))
+        waiting += imported(path)
+        waiting += [name.rsplit(".", i)[0] for i in range(1, name.count(".") + 1)]  # its packages run too
+    return found
+
+
+def imported(path: Path) -> list[str]:
+    """The dotted names that a file imports, wherever in it, except for type checkers alone."""
+    names = []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def file_of(module: str) -> Path | None:
+    """The project's file of a dotted name, or None."""
+    path = TOP / module.replace(".", "/")
+    return next((p for p in (path / "__init__.py", path.with_suffix(".py")) if p.is_file()), None)
+
+
+def third_party(files: set[str]) -> set[str]:
+    """The names of the libraries that these files import, less Python's own and the project's."""
+    names = {name.partition(".")[0] for file in files for name in imported(TOP / file)}
+    return {name for name in names if name not in sys.stdlib_module_names and name != "pipeline"}

@@ -1,0 +1,60 @@
+"""A small package for each task, made by the stages from a source that a reader reads."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from good_sources import SECTION, SOURCES
+from imports import TOP
+from ruamel.yaml import YAML
+from sources import write
+
+
+def dump(tree: Any, path: Path) -> None:
+    """As YAML, or where YAML has no word for it, as JSON, which is YAML too."""
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            YAML(typ="safe").dump(tree, file)
+    except Exception:
+        path.write_text(json.dumps(tree, default=str, skipkeys=True), encoding="utf-8")
+
+
+def copy_stages(folder: Path) -> None:
+    """What the stages need there, but for data: it need be no repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(TOP / "pipeline", folder / "pipeline")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(TOP / name, folder)
+
+
+def packages(folder: Path) -> list[Path]:
+    """A small package for each task, made by the stages."""
+    found = []
+    for name, dataset, model, changes in (
+        ("images", "idx", "cnn", {}),
+        ("texts", "table", "linear", {}),
+        ("tags", "conll", "lstm", {}),
+        ("writer", "text", "gpt", {"context": 16}),
+    ):
+        options, contents = next(source for source in SOURCES if source[0]["name"] == dataset)
+        here = folder / name
+        copy_stages(here)
+        write(here / "data/raw/source", contents)
+        everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+        section = everything["datasets"]["shakespeare" if model == "gpt" else SECTION.get(dataset, "spam")] | {
+            "source": "data/raw/source",
+            "reader": options,
+            "split": {"validation": 0.3, "test": 0.3},
+        }
+        everything |= {"dataset": "own", "model": model, "datasets": {"own": section}}
+        everything["models"][model]["training"] |= {"epochs": 1, "batch_size": 8}
+        everything["models"][model]["network"] |= changes
+        dump(everything, here / "params.yaml")
+        for stage in ("prepare", "preprocess", "train", "evaluate", "package"):
+            done = subprocess.run([sys.executable, "-m", "pipeline", stage], cwd=here, capture_output=True, text=True)
+            assert done.returncode == 0, f"{name}: {stage}: {done.stdout}{done.stderr}"
+        found.append(here / "package")
+    return found

@@ -1,0 +1,80 @@
+"""A small task of each kind, random examples of it, and a short plain training."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.loaders.buckets import Examples
+from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.runtime.encoders.text_tokenizer import TextSpec
+from pipeline.runtime.encoders.word_vocabulary import WordSpec
+from pipeline.tasks import ImageClassification, SequenceTagging, Task, TextClassification
+from pipeline.training import optimizers, train_step
+from pipeline.training.loop import Training
+from pipeline.training.train_step import Learner
+
+COUNTS = (3, 4, 5, 6, 7)
+TRAINING = Training(
+    epochs=2,
+    batch_size=8,
+    learning_rate=1e-2,
+    optimizer=optimizers.Adam(name="adam"),
+    schedule=optimizers.Constant(name="constant"),
+    weight_decay=0.0,
+    gradient_clip=None,
+    label_smoothing=0.0,
+    early_stopping=None,
+    augmentation=None,
+)
+
+
+def images(height: int = 14, width: int = 10, colour: str = "grey", margin: int = 0) -> ImageClassification:
+    spec = ImageSpec.model_validate(
+        {"height": height, "width": width, "colour": colour, "resize": "exact", "margin": margin}
+    )
+    mean, std = (0.5,) * spec.channels, (0.3,) * spec.channels
+    return ImageClassification(
+        name="image-classification", image=spec, labels=tuple("abcde"), counts=COUNTS, mean=mean, std=std
+    )
+
+
+def texts() -> TextClassification:
+    spec = TextSpec(
+        tokenizer="words", vocabulary=50, normalisation="none", lowercase=False, max_length=20, keep="start"
+    )
+    return TextClassification(
+        name="text-classification", text=spec, vocabulary=50, labels=tuple("abcde"), counts=COUNTS
+    )
+
+
+def tagging() -> SequenceTagging:
+    spec = WordSpec(vocabulary=50, lowercase=False, max_length=20, word_length=6)
+    return SequenceTagging(
+        name="sequence-tagging", words=spec, vocabulary=52, alphabet=30, labels=tuple("abcde"), counts=COUNTS
+    )
+
+
+def validation(learn: Learner, data: Examples) -> Any:
+    """How a training run is tried on these examples."""
+    plan = train_step.evaluation_batches(data)
+    return lambda params, rest: train_step.measure(learn, params, rest, data, plan)
+
+
+TASKS = {"image-classification": images, "text-classification": texts, "sequence-tagging": tagging}
+
+
+def examples(task: Task, count: int, seed: int = 0, *, margin: int = 0) -> Examples:
+    """As preprocess would write them: texts and sentences of 1 to 20 tokens, end to end."""
+    random = np.random.default_rng(seed)
+    if isinstance(task, ImageClassification):
+        height, width, channels = task.input_shape
+        pixels = random.integers(0, 256, (count, height + margin, width + margin, channels)).astype(np.uint8)
+        return Examples({"images": pixels}, random.integers(0, 5, count).astype(np.int32), None)
+    starts = np.concatenate([[0], np.cumsum(random.integers(1, 21, count))]).astype(np.int32)
+    total = int(starts[-1])
+    words = random.integers(2, 50, total).astype(np.uint16)
+    if isinstance(task, TextClassification):
+        return Examples({"tokens": words}, random.integers(0, 5, count).astype(np.int32), starts)
+    letters = random.integers(2, 30, (total, 6)).astype(np.uint16)
+    letters[np.arange(6)[None] < random.integers(0, 6, total)[:, None]] = 0
+    return Examples({"words": words, "characters": letters}, random.integers(0, 5, total).astype(np.int32), starts)

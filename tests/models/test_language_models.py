@@ -1,0 +1,334 @@
+"""Language models: no look ahead, one text read in any parts, equal losses however they are computed, equal batches
+from memory and from files.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from corpora import CONFIGS, TASK, VOCABULARY, corpus, shrink, write
+from flax import nnx
+
+from pipeline.evaluation import token_losses
+from pipeline.layers import cross_entropy
+from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
+from pipeline.loaders import token_store as corpora
+from pipeline.loaders.loader import WindowLoader, prefetch
+from pipeline.models import gpt, rnn
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.windows import windows
+from pipeline.tasks import Batch
+from pipeline.training import train_step
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    shrink(monkeypatch)
+
+
+def built(kind: str, **changes):
+    return CONFIGS[kind](**changes).build(TASK, rngs=nnx.Rngs(0))
+
+
+def tokens(b: int, t: int, seed: int = 0) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).integers(1, VOCABULARY, (b, t)), jnp.int32)
+
+
+@nnx.jit
+def run(model, x):
+    return model(x)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_no_token_sees_a_later_one(kind):
+    model, x = built(kind), tokens(2, 16)
+    before = run(model, x)
+    after = run(model, x.at[:, 9].set(x[:, 9] % (VOCABULARY - 1) + 1))
+    assert np.array_equal(before[:, :9], after[:, :9])
+    assert not np.allclose(before[:, 9:], after[:, 9:])
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("parts", [(16,), (1,) * 16, (5, 1, 8, 2)])
+def test_reads_a_text_in_any_parts(kind, parts):
+    model, x = built(kind), tokens(3, 16)
+    memory, found, at = model.start(3), [], 0
+    extend = nnx.jit(lambda model, memory, x: model.extend(memory, x))
+    for part in parts:
+        logits, memory = extend(model, memory, x[:, at : at + part])
+        found.append(logits)
+        at += part
+    assert np.allclose(jnp.concatenate(found, axis=1), run(model, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_memorises_a_batch(kind):
+    learn, state = train_step.start(CONFIGS[kind](), TASK, optax.adam(1e-2), seed=0)
+    x = tokens(4, 17)
+    batch = Batch(x[:, :-1], x[:, 1:], jnp.ones((4, 16), bool))
+    step = jax.jit(learn.train_step)
+    state, sums = step(state, batch)
+    for _ in range(150):
+        state, sums = step(state, batch)
+    assert float(sums.correct) / float(sums.targets) > 0.95
+
+
+def test_layers_share_keys_and_values_as_many_heads_would():
+    """Groups of heads: equal to full attention whose keys and values are repeated."""
+    q, k, v = (jax.random.normal(jax.random.key(i), (2, 7, h, 8)) for i, h in enumerate((4, 2, 2)))
+    whole = gpt.attention(q, jnp.repeat(k, 2, axis=2), jnp.repeat(v, 2, axis=2))
+    assert np.allclose(gpt.attention(q, k, v), whole, atol=1e-6)
+    scores = jnp.einsum("bqhe,bkhe->bhqk", q, jnp.repeat(k, 2, axis=2)) / np.sqrt(8)
+    scores = jnp.where(np.tri(7, dtype=bool)[None, None], scores, -jnp.inf)
+    assert np.allclose(
+        jnp.einsum("bhqk,bkhe->bqhe", jax.nn.softmax(scores), jnp.repeat(v, 2, axis=2)), whole, atol=1e-6
+    )
+
+
+def test_rotation_makes_products_depend_on_distance_alone():
+    size = gpt.Size(1, 16, 2, 2, 16)
+    q, k = (jax.random.normal(jax.random.key(i), (1, 1, 2, 8)) for i in (0, 1))
+
+    def product(at: int, other: int) -> jax.Array:
+        turned = (gpt.rotated(x, gpt.rotation(jnp.array([place]), size)) for x, place in ((q, at), (k, other)))
+        return jnp.sum(next(turned) * next(turned), axis=-1)
+
+    assert np.allclose(product(3, 1), product(103, 101), atol=1e-4)
+    assert not np.allclose(product(3, 1), product(3, 2), atol=1e-3)
+
+
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_rematerialisation_changes_no_gradient(remat):
+    x = tokens(2, 17)
+
+    def gradients(config):
+        graphdef, params = nnx.split(config.build(TASK, rngs=nnx.Rngs(0)))
+
+        def loss(params):
+            return jnp.sum(jnp.square(nnx.merge(graphdef, params).hidden(x)[..., :3]))
+
+        return jax.jit(jax.grad(loss))(params)
+
+    one, other = gradients(CONFIGS["gpt"](context=17)), gradients(CONFIGS["gpt"](context=17, remat=remat))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert np.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_half_precision_is_near(kind):
+    x = tokens(2, 16)
+    whole, half = run(built(kind), x), run(built(kind, precision="bfloat16"), x)
+    assert half.dtype == jnp.float32
+    assert np.allclose(whole, half, atol=0.05)
+    assert not np.array_equal(whole, half)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_dropout_is_for_training_alone(kind):
+    model, x = built(kind, dropout=0.5), tokens(2, 16)
+    assert np.array_equal(model.hidden(x), model.hidden(x))
+    one, again, other = (model.hidden(x, training=True, rngs=nnx.Rngs(dropout=seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("variant", ["124m", "350m", "1.3b"])
+def test_variants_are_as_large_as_they_say(variant, monkeypatch):
+    monkeypatch.undo()
+    task = TASK.model_copy(update={"vocabulary": 50_304})
+    for config in [
+        CONFIGS["gpt"](context=1_024, variant=variant),
+        *(CONFIGS[cell](variant=variant) for cell in ("linear", "lstm") if variant == "124m"),
+    ]:
+        model = nnx.eval_shape(lambda config=config: config.build(task, rngs=nnx.Rngs(0)))
+        count = sum(np.prod(x.shape) for x in jax.tree.leaves(nnx.state(model, nnx.Param)))
+        assert count == pytest.approx({"124m": 124e6, "350m": 355e6, "1.3b": 1.3e9}[variant], rel=0.05)
+        assert count > 100e6
+
+
+def naive(x, table, targets, valid, smoothing):
+    logits = x @ table.T
+    wanted = (1 - smoothing) * jax.nn.one_hot(targets, len(table)) + smoothing / len(table)
+    return jnp.sum(jnp.where(valid, optax.softmax_cross_entropy(logits, wanted), 0))
+
+
+@pytest.mark.parametrize("n", [1, 300, 512, 1_000])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_in_chunks(n, smoothing, monkeypatch):
+    """The loss and both gradients are those of all logits at once, also where the last chunk is not full."""
+    monkeypatch.setattr(cross_entropy, "LOGITS", 1 << 12)  # chunks of 128
+    x, table = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(((n, 8), (37, 8))))
+    targets = jax.random.randint(jax.random.key(2), (n,), 0, 37)
+    valid = jax.random.bernoulli(jax.random.key(3), 0.8, (n,))
+
+    def chunked(x, table):
+        return cross_entropy.total(table, x, targets, valid, label_smoothing=smoothing)
+
+    (loss, hits), (dx, dtable) = jax.value_and_grad(chunked, argnums=(0, 1), has_aux=True)(x, table)
+    expected = jax.value_and_grad(naive, argnums=(0, 1))(x, table, targets, valid, smoothing)
+    for found, wanted in zip((loss, dx, dtable), (expected[0], *expected[1]), strict=True):
+        assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    guesses = (x @ table.T).argmax(-1)
+    assert float(hits) == float(jnp.sum((guesses == targets) & valid))
+    assert np.allclose(chunked(x, table)[0], loss, rtol=1e-6)
+    each = cross_entropy.each(table, x, targets)
+    assert np.allclose(jnp.sum(jnp.where(valid, each.loss, 0)), naive(x, table, targets, valid, 0.0), rtol=1e-4)
+    assert np.array_equal(each.guess, guesses)
+    assert np.allclose(each.confidence, jax.nn.softmax(x @ table.T).max(-1), atol=1e-5)
+
+
+def test_the_linear_recurrence_and_its_gradient():
+    kept, entering = (jax.random.uniform(jax.random.key(i), (2, 13, 3)) for i in (0, 1))
+    start = jax.random.normal(jax.random.key(2), (2, 3))
+
+    def one_by_one(kept, entering, start):
+        state, states = start, []
+        for t in range(kept.shape[1]):
+            state = kept[:, t] * state + entering[:, t]
+            states.append(state)
+        return jnp.stack(states, axis=1)
+
+    assert np.allclose(parallel_scan(kept, entering, start), one_by_one(kept, entering, start), atol=1e-5)
+    assert np.allclose(sequential_scan(kept, entering, start), one_by_one(kept, entering, start), atol=1e-5)
+    found, expected = (
+        jax.grad(lambda *args, f=f: jnp.sum(jnp.sin(f(*args))), argnums=(0, 1, 2))(kept, entering, start)
+        for f in (parallel_scan, one_by_one)
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", [1, 2, 5, 16, 100])
+def test_windows_score_each_token_once_with_enough_before_it(context):
+    text = corpus(1, 40, 2, 17, 33)
+    plan = windows(text.starts.tolist(), context)
+    scored = np.concatenate([first + 1 + np.arange(skip, end) for first, skip, end in zip(*plan)])
+    row = text.whole()
+    assert sorted(scored.tolist()) == [i for i in range(len(row)) if row[i] != 0]
+    for first, skip, end in zip(*plan):
+        document = text.starts[np.searchsorted(text.starts, first, side="right") - 1]
+        assert end <= context
+        assert first == document or skip >= context // 2
+
+
+def test_reading_is_the_model_s_own_loss():
+    """Of a document no longer than a window, all at once; of a longer one, from the window that the rule names."""
+    text = corpus(9, 30)
+    learn, state = train_step.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0)
+    parts = list(token_losses.token_losses(learn, state.params, state.rest, text, 16))
+    loss = np.concatenate([part.loss for part in parts])
+    place = np.concatenate([part.place for part in parts])
+    row = text.whole().astype(np.int32)
+    model = learn.model(state.params, state.rest)
+
+    def own(first: int, at: int) -> float:
+        return float(-jax.nn.log_softmax(run(model, jnp.asarray(row[None, first:at])))[0, -1, row[at]])
+
+    for at, first in ((1, 0), (9, 0), (11, 10), (26, 10), (27, 18), (34, 18), (35, 24), (40, 24)):
+        assert loss[place == at][0] == pytest.approx(own(first, at), abs=1e-4), at
+    sums = token_losses.total_loss(learn, state.params, state.rest, text, 16)
+    assert float(sums.loss) == pytest.approx(float(loss.sum()), rel=1e-6)
+    assert int(sums.targets) == 39
+
+
+@pytest.mark.parametrize("shards", [1, 7])
+def test_windows_across_files(shards):
+    text = corpus(100, 50, shards=shards)
+    row = text.whole()
+    first = np.array([0, 3, 77, 140, -1, 151])
+    found = text.windows(first, 20)
+    for place, window in zip(first, found):
+        expected = np.zeros(20, row.dtype) if place < 0 else np.pad(row[place : place + 20], (0, 20))[:20]
+        assert np.array_equal(window, expected)
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    shape = {"tokens": 1_000, "context": 10, "batch": 4}
+    assert corpora.steps_per_pass(1_000, context=10, batch=4) == 24
+    whole = np.concatenate([block.rows for block in corpora.epoch_windows(1, 0, 60, **shape)])
+    later = np.concatenate([block.rows for block in corpora.epoch_windows(1, 37, 23, **shape)])
+    assert np.array_equal(whole[37:], later)
+    assert not np.array_equal(whole, np.concatenate([block.rows for block in corpora.epoch_windows(2, 0, 60, **shape)]))
+    a_pass = np.sort(whole[:24].reshape(-1))
+    assert len(set((a_pass % 10).tolist())) == 1  # windows do not overlap
+    assert len(set(a_pass.tolist())) == len(a_pass)
+    assert a_pass.max() + 11 <= 1_000
+    assert whole[0, 0] % 10 != whole[24, 0] % 10 or whole[0, 0] % 10 != whole[48, 0] % 10  # another cut each pass
+
+
+def test_files_give_the_same_bits_as_memory():
+    text = corpus(3_000, 2_000, shards=3)
+    results = []
+    for resident in (1 << 20, 0):
+        feed = WindowLoader(text, seed=0, batch=4, context=16, steps=40, resident=resident)
+        learn, state = train_step.start(CONFIGS["gpt"](), TASK, optax.adam(1e-2), seed=0)
+        seen = []
+        for data, rows, length in feed.serve(feed.epoch(1), 0):
+            padded = np.pad(rows, [(0, 128 - len(rows)), (0, 0)])
+            state, sums = learn.train_block(state, data, padded, np.int32(len(rows)), length)
+            seen.append(np.asarray(sums)[: len(rows)])
+        results.append((state, np.concatenate(seen)))
+    (one, losses), (other, same) = results
+    assert np.array_equal(losses, same)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def test_microbatches_are_the_whole_batch():
+    batch = Batch((x := tokens(8, 17))[:, :-1], x[:, 1:], jnp.ones((8, 16), bool).at[5:, 9:].set(False))
+    found = []
+    for parts in (1, 4):
+        learn, state = train_step.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0, microbatches=parts)
+        found.append(jax.jit(learn.train_step)(state, batch))
+    (one, sums), (other, same) = found
+    for a, b in zip(jax.tree.leaves((one.params, sums)), jax.tree.leaves((other.params, same)), strict=True):
+        assert np.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_reading_ahead_ends_early_and_passes_on_what_goes_wrong():
+    assert list(prefetch(iter(range(10)))) == list(range(10))
+    assert next(prefetch(iter(range(1_000)))) == 0  # and the thread ends with the generator
+
+    def failing():
+        yield 1
+        raise UserError("the disk is gone")
+
+    found = prefetch(failing())
+    assert next(found) == 1
+    with pytest.raises(UserError, match="the disk is gone"):
+        next(found)
+
+
+def test_too_little_text():
+    with pytest.raises(UserError, match=r"batch_size: 8 windows of 100 tokens .* 500 tokens"):
+        WindowLoader(corpus(499), seed=0, batch=8, context=100, steps=None)
+
+
+def test_a_file_of_tokens_that_is_missing_or_cut_short(tmp_path):
+    folder = tmp_path / "train"
+    write(corpus(100, 20, shards=3), folder)
+    assert len(corpora.load(folder)) == 122
+    path = folder / "tokens-00001.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    with pytest.raises(UserError, match=r"train: cannot be read .* makes it anew"):
+        corpora.load(folder)
+    path.unlink()
+    with pytest.raises(UserError, match=r"its 2 files .* hold 81 tokens, its index says 122"):
+        corpora.load(folder)
+
+
+@pytest.mark.parametrize("layers", [2, 8])
+def test_layers_are_compiled_once(layers, monkeypatch):
+    """The program of a deep stack is as long as that of a shallow one."""
+    monkeypatch.setitem(gpt.VARIANTS, "nano", gpt.Size(layers, 16, 4, 2, 32))
+    graphdef, params = nnx.split(CONFIGS["gpt"]().build(TASK, rngs=nnx.Rngs(0)))
+    text = jax.jit(lambda p, x: nnx.merge(graphdef, p)(x)).lower(params, tokens(1, 16)).as_text()
+    assert text.count("stablehlo.dot_general") == 7
+
+
+def test_linear_layers_forget_at_the_paper_s_rates():
+    layer = rnn.Linear(rnn.Size(1, 64), rngs=nnx.Rngs(0))
+    kept = np.exp(-8 * np.log1p(np.exp(np.asarray(layer.decay[...]))) * 0.5)
+    assert kept.min() > 0.89
+    assert kept.max() < 0.9995

@@ -1,0 +1,111 @@
+"""What is held out depends on the content alone; nothing stands on both sides."""
+
+import pytest
+
+from pipeline.readers import Example, split
+from pipeline.readers.split import Split, assign, row
+
+SHARES = Split(validation=0.2, test=0.2)
+
+
+def letters(n: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in str(n))
+
+
+def texts(*items: tuple[str, ...]) -> list[split.Row]:
+    """Rows of (text, label, the source's split)."""
+    return [row(Example("here", text, label, given or None)) for text, label, given in items]  # type: ignore[arg-type]
+
+
+MANY = [(f"text {letters(i)}", "x", "") for i in range(1_000)]
+
+
+def test_shares_are_about_right_and_adding_rows_moves_none():
+    few, all_of_them = assign(texts(*MANY[::2]), SHARES), assign(texts(*MANY), SHARES)
+    assert all_of_them[::2] == few
+    for name, share in (("validation", 0.2), ("test", 0.2), ("train", 0.6)):
+        assert abs(sum(at == name for at, _ in all_of_them) / 1_000 - share) < 0.05
+
+
+def test_near_duplicates_never_straddle():
+    pairs = [(f"{text.upper()}... {i}!", "x", "") for i, (text, _, _) in enumerate(MANY)]
+    placed = assign(texts(*MANY, *pairs), SHARES)
+    assert all(a == b for (a, _), (b, _) in zip(placed[:1_000], placed[1_000:]))
+
+
+def test_groups_never_part():
+    rows = [row(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
+    placed = assign(rows, SHARES)
+    for group in range(30):
+        assert len({name for name, _ in placed[group::30]}) == 1
+
+
+def test_the_sources_own_splits_are_kept():
+    given = ["test"] * 10 + ["validation"] * 10 + ["train"] * 980
+    rows = [(text, label, name) for (text, label, _), name in zip(MANY, given)]
+    names = [name for name, _ in assign(texts(*rows), SHARES)]
+    assert names == given
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "which", "reason"),
+    [
+        (("a b", "x", "train"), ("a b", "x", "test"), 0, "in train, and the same in test"),
+        (("A, b!", "x", "train"), ("a b", "x", "test"), 0, "in train, and nearly the same in test"),
+        (("a b", "x", "test"), ("a b", "x", "shifted"), 1, "in shifted, and the same in test"),
+        (("a b", "x", "validation"), ("a b", "y", "test"), 0, "in validation, and the same in test"),
+        (("a b", "x", "train"), ("a b", "x", "train"), 1, "twice in train"),
+        (("a b", "x", "test"), ("a b", "y", "test"), 1, "twice in test, with another label"),
+    ],
+)
+def test_duplicates_are_dropped_from_what_is_less_held_out(one, other, which, reason):
+    placed = assign(texts(one, other), SHARES)
+    assert placed[which] == (None, reason)
+    assert placed[1 - which][0] is not None
+
+
+def test_of_many_copies_the_most_precious_stays():
+    rows = [("a b", "x", given) for given in ("train", "validation", "shifted", "test", "train", "test")]
+    placed = assign(texts(*rows), SHARES)
+    assert [name for name, _ in placed] == [None, None, None, "test", None, None]
+    assert placed[5] == (None, "twice in test")
+    assert all(reason.endswith("and the same in test") for _, reason in [*placed[:3], placed[4]])
+
+
+def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():
+    rows = [("A b!", "x", "validation"), ("a b", "x", "test"), ("A b!", "y", "train")]
+    assert [name for name, _ in assign(texts(*rows), SHARES)] == [None, "test", None]
+
+
+def test_a_duplicate_in_another_group_is_dropped():
+    rows = [row(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
+    names = [name for name, _ in assign(rows, SHARES)]
+    assert [name for name in names if name] == ["test"]
+
+
+def test_images_are_equal_by_their_key_or_by_their_bytes():
+    def image(content: bytes, key: bytes | None, given: str) -> split.Row:
+        return row(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
+
+    rows = [image(b"one", b"k", "train"), image(b"two", b"k", "test"), image(b"two", None, "train")]
+    assert [name for name, _ in assign(rows, SHARES)] == [None, "test", "train"]
+    rows = [image(b"AB", None, "train"), image(b"ab", None, "test")]
+    assert [name for name, _ in assign(rows, SHARES)] == ["train", "test"]
+
+
+def test_near_duplicates_within_a_split_stay():
+    assert [name for name, _ in assign(texts(("a", "x", "train"), ("A!", "x", "train")), SHARES)] == ["train"] * 2
+
+
+def test_sentences_may_recur_within_a_split_but_not_across():
+    def sentence(given: str) -> split.Row:
+        return row(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
+
+    assert [name for name, _ in assign([sentence("test"), sentence("test")], SHARES)] == ["test"] * 2
+    assert [name for name, _ in assign([sentence("train"), sentence("test")], SHARES)] == [None, "test"]
+
+
+def test_a_text_without_letters_is_itself():
+    assert split.normalize_text("12 34") == "12 34"
+    assert split.normalize_text("Ä1b") == "ä b"
+    assert split.normalize_text("中文!") == "中文"

@@ -1,0 +1,188 @@
+"""Tables of texts and of pictures, whatever they are stored in."""
+
+import gzip
+import io
+import json
+import tracemalloc
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from sources import examples, fails, pack, picture, read, refused, write
+
+from pipeline.readers import Example, Reader, Refused
+from pipeline.runtime.errors import UserError
+
+TABLE = {"name": "table", "text": "text", "label": "label"}
+CSV = 'text,label,part,who\n"good, ""very""",pos,train,a\n"two\nlines",neg,dev,\r\nplain,pos,,b\n'
+ROWS = [
+    ('good, "very"', "pos", "train", "a"),
+    ("two\nlines", "neg", "validation", None),
+    ("plain", "pos", None, "b"),
+]
+
+
+def columns(found: list[Example]) -> list[tuple[object, ...]]:
+    return [(e.content, e.label, e.split, e.group) for e in found]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_csv_in_any_unicode(tmp_path, encoding):
+    content = ("\ufeff" if encoding == "utf-16-be" else "") + CSV.replace("plain", "žluťoučký 🐎")
+    write(tmp_path, {"a.csv": content.encode(encoding), "a.csv.gz": gzip.compress(content.encode(encoding))})
+    for name in ("a.csv", "a.csv.gz"):
+        found = examples(tmp_path / name, **TABLE, split="part", group="who")
+        assert columns(found) == [*ROWS[:2], ("žluťoučký 🐎", "pos", None, "b")]
+        assert [e.where for e in found] == [f"{tmp_path / name} row {n}" for n in (2, 3, 5)]
+
+
+def test_a_folder_and_an_archive_of_tables(tmp_path):
+    rows = [{"text": text, "label": label, "part": part, "who": who} for text, label, part, who in ROWS]
+    contents: dict[str, bytes | str] = {
+        "a.csv": CSV,
+        "b.jsonl": "\n".join(json.dumps(row) for row in rows) + "\n\n",
+        "c.tsv": 'text\tlabel\tpart\twho\n"quoted\tpos\ttest\tx\n',
+        "e.md": "x",
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    contents |= {"d.parquet": sink.getvalue(), "e.parquet.gz": gzip.compress(sink.getvalue())}
+    write(tmp_path / "folder", contents)
+    for source in (tmp_path / "folder", pack(tmp_path / "a.zip", contents), pack(tmp_path / "a.tgz", contents)):
+        found = read(source, **TABLE, split="part", group="who")
+        assert [row.reason for row in found if isinstance(row, Refused)] == [
+            "not a table (.csv, .tsv, .jsonl, .ndjson, .parquet)"
+        ]
+        good = [row for row in found if isinstance(row, Example)]
+        expected = sorted([*ROWS * 4, ('"quoted', "pos", "test", "x")], key=str)
+        assert sorted(columns(good), key=str) == expected
+
+
+def test_labels_that_are_no_text(tmp_path):
+    table = pa.table({"text": ["a", "b", "c"], "label": [1.0, float("nan"), None], "n": [1, 2, None]})
+    pq.write_table(table.append_column("b", pa.array([True, False, None])), tmp_path / "a.parquet")
+    for label, expected in (("label", ["1.0"]), ("n", ["1", "2"]), ("b", ["True", "False"])):
+        found = read(tmp_path / "a.parquet", name="table", text="text", label=label)
+        assert [row.label for row in found if isinstance(row, Example)] == expected
+        assert {row.reason for row in found if isinstance(row, Refused)} == {"its label is empty"}
+
+
+def test_rows_that_are_no_example(tmp_path):
+    rows = 'a,pos,train\na,pos\na,pos,train,x\n ,pos,train\na, ,train\na,pos,tset\na\0,pos,\n\'a"b,pos,\n\n"a"b,pos,\n'
+    write(tmp_path, {"a.csv": "text,label,part\n" + rows})
+    assert refused(tmp_path / "a.csv", **TABLE, split="part") == {
+        "has fewer cells than the header": "row 3",
+        "has more cells than the header": "row 4",
+        "its text is empty": "row 5",
+        "its label is empty": "row 6",
+        "its split is none of train, validation, test, shifted": "row 7",
+        "its text holds a NUL byte or half a character": "row 8",
+        "its quotes are wrong": "row 11",
+    }
+
+
+def test_lines_of_json_that_are_no_example(tmp_path):
+    lines = ['{"text": "a"}', '{"text": "a", "label"', "[1]", '{"text": ["a"], "label": 1}', "[" * 100_000]
+    lines.append('{"text": "\\ud800", "label": 1}')
+    write(tmp_path, {"a.jsonl": "\n".join(lines)})
+    assert refused(tmp_path / "a.jsonl", **TABLE) == {
+        "has no key label": "row 1",
+        "is not JSON": "row 5",
+        "is not a JSON object": "row 3",
+        "its text is neither a text nor a number": "row 4",
+        "its text holds a NUL byte or half a character": "row 6",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "txt,label\na,b\n", r"has no column text \(there: txt, label\)"),
+        ("a.tsv", "text,label\na,b\n", r"has no column text \(there: text,label\)"),
+        ("a.csv", "text,label,text\n", "has 2 columns text"),
+        ("a.csv", "", "its first line must name the columns text, label"),
+        ("a.csv", 'text,label\na,b\n"c,d\ne,f\n', "row 3: a quote is opened here"),
+        ("a.csv", 'text,label\na,b\n"c,d\n"e,f\n', "row 3: a quote is opened here"),
+        ("a.csv", b"text,label\na,b\nc\xe9,d\n", "is not UTF-8 .line 3, byte 17 of the file.: save it as UTF-8"),
+        ("a.csv", "text,label\na,b\n".encode("utf-16")[:-1], "is not UTF-16"),
+        ("a.csv", "text,label\na,b\n".encode("utf-16-le"), "its first line holds NUL bytes: save it as UTF-8"),
+        ("a.csv.gz", "text,label\na,b\n", "cannot be read"),
+        ("a.csv.gz", gzip.compress(b"text,label\na,b\n", mtime=0)[:-9], "cannot be read"),
+        ("a.xlsx", "PK", "is no table: its name must end with .csv, .tsv"),
+        ("a.parquet", "", "cannot be read"),
+        ("a.parquet", b"PAR1" + bytes(100) + b"PAR1", "cannot be read"),
+    ],
+)
+def test_tables_of_no_use(tmp_path, name, content, message):
+    write(tmp_path, {name: content})
+    fails(tmp_path / name, message, **TABLE)
+
+
+def test_any_damage_to_parquet(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["a", "žž"] * 50, "label": ["x", "y"] * 50}), path)
+    good, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        bad = np.frombuffer(good, np.uint8).copy()
+        bad[random.integers(0, len(bad), 2)] = random.integers(0, 256, 2)
+        path.write_bytes(bad.tobytes())
+        try:
+            read(path, **TABLE)
+        except UserError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017
+            assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_long_cells(tmp_path):
+    write(tmp_path, {"a.csv": f"text,label\n{'x' * 1_000_000},b\n"})
+    assert len(examples(tmp_path / "a.csv", **TABLE)[0].content) == 1_000_000
+
+
+def test_a_table_is_streamed(tmp_path):
+    write(tmp_path, {"a.csv.gz": gzip.compress(b"text,label\n" + b"some text to read,label\n" * 200_000)})
+    reader = TypeAdapter(Reader).validate_python(TABLE)
+    tracemalloc.start()
+    try:
+        rows = reader.read(tmp_path / "a.csv.gz")
+        assert sum(1 for _, _ in zip(rows, range(20_000))) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
+
+
+PICTURES = {"name": "table", "image": "file", "label": "label"}
+
+
+def test_a_table_of_pictures(tmp_path):
+    write(tmp_path, {"t/p/1.png": picture(), "t/p/cut.jpg": picture("JPEG")[:300], "out.png": picture()})
+    names = ["p/1.png", "p/cut.jpg", "../out.png", str(tmp_path / "out.png"), "p", "none.png", "x" * 5000, ""]
+    write(tmp_path, {"t/a.csv": "file,label\n" + "".join(f"{name},x\n" for name in names)})
+    found = read(tmp_path / "t", **PICTURES)
+    assert found[0] == Example(f"{tmp_path}/t/a.csv row 2", picture(), "x")
+    outside, missing = "its image lies outside of the table's folder", "its image does not exist"
+    assert [row.reason for row in found if isinstance(row, Refused)] == [
+        "its image is not a readable PNG, JPEG, WEBP image",
+        outside,
+        outside,
+        missing,
+        missing,
+        missing,
+        "its image is empty",
+    ]
+    fails(pack(tmp_path / "a.zip", {"a.csv": "file,label\n1.png,x\n"}), "in an archive: unpack it", **PICTURES)
+
+
+def test_pictures_within_parquet(tmp_path):
+    for cells in ([picture(), b""], [{"bytes": picture(), "path": "x"}, {"bytes": b"", "path": None}]):
+        pq.write_table(pa.table({"file": cells, "label": [3, 4]}), tmp_path / "a.parquet")
+        good, bad = read(tmp_path / "a.parquet", **PICTURES)
+        assert good == Example(f"{tmp_path}/a.parquet row 1", picture(), "3")
+        assert bad == Refused(f"{tmp_path}/a.parquet row 2", "its image is empty")
+
+
+@pytest.mark.parametrize("options", [{}, {"text": "a", "image": "b"}])
+def test_a_table_has_texts_or_pictures(options):
+    with pytest.raises(ValidationError, match="must name a column either as text or as image"):
+        TypeAdapter(Reader).validate_python({"name": "table", "label": "label"} | options)

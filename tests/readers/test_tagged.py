@@ -1,0 +1,108 @@
+"""Sentences with tags: CoNLL, and words behind slashes."""
+
+import pytest
+from sources import examples, fails, pack, read, refused, write
+
+from pipeline.readers import Example, Refused, split_names
+from pipeline.runtime.errors import UserError
+
+CONLL_U = """# newdoc
+# sent_id = 1
+# text = du gehst #
+1-2\tdu gehst\t_\t_\t_\t_\t_\t_\t_\t_
+1\tdu\tdu\tPRON\t_\t_\t2\tnsubj\t_\t_
+2\tgehst\tgehen\tVERB\t_\t_\t0\troot\t_\t_
+2.1\tx\tx\tVERB\t_\t_\t0\troot\t_\t_
+3\t#\t#\tSYM\t_\t_\t0\troot\t_\t_
+
+# text = a b
+1\ta b\ta\tX\t_\t_\t0\troot\t_\t_
+"""
+
+
+def test_conll_u(tmp_path):
+    write(tmp_path, {"de-ud-dev.conllu": CONLL_U.replace("\n", "\r\n").encode("utf-8-sig")})
+    assert examples(tmp_path, name="conll", token=1, tag=3) == [
+        Example(f"{tmp_path}/de-ud-dev.conllu line 5", ("du", "gehst", "#"), ("PRON", "VERB", "SYM"), "validation"),
+        Example(f"{tmp_path}/de-ud-dev.conllu line 11", ("a b",), ("X",), "validation"),
+    ]
+
+
+def test_conll_2003(tmp_path):
+    text = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\n# # I-NP O\n\n\n# # B-NP O\n1.5 CD I-NP O\n"
+    found = examples(pack(tmp_path / "a.zip", {"eng.train": text, "eng.testb": text.encode("utf-16")}), name="conll")
+    sentences = [(("EU", "#"), ("B-ORG", "O")), (("#", "1.5"), ("O", "O"))]
+    assert [(e.content, e.label) for e in found] == sentences * 2
+    assert [e.split for e in found] == ["train"] * 2 + ["test"] * 2
+    assert [e.where.rpartition(" ")[2] for e in found] == ["3", "7"] * 2
+
+
+def test_comments_of_other_kinds(tmp_path):
+    write(tmp_path, {"a.tsv": "#\thttp://x [2009]\n1\tSchar\tB-LOC\tO\n\n#\n# id 3\n1\tA\tO\tO\n\n# the end\n"})
+    found = examples(tmp_path, name="conll", token=1, tag=2)
+    assert [(e.content, e.label) for e in found] == [(("Schar",), ("B-LOC",)), (("A",), ("O",))]
+
+
+def test_sentences_that_are_no_example(tmp_path):
+    write(tmp_path, {"a.txt": "a A\nb\n\nc C\nd x D\n\ne E\n\nf\t\n\n"})
+    assert refused(tmp_path, name="conll") == {
+        "a line has no tag": "a.txt line 9",
+        "a line has more or fewer columns than the one before": "a.txt line 5",
+    }
+    assert [row.content for row in read(tmp_path, name="conll") if isinstance(row, Example)] == [("e",)]
+    assert set(refused(tmp_path, name="conll", tag=7)) == {"a line has no tag"}
+    write(tmp_path, {"a.txt": b"a A\nb \xff\n"})
+    fails(tmp_path, r"a\.txt: is not UTF-8 \(line 2, byte 7 of the file\)", name="conll")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("eng.train", "train"),
+        ("en-ud-dev.conllu", "validation"),
+        ("test.txt", "test"),
+        ("a/valid/x.txt", "validation"),
+        ("train/x-test.txt", "test"),
+        ("latest.txt", None),
+        ("train-test.txt", None),
+        ("x.conll", None),
+    ],
+)
+def test_splits_by_name(name, split):
+    assert split_names.named(name) == split
+
+
+def test_slash_tagged(tmp_path):
+    tags = write(tmp_path, {"tags.csv": "tag,becomes\nat,DET\nnn,NOUN\n"}) / "tags.csv"
+    contents: dict[str, bytes | str] = {
+        "p/ca01": "\n\n\tThe/at 1/2/nn\n\n",
+        "p/ca02": "a/at b\n/nn\na/\nx/jj\n",
+        "p/p.json": "{",
+    }
+    path = pack(tmp_path / "a.tgz", contents)
+    found = read(path, name="slash-tagged", files="c*", tags=str(tags))
+    assert found == [
+        Example(f"{path}: p/ca01 line 3", ("The", "1/2"), ("DET", "NOUN"), group="p/ca01"),
+        Refused(f"{path}: p/ca02 line 1", "a word has no tag"),
+        Refused(f"{path}: p/ca02 line 2", "a word has no tag"),
+        Refused(f"{path}: p/ca02 line 3", "a word has no tag"),
+        Refused(f"{path}: p/ca02 line 4", f"a tag is not in {tags}"),
+    ]
+    last = read(path, name="slash-tagged", files="c*")[-1]
+    assert isinstance(last, Example)
+    assert last.label == ("jj",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x,y\n", "first line must be tag,becomes"),
+        ("tag,becomes\na\n", "row 2: must be a tag"),
+        ("tag,becomes\na,X\na,Y\n", "row 3: the tag a becomes X further up"),
+        (None, "no such file"),
+    ],
+)
+def test_wrong_tags(tmp_path, content, message):
+    write(tmp_path, {"a/a": "x/y"} | ({} if content is None else {"tags.csv": content}))
+    with pytest.raises(UserError, match=rf"tags\.csv.*{message}"):
+        read(tmp_path / "a", name="slash-tagged", tags=str(tmp_path / "tags.csv"))

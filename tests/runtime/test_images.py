@@ -1,0 +1,166 @@
+"""Any image of any mode becomes the pixels that the model takes; anything else is refused by name."""
+
+import contextlib
+import io
+import struct
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_tasks
+from PIL import Image
+
+from pipeline.runtime.encoders import images
+from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.runtime.errors import UserError
+from pipeline.tasks import Batch
+from pipeline.training import augmentation
+
+GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0)
+RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0)
+
+
+def file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (28, 28), (300, 200)])
+@pytest.mark.parametrize("spec", [GREY, RGB])
+def test_every_mode_and_size_of_png(mode, size, spec):
+    pixels = images.decode(file(Image.new(mode, size)), spec, "x.png")
+    assert pixels.shape == (spec.height, spec.width, spec.channels)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("mode", "form"), [("L", "JPEG"), ("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "WEBP")])
+def test_other_formats(mode, form):
+    assert images.decode(file(Image.new(mode, (64, 48)), form), RGB, "x").shape == (20, 30, 3)
+
+
+def test_an_image_of_the_right_size_is_untouched():
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    np.testing.assert_array_equal(images.decode(images.encode(pixels), GREY, "x")[..., 0], pixels)
+
+
+def test_what_is_transparent_is_black():
+    clear = Image.new("RGBA", (28, 28), (255, 255, 255, 0))
+    assert images.decode(file(clear), GREY, "x").max() == 0
+
+
+def test_sixteen_bits_become_the_upper_eight():
+    deep = Image.fromarray(np.full((28, 28), 0x80FF, np.uint16))
+    assert set(np.unique(images.decode(file(deep), GREY, "x"))) == {0x80}
+
+
+def test_exif_orientation_is_honoured():
+    image = Image.new("L", (28, 28))
+    image.paste(255, (0, 0, 28, 14))  # the upper half is white
+    exif = Image.Exif()
+    exif[0x0112] = 3  # taken upside down
+    pixels = images.decode(file(image, "JPEG", exif=exif, quality=95), GREY, "x")[..., 0]
+    assert pixels[:10].max() < 30
+    assert pixels[-10:].min() > 225
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims so many pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+PNG = file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)))
+JPEG = file(Image.new("RGB", (400, 400), "red"), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello", "not a readable"),
+        (PNG[: len(PNG) // 2], "not a readable"),
+        (JPEG[:200], "not a readable"),
+        (bomb(30_000, 30_000), "too many|not a readable"),
+        (bomb(100, 100), "not a readable"),
+        (file(Image.new("RGB", (9, 9)), "BMP"), "not a readable"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_name(content, message):
+    with pytest.raises(UserError, match=message) as caught:
+        images.decode(content, GREY, "folder/x.png")
+    assert str(caught.value).startswith("folder/x.png: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_bytes_raise_nothing_else():
+    random = np.random.default_rng(0)
+    for good in (PNG, JPEG):
+        for _ in range(300):
+            bad = np.frombuffer(good, np.uint8).copy()
+            bad[random.integers(0, len(bad), 3)] = random.integers(0, 256, 3)
+            with contextlib.suppress(UserError):
+                images.decode(bad.tobytes(), GREY, "x")
+
+
+def test_a_margin_keeps_the_picture_whole():
+    """Training sees parts of the very picture whose centre is in use."""
+    spec = RGB.model_copy(update={"margin": 5, "resize": "shorter"})
+    whole = images.decode(PNG, spec, "x", margin=5)
+    assert whole.shape == (25, 35, 3)
+    np.testing.assert_array_equal(images.decode(PNG, spec, "x"), whole[2:22, 2:32])
+    plain = images.decode(PNG, spec.model_copy(update={"height": 25, "width": 35, "margin": 0}), "x")
+    np.testing.assert_array_equal(whole, plain)
+
+
+def test_training_crops_at_random_and_use_does_not():
+    task = small_tasks.images(6, 5, margin=3)
+    pixels = np.random.default_rng(0).integers(1, 256, (200, 9, 8, 1)).astype(np.uint8)
+    targets = jnp.zeros(200, jnp.int32)
+    one, again, other = (
+        np.asarray(augmentation.batch(Batch(jnp.asarray(pixels), targets, targets == 0), None, task, key).inputs)
+        for key in map(jax.random.key, (0, 0, 1))
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+    places = set()
+    for image, cropped in zip(pixels, one):
+        at = [(i, j) for i in range(4) for j in range(4) if np.array_equal(image[i : i + 6, j : j + 5], cropped)]
+        assert at  # a part of its own image
+        places.add(at[0])
+    assert len(places) == 16  # every part has its turn
+    exact = jnp.asarray(pixels[:, :6, :5])
+    left = augmentation.batch(Batch(exact, targets, targets == 0), None, task, jax.random.key(0)).inputs
+    np.testing.assert_array_equal(left, exact)
+
+
+LEFT_WHITE = np.zeros((20, 60), np.uint8)
+LEFT_WHITE[:, :20] = 255
+
+
+@pytest.mark.parametrize(
+    ("resize", "rows", "columns"),
+    [("exact", 28, 28 // 3), ("shorter", 28, 0), ("pad", 28 // 3, 28 // 3)],
+)
+def test_other_proportions(resize, rows, columns):
+    """A wide image whose left third is white: stretched, cut to its black middle, or between black bars."""
+    spec = GREY.model_copy(update={"resize": resize})
+    white = images.decode(file(Image.fromarray(LEFT_WHITE)), spec, "x")[..., 0] > 127
+    assert abs(white.any(1).sum() - (rows if columns else 0)) <= 1
+    assert abs(white.any(0).sum() - columns) <= 1
+
+
+def test_a_margin_is_there_in_training_and_cut_off_in_use():
+    spec = GREY.model_copy(update={"margin": 4})
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+    content = images.encode(pixels)
+    np.testing.assert_array_equal(images.decode(content, spec, "x", margin=4)[..., 0], pixels)
+    np.testing.assert_array_equal(images.decode(content, spec, "x")[..., 0], pixels[2:30, 2:30])

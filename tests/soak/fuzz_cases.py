@@ -1,0 +1,241 @@
+"""What is fuzzed, a function for each: it damages, and tries; what it raises is judged by who calls it."""
+
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import chdir, redirect_stderr
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from damage import changed, damaged
+from good_sources import SECTION, SOURCES
+from imports import TOP
+from ruamel.yaml import YAML
+from small_packages import dump
+from small_tasks import images
+from sources import pack, picture, write
+
+from pipeline.commands import predict
+from pipeline.models import CONFIGS
+from pipeline.runtime import classifier
+from pipeline.runtime.classifier import Classifier
+from pipeline.runtime.encoders.text_tokenizer import readable
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.generator import Generator, Sampling
+from pipeline.stages import check, evaluate, package, prepare, preprocess, train
+from pipeline.stages.stage_files import Inputs, sha256
+from pipeline.training import optimizers, train_step
+from pipeline.training.checkpoints.store import ARRAYS, FACTS, SEAL, Checkpointer
+from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
+
+LONGEST = 2_000  # characters of a message
+PACKAGES: list[Path] = []  # to be asked and damaged: whoever runs the cases puts them here
+
+
+def a_params_file(folder: Path, random: Random) -> None:
+    """All of params.yaml, as `check` and each stage read it."""
+    path = folder / "params.yaml"
+    content = (TOP / "params.yaml").read_bytes()
+    if random.random() < 0.3:
+        path.write_bytes(damaged(content, random))
+    else:
+        dump(changed(YAML(typ="safe").load(content), random), path)
+    failed = None
+    for read in (check.params, *(stage.Params.load for stage in (prepare, preprocess, train, evaluate, package))):
+        try:
+            read(path)
+        except UserError as error:
+            one_line(error)
+            failed = error
+    if failed:
+        raise failed
+
+
+def a_source(folder: Path, random: Random) -> None:
+    """Through prepare and preprocess: plain, gzip, archive; damaged inside or outside, or wrongly described."""
+    options, texts = random.choice(SOURCES)
+    contents = {name: text.encode() if isinstance(text, str) else text for name, text in texts.items()}
+    if inside := random.random() < 0.7:
+        name = random.choice(list(contents))
+        contents[name] = damaged(contents[name], random)
+    source = folder / "data/raw" / ("source" + random.choice(("", "", "", ".zip", ".tar", ".tgz")))
+    if source.suffix:
+        source.parent.mkdir(parents=True)
+        pack(source, contents)
+    else:
+        zipped = random.random() < 0.2
+        write(source, {f"{n}.gz": gzip.compress(c, mtime=0) for n, c in contents.items()} if zipped else contents)
+    if not inside:
+        hit = random.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+        hit.write_bytes(damaged(hit.read_bytes(), random))
+    everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+    usual = SECTION.get(options["name"], "spam")
+    usual = "shakespeare" if options["name"] == "text" and random.random() < 0.7 else usual
+    section = everything["datasets"][usual]
+    section |= {
+        "source": source.relative_to(folder).as_posix(),
+        "reader": changed(options, random) if random.random() < 0.1 else options,
+        "split": {"validation": 0.2, "test": 0.2},
+        "max_bad_rows": random.choice((0, 1_000)),
+    }
+    dump({**everything, "dataset": "fuzz", "datasets": {"fuzz": section}}, folder / "params.yaml")
+    try:
+        with chdir(folder):
+            for stage in (prepare, preprocess):
+                stage.main(stage.Params.load(), Inputs(stage.__name__, {}, {}, (), {}))
+    finally:
+        strangers = {path.name for path in folder.iterdir()} - {"data", "params.yaml"}
+        strangers |= {path.name for path in (folder / "data").iterdir()} - {"raw", "prepared", "features"}
+        assert not strangers, f"written outside the outputs: {strangers}"
+
+
+def a_package(folder: Path, random: Random) -> None:
+    """Damaged as by a disk; or changed by hand and sealed again, all but the compiled model and the weights."""
+    copy = Path(shutil.copytree(random.choice(PACKAGES), folder / "package"))
+    names = sorted(path for path in copy.rglob("*") if path.is_file())
+    by_hand = random.random() < 0.7
+    if by_hand:
+        names = [path for path in names if path.suffix == ".json" and path.name != classifier.MANIFEST]
+    hit = random.choice(names)
+    if hit.suffix == ".json" and random.random() < 0.6:
+        hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
+    elif random.random() < 0.1:
+        hit.unlink()
+    else:
+        hit.write_bytes(damaged(hit.read_bytes(), random))
+    if by_hand:
+        classifier.seal(copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    try:
+        answer(asked_of(copy), folder)
+    finally:
+        assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+
+def asked_of(path: Path) -> Classifier | Generator:
+    return Generator(path) if classifier.writes(path) else Classifier(path)
+
+
+loaded = cache(asked_of)
+
+
+def a_question(folder: Path, random: Random) -> None:
+    """An image, a text, a file of texts, damaged."""
+    path = random.choice(PACKAGES)
+    asked = loaded(path)
+    if isinstance(asked, Generator):
+        ask(asked, damaged(b"the text of some words", random).decode(errors="surrogateescape"), random.randrange(99))
+        return
+    if asked.task == "image-classification":
+        names = [f"x.{form}" for form in ("png", "jpeg", "webp", "gif", "tiff", "bmp")]
+        name = random.choice(names)
+        (folder / name).write_bytes(damaged(picture(name[2:].upper(), random.randrange(9)), random))
+        found = predict.images(asked, [str(folder / name)])
+    else:
+        _, texts = random.choice([source for source in SOURCES if source[0]["name"] == "table"])
+        [(name, content)] = texts.items()
+        content = content.encode() if isinstance(content, str) else content
+        name = random.choice((name, name, "lines.txt", name + ".gz"))
+        (folder / name).write_bytes(
+            damaged(gzip.compress(content, mtime=0) if name.endswith(".gz") else content, random)
+        )
+        text = damaged(content[:200], random).decode(errors="surrogateescape")
+        found = predict.texts(asked, [text], [folder / name], random.choice(("text", "label")))
+    say(asked, found)
+
+
+def ask(asked: Generator, text: str, seed: int) -> None:
+    """How likely the text is, and what may follow."""
+    tokens = asked.alphabet.numbers(readable(text, "a text"))
+    assert np.isfinite(asked.surprise(tokens)).all()
+    "".join(asked.alphabet.letters(asked.write(tokens, 20, Sampling(0.8, 20, 0.9), seed=seed))).encode()
+
+
+def answer(asked: Classifier | Generator, folder: Path) -> None:
+    """A question that each package can answer."""
+    if isinstance(asked, Generator):
+        ask(asked, "a text of some words", 0)
+    elif asked.task == "image-classification":
+        picture_file = folder / "asked.png"
+        picture_file.write_bytes(picture())
+        say(asked, predict.images(asked, [str(picture_file)]))
+    else:
+        say(asked, predict.texts(asked, ["a text of some words"], [], "text"))
+
+
+def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
+    """As predict does; raises the first mistake when all is answered."""
+    given = list(found)
+    good = [(item, item.content) for item in given if not isinstance(item.content, UserError)]
+    bad = [item.content for item in given if isinstance(item.content, UserError)]
+    write_answer = predict.writer("json", asked)
+    for (item, _), row in zip(good, asked.probabilities([content for _, content in good]), strict=True):
+        assert np.isfinite(row).all()
+        write_answer(item, row)
+    for error in bad:
+        one_line(error)
+    if bad:
+        raise bad[0]
+
+
+@cache
+def a_run() -> TrainingState:
+    network = YAML(typ="safe").load((TOP / "params.yaml").read_text())["models"]["cnn"]["network"]
+    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    return TrainingState(train_step.start(CONFIGS["cnn"].model_validate(network), images(), tx, seed=0)[1])
+
+
+def a_checkpoint(folder: Path, random: Random) -> None:
+    """Damaged: the one before must be found. Or changed by hand and sealed again: it may be refused."""
+    run = a_run()
+    keeper = Checkpointer(folder / "run", every=0)
+    whole = to_checkpoint(run)
+    with redirect_stderr(io.StringIO()) as said:
+        for name in ("1", "2"):
+            keeper.save(name, whole.arrays, whole.facts, wait=True)
+        newest = folder / "run/2"
+        by_hand = random.random() < 0.5
+        hit = newest / (FACTS if by_hand else random.choice((ARRAYS, FACTS, SEAL)))
+        if by_hand:
+            hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
+            (newest / SEAL).write_text(json.dumps({name: sha256(newest / name) for name in (ARRAYS, FACTS)}))
+        elif random.random() < 0.1:
+            hit.unlink()
+        else:
+            content = hit.read_bytes()
+            hit.write_bytes(damaged(content, random))
+            by_hand = json.loads(content) == _json(hit) if hit.name == SEAL else content == hit.read_bytes()
+        found = keeper.newest()
+        assert found
+        from_checkpoint(found, run.state)
+    if not by_hand:
+        assert "a checkpoint is damaged" in said.getvalue()
+        assert len(said.getvalue().splitlines()) == 1
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
+
+
+def one_line(error: UserError) -> None:
+    """Whether a message is what it should be."""
+    text = str(error)
+    assert text.isprintable(), f"a message with control characters: {text[:300]!r}"
+    assert len(text) < LONGEST, f"a message of {len(text):,} characters: {text[:300]!r}"
+
+
+KINDS: tuple[tuple[Callable[[Path, Random], None], int], ...] = (
+    (a_source, 6),
+    (a_params_file, 4),
+    (a_question, 4),
+    (a_package, 1),
+    (a_checkpoint, 3),
+)

@@ -1,0 +1,222 @@
+"""Real DVC, killed, started twice, and edited under: no work is lost, and dvc.lock never says what is not so."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from clone import run
+from imports import TOP
+from repro import Pipeline
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A clone in which training takes a while, and copies of it: with its committed run, and before training."""
+    found = Pipeline(tmp_path_factory.mktemp("interruption") / "a clone")
+    found.measure()
+    shutil.copytree(found.folder, found.folder.with_name("whole"), symlinks=True)
+    found.wipe()
+    run("dvc repro -q preprocess", found.folder)
+    shutil.copytree(found.folder, found.folder.with_name("fresh"), symlinks=True)
+    return found
+
+
+def again(pipeline: Pipeline, kept: str) -> Pipeline:
+    """The clone as that copy of it is, whatever a test before did to it."""
+    shutil.rmtree(pipeline.folder)
+    shutil.copytree(pipeline.folder.with_name(kept), pipeline.folder, symlinks=True)
+    return pipeline
+
+
+@pytest.fixture
+def whole(pipeline: Pipeline) -> Pipeline:
+    """The clone with its committed run."""
+    return again(pipeline, "whole")
+
+
+@pytest.fixture
+def fresh(pipeline: Pipeline) -> Pipeline:
+    """The clone without results of train and later stages."""
+    return again(pipeline, "fresh")
+
+
+def started(pipeline: Pipeline) -> int:
+    """Starts `dvc repro` and waits for training to have checkpoints; returns the process that trains."""
+    pipeline.start()
+    assert pipeline.wait_for(lambda: len(pipeline.checkpoints()) > 1, 120), pipeline.said()
+    stage = pipeline.stage()
+    assert stage
+    return stage.pid
+
+
+def goes_on(pipeline: Pipeline) -> None:
+    """Started again, it goes on from a checkpoint, and ends as if nothing had been."""
+    output = run("dvc repro", pipeline.folder, CHECKPOINT_SECONDS="0.1")
+    assert "going on from step" in output
+    assert pipeline.lock() == pipeline.reference
+    assert not run("git status --porcelain", pipeline.folder)
+    assert not list((pipeline.folder / ".checkpoints").iterdir())
+
+
+def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(TOP)}
+    command = [sys.executable, "-m", "pipeline", "train"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as stage:
+        while stage.poll() is None and not any("numpy" in at.path for at in psutil.Process(stage.pid).memory_maps()):
+            time.sleep(0.01)
+        stage.send_signal(signal.SIGINT)
+        assert stage.communicate()[1] == "stopped: the same command starts it again\n"
+    assert stage.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "failed to reproduce 'train'"),
+        (signal.SIGTERM, "stopped and saved at step"),
+        (signal.SIGINT, "the same command goes on from there"),
+    ],
+)
+def test_the_stage_is_stopped(fresh, number, said):
+    os.kill(started(fresh), number)
+    assert fresh.finish() != 0
+    assert said in fresh.said()
+    assert "Traceback" not in fresh.said()
+    assert "interrupted" in run("python -m pipeline checkpoints list", fresh.folder)
+    goes_on(fresh)
+
+
+def test_a_stage_dies_with_its_dvc(fresh):
+    started(fresh)
+    assert fresh.process
+    fresh.process.kill()
+    fresh.process.wait()
+    deadline = time.monotonic() + 30
+    while fresh.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not fresh.processes()
+    goes_on(fresh)
+
+
+def test_started_again_at_once_it_waits_for_the_one_before(fresh):
+    started(fresh)
+    assert fresh.process
+    fresh.process.kill()
+    fresh.process.wait()
+    goes_on(fresh)
+
+
+def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
+    os.kill(started(fresh), signal.SIGKILL)
+    fresh.finish()
+    run("sed -i 's/^seed: 0/seed: 1/' params.yaml", fresh.folder)
+    assert "going on" not in run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    run("git checkout -q params.yaml", fresh.folder)
+    goes_on_with = run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    assert "going on from step" in goes_on_with
+
+
+@pytest.mark.parametrize("left", [0, 700, 3_000, 5_000])
+def test_dvc_is_killed_while_it_writes_dvc_lock(whole, left):
+    """It writes in place; and what it cannot read it refuses, or, cut in a lucky place, takes for what there is."""
+    os.truncate(whole.folder / "dvc.lock", left)
+    output = run("python -m pipeline check && dvc repro", whole.folder)
+    assert "pipeline train" not in output  # what takes long comes back from the cache
+    assert whole.lock() == whole.reference
+    assert not run("git status --porcelain", whole.folder)
+
+
+def test_two_at_once(fresh):
+    started(fresh)
+    second = run("dvc repro", fresh.folder, code=None)
+    assert "busy" in second
+    assert fresh.finish() == 0
+    assert fresh.lock() == fresh.reference
+
+
+def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
+    """DVC removes the folder of a failed one, so the checkpoints lie outside it."""
+    command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002"
+    run(f"{command} > ../first.txt 2>&1 &", whole.folder, CHECKPOINT_SECONDS="0.1")
+    deadline = time.monotonic() + 120
+    while len(whole.checkpoints()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stage = whole.stage()
+    assert stage
+    stage.kill()
+    while whole.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "going on from step" in run(command, whole.folder, CHECKPOINT_SECONDS="0.1")
+
+
+def test_a_queued_experiment_goes_on_too(whole):
+    deadline = time.monotonic() + 300
+
+    def queue_one(*, until: Callable[[], bool]) -> None:
+        run("dvc exp run --queue -S models.cnn.training.learning_rate=0.003", whole.folder)
+        # A worker of DVC's own takes it up, and ends some ten seconds after the last one in the queue.
+        run("dvc queue start > ../queue.txt 2>&1", whole.folder, CHECKPOINT_SECONDS="0.1")
+        while not until() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert until()
+
+    queue_one(until=lambda: len(whole.checkpoints()) > 1)
+    stage = whole.stage()
+    assert stage
+    stage.kill()
+    queue_one(until=lambda: "Success" in run("dvc queue status", whole.folder))
+    done = next(line.split()[0] for line in run("dvc queue status", whole.folder).splitlines() if "Success" in line)
+    assert "going on from step" in run(f"dvc queue logs {done}", whole.folder)
+    run("dvc queue stop --kill", whole.folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        ("sed -i 's/learning_rate: 1.0e-3/learning_rate: 2.0e-3/' params.yaml", "params.yaml"),
+        ("echo '# edited' >> pipeline/optim.py", "pipeline/optim.py"),
+        ("echo >> data/features/task.json", "data/features/task.json"),
+    ],
+)
+def test_an_edit_under_way_fails_the_stage(fresh, edit, what):
+    started(fresh)
+    run(edit, fresh.folder)
+    assert fresh.finish() != 0
+    assert f"error: {what}: changed while train ran, whose result is of neither state" in fresh.said()
+    assert "Traceback" not in fresh.said()
+    assert "train" not in fresh.done()
+
+
+def test_what_is_touched_but_not_changed_fails_nothing(fresh):
+    started(fresh)
+    run("touch params.yaml pipeline/*.py data/features/task.json", fresh.folder)
+    assert fresh.finish() == 0
+    assert fresh.lock() == fresh.reference
+
+
+def test_a_run_that_diverges_keeps_its_last_good_state(fresh):
+    run("sed -i 's/learning_rate: 1.0e-3/learning_rate: 1.0e+38/' params.yaml", fresh.folder)
+    output = run("dvc repro", fresh.folder, code=None, CHECKPOINT_SECONDS="0.1")
+    assert "the loss is not finite at step 2, learning rate" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("path", "stage"), [("trained", "train"), (".checkpoints", "train"), ("package", "package")])
+def test_an_output_that_cannot_be_written_is_one_line(fresh, path, stage):
+    if stage == "package":
+        run("dvc repro -q evaluate", fresh.folder)
+    target = Path(fresh.folder / path)
+    target.write_text("a file, where a folder must be")
+    output = run(f"python -m pipeline {stage}", fresh.folder, code=1)
+    assert "Traceback" not in output
+    assert path in output.strip().splitlines()[-1]
+    target.unlink()

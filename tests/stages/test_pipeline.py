@@ -1,0 +1,142 @@
+"""The whole pipeline as people use it: real DVC, in a clone of its own, on a slice of the real data."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from clone import run
+
+pytestmark = pytest.mark.slow
+
+STAGES = ["prepare", "preprocess", "train", "evaluate", "package"]
+
+
+def lock(folder: Path) -> bytes:
+    return (folder / "dvc.lock").read_bytes()
+
+
+def ran(output: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def metrics(folder: Path, name: str = "evaluate") -> dict:
+    return json.loads((folder / f"metrics/{name}.json").read_text())
+
+
+def test_a_fresh_run_leaves_every_result(small):
+    figures = metrics(small)["test"]
+    assert figures["examples"] == 300
+    assert figures["accuracy"] > 0.5
+    assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
+    table = pd.read_parquet(small / "evaluation/test.parquet")
+    assert len(table) == 300
+    probabilities = table[[c for c in table if c.startswith("probability of ")]]
+    assert probabilities.shape[1] == 10
+    assert probabilities.to_numpy().sum(axis=1) == pytest.approx(1, abs=1e-3)
+    hits = table["label"].to_numpy() == table["prediction"].to_numpy()
+    assert hits.mean() == pytest.approx(figures["accuracy"])
+    assert len(pd.read_csv(small / "evaluation/per_class_test.csv")) == 10
+    assert len(pd.read_csv(small / "plots/history.csv")) == metrics(small, "train")["epochs"] == 5
+    assert metrics(small, "train")["parameters"] == 54_410
+    assert not run("git status --porcelain", small)
+    report = json.loads((small / "data/prepared/report.json").read_text())
+    assert sum(split["examples"] for split in report["splits"].values()) == 1_300
+
+
+def test_nothing_changed_runs_nothing(small):
+    assert ran(run("dvc repro", small)) == []
+    assert "up to date" in run("dvc status", small)
+    assert ran(run("dvc repro --dry --allow-missing", small)) == []
+
+
+def test_another_clone_gives_the_same_bytes(small, tmp_path):
+    """Also by what the compiler makes anew."""
+    run(f"git clone -q '{small}' '{tmp_path}/other'", tmp_path)
+    assert ran(run("dvc repro -f", tmp_path / "other", JAX_ENABLE_COMPILATION_CACHE="false")) == STAGES
+    assert lock(tmp_path / "other") == lock(small)
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ("-S models.cnn.training.learning_rate=3e-05", ["train", "evaluate", "package"]),
+        ("-S models.resnet.training.epochs=1", []),
+        ("-S datasets.fashion-mnist.split.validation=0.2", STAGES),
+    ],
+)
+def test_a_change_runs_what_depends_on_it(copy, change, stages):
+    assert ran(run(f"dvc exp run {change}", copy)) == stages
+
+
+def test_experiments_compare(copy):
+    run("dvc exp run -n slower -S models.cnn.training.learning_rate=1e-05 -S models.cnn.training.epochs=1", copy)
+    diff = json.loads(run("dvc metrics diff --json", copy))
+    assert diff["metrics/evaluate.json"]["test.accuracy"]["diff"] < 0
+    assert "learning_rate" in run("dvc params diff", copy)
+    assert "slower" in run("dvc exp show --csv", copy)
+    assert "Loss" in run("dvc plots diff HEAD --json", copy)
+    assert "test.accuracy" in run("dvc metrics show", copy)
+    # Back again by the parameter alone: nothing trains, the run cache has it.
+    run("git checkout -q params.yaml", copy)
+    assert set(ran(run("dvc repro", copy))) <= {"evaluate"}
+    assert not run("git status --porcelain", copy)
+
+
+def test_experiments_queue(copy):
+    run("dvc exp run --queue -S seed=1,2 -S models.cnn.training.epochs=1", copy)
+    run("dvc exp run --run-all", copy)
+    assert run("dvc exp show --no-pager --csv", copy).count("seed") >= 1
+    seeds = {row.split(",")[-1] for row in run("dvc exp show --no-pager --csv", copy).splitlines()}
+    assert len(seeds) > 1
+    assert "Success" in run("dvc queue status", copy)
+
+
+def test_another_model(copy):
+    run("dvc exp run -S model=resnet -S models.resnet.training.epochs=1 -S 'models.resnet.network.widths=[4,8]'", copy)
+    assert metrics(copy, "train")["parameters"] < 10_000
+    assert json.loads((copy / "package/config.json").read_text())["model"] == "resnet"
+
+
+def test_results_travel_by_a_remote(copy, tmp_path):
+    run(f"dvc remote add -q -d storage '{tmp_path}/remote' && git commit -q -am remote && dvc push -q", copy)
+    run(f"git clone -q '{copy}' '{tmp_path}/other'", tmp_path)
+    assert ran(run("dvc repro --dry --allow-missing", tmp_path / "other")) == []
+    run("dvc pull -q", tmp_path / "other")
+    assert ran(run("dvc repro", tmp_path / "other")) == []
+    assert (tmp_path / "other/package/manifest.json").read_bytes() == (copy / "package/manifest.json").read_bytes()
+
+
+def test_the_graph_is_drawn(small):
+    assert all(stage in run("dvc dag", small) for stage in STAGES)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            "sed -i 's/^model: cnn/model: vgg/' params.yaml",
+            "model: must be one of cnn, resnet, linear, textcnn",
+        ),
+        ("sed -i 's/epochs: 5/epochs: five/' params.yaml", "models.cnn.training.epochs: must be a valid integer"),
+        ("rm data/raw/fashion-mnist/t10k-labels*", "t10k-labels-idx1-ubyte"),
+        ("printf x >> data/raw/fashion-mnist/train-labels-idx1-ubyte.gz", "cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_earlier_results(copy, spoil, message):
+    run(spoil, copy)
+    output = run("python -m pipeline prepare", copy, code=1)
+    if "params.yaml" in output:
+        assert run("python -m pipeline check", copy, code=1) == output
+    assert message in output
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) == 1
+    run("git checkout -q . && dvc repro", copy)
+    assert not run("git status --porcelain", copy)
+
+
+def test_a_diverging_run_says_where_and_what_to_try(copy):
+    output = run("dvc exp run -S models.cnn.training.learning_rate=1e38", copy, code=None)
+    assert re.search(r"error: the loss is not finite at step \d+, learning rate \S+: lower learning_rate", output)
+    assert "Traceback" not in output

@@ -1,0 +1,214 @@
+"""Training: the same numbers in blocks or step by step, from the same seed; optimisers, schedules, stopping."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_tasks
+
+from pipeline.loaders import buckets
+from pipeline.loaders.loader import ExampleLoader
+from pipeline.models import cnn, resnet
+from pipeline.runtime.errors import UserError
+from pipeline.tasks import Batch, Examples, balanced, score
+from pipeline.training import loop, optimizers, train_step
+from pipeline.training.augmentation import Augmentation, augment
+from pipeline.training.loop import EarlyStopping
+from pipeline.training.state import TrainingState
+
+TASK = small_tasks.images()
+
+
+def examples(count: int, seed: int = 0) -> Examples:
+    return small_tasks.examples(TASK, count, seed)
+
+
+class Forgetful:
+    """A keeper that keeps nothing."""
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None:
+        pass
+
+
+def fit(
+    train: Examples | None = None, *, seed: int = 0, config: Any = None, class_weights: Any = None, **changes: Any
+) -> TrainingState:
+    train = train or examples(40)
+    settings = small_tasks.TRAINING.model_copy(update=changes)
+    rate = optimizers.learning_rate(
+        settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=len(train.targets) // 8
+    )
+    tx = optimizers.build(
+        settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
+    )
+    learn, state = train_step.start(
+        config or cnn.Config(filters=4, kernel=3),
+        TASK,
+        tx,
+        seed=seed,
+        label_smoothing=settings.label_smoothing,
+        class_weights=class_weights,
+        augmentation=settings.augmentation,
+    )
+    feed, validate = (
+        ExampleLoader(train, seed=seed, batch=settings.batch_size),
+        small_tasks.validation(learn, examples(20, 1)),
+    )
+    return loop.fit(learn, TrainingState(state), feed, validate, settings, rate, keeper=Forgetful(), log=lambda _: None)
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_the_seed_decides_every_bit():
+    moving = Augmentation(shift=2, flip=True)
+    one, again, other = (fit(seed=seed, augmentation=moving) for seed in (1, 1, 2))
+    assert same(one.kept.params, again.kept.params)
+    assert one.history == again.history
+    assert not same(one.kept.params, other.kept.params)
+
+
+def test_a_block_equals_its_steps_one_by_one():
+    data = examples(40)
+    ((rows, length),) = buckets.epoch_batches(0, 1, data, batch=8, ends=(0,))
+    config = resnet.Config(widths=(4,), blocks=1)
+    tx = optimizers.build(small_tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
+    learn, state = train_step.start(config, TASK, tx, seed=0)
+    _, single = train_step.start(config, TASK, tx, seed=0)
+    whole, sums = learn.train_block(state, data, jnp.asarray(rows), jnp.int32(5), length)
+    each = []
+    for row in rows:
+        block = np.pad(row[None], ((0, len(rows) - 1), (0, 0)))  # one shape, one compilation
+        single, one = learn.train_block(single, data, jnp.asarray(block), jnp.int32(1), length)
+        each.append(one[:1])
+    assert same(whole, single)
+    np.testing.assert_array_equal(sums, np.concatenate(each))
+
+
+def test_a_padded_block_stops_where_it_is_told():
+    data = examples(40)
+    tx = optimizers.build(small_tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
+    learn, state = train_step.start(cnn.Config(filters=4, kernel=3), TASK, tx, seed=0)
+    state, sums = learn.train_block(state, data, jnp.zeros((9, 8), jnp.int32), jnp.int32(3), 0)
+    assert int(state.step) == 3
+    assert sums[:, 1].tolist() == [8] * 3 + [0] * 6
+
+
+def test_each_epoch_sees_each_example_once_in_its_own_order():
+    first, second, again = (
+        buckets.epoch_batches(0, epoch, examples(43), batch=8, ends=(0,))[0].rows for epoch in (1, 2, 1)
+    )
+    for rows in (first, second):
+        assert rows.shape == (5, 8)
+        assert len(np.unique(rows)) == 40
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_too_few_examples_for_a_batch():
+    with pytest.raises(UserError, match="batch_size: 8 is more than the 3 training examples"):
+        fit(examples(3))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": optimizers.SGD(name="sgd", momentum=0.9, nesterov=True)},
+        {"optimizer": optimizers.SGD(name="sgd")},
+        {"optimizer": optimizers.AdamW(name="adamw"), "weight_decay": 0.1},
+        {"optimizer": optimizers.Muon(name="muon")},
+        {"weight_decay": 0.1},
+        {"gradient_clip": 0.01},
+        {"label_smoothing": 0.1},
+        {"class_weights": balanced(TASK.counts)},
+        {"learning_rate": 1e-3},
+        {"schedule": optimizers.Cosine(name="cosine", warmup=0.2)},
+        {"schedule": optimizers.Step(name="step", epochs=1, factor=0.1)},
+        {"augmentation": Augmentation(shift=1)},
+        {"augmentation": Augmentation(flip=True)},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_the_result_and_stays_finite(change):
+    plain, changed = fit(), fit(**change)
+    assert not same(plain.kept.params, changed.kept.params)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(changed.kept.params))
+
+
+def test_schedules():
+    cosine = optimizers.learning_rate(1.0, optimizers.Cosine(name="cosine", warmup=0.5), epochs=2, steps=10)
+    assert [np.round(cosine(s), 3) for s in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 0.5, 0.0]
+    step = optimizers.learning_rate(1.0, optimizers.Step(name="step", epochs=1, factor=0.5), epochs=3, steps=10)
+    assert [step(s) for s in (0, 9, 10, 20)] == [1.0, 1.0, 0.5, 0.25]
+
+
+def test_only_kernels_decay():
+    tx = optimizers.build(optimizers.AdamW(name="adamw"), lambda _: 1.0, weight_decay=0.5, gradient_clip=None)
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    bias, kernel = jax.tree.leaves(updates)
+    np.testing.assert_array_equal(kernel, np.full((2, 2), -0.5))
+    np.testing.assert_array_equal(bias, np.zeros(2))
+
+
+def test_muon_steps_are_orthogonal_and_of_adam_s_size():
+    """Its singular values are near one another, whatever those of the gradient; a stack is so matrix by matrix."""
+    shapes = {"table": (9, 4), "w": (6, 4), "stack": (2, 6, 4), "kernel": (3, 3, 4, 5), "bias": (4,)}
+    params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    random = np.random.default_rng(0)
+    gradients = {name: jnp.asarray(random.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+    tx = optimizers.build(optimizers.Muon(name="muon"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None)
+    updates: Any = tx.update(gradients, tx.init(params), params)[0]
+    for step in (updates["w"], *updates["stack"], updates["kernel"].reshape(-1, 5)):
+        values = np.linalg.svd(step, compute_uv=False) / 0.2 / np.sqrt(max(step.shape))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+        assert np.sqrt(np.mean(np.square(step))) == pytest.approx(0.2, rel=0.4)
+    for name in ("table", "bias"):  # the first step of Adam goes equally far whatever the gradient but for its sign
+        size = float(jnp.abs(updates[name]).mean())
+        np.testing.assert_allclose(updates[name], -size * np.sign(gradients[name]), rtol=1e-4)
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    stopped = fit(epochs=30, early_stopping=EarlyStopping(metric="loss", patience=2), learning_rate=0.05)
+    losses = [epoch.validation_loss for epoch in stopped.history]
+    assert len(losses) < 30
+    assert stopped.kept.epoch.epoch == int(np.argmin(losses)) + 1 == len(losses) - 2
+    best = fit(epochs=stopped.kept.epoch.epoch, learning_rate=0.05)
+    assert same(stopped.kept.params, best.kept.params)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
+    with pytest.raises(UserError, match=r"not finite at step \d+, learning rate 1e\+30: lower learning_rate"):
+        fit(learning_rate=1e30, optimizer=optimizers.SGD(name="sgd"), epochs=5)
+
+
+def test_label_smoothing_by_hand():
+    logits = jnp.log(jnp.asarray([[0.7, 0.2, 0.1]]))
+    one = Batch(logits, jnp.asarray([0]), jnp.asarray([True]))
+    expected = -(0.9 * np.log(0.7) + 0.1 / 3 * np.log([0.7, 0.2, 0.1]).sum())
+    np.testing.assert_allclose(score(logits, one, label_smoothing=0.1).loss, expected, rtol=1e-6)
+
+
+def test_padding_counts_for_nothing():
+    logits = jnp.asarray([[2.0, 0.0], [0.0, 5.0]])
+    sums = score(logits, Batch(logits, jnp.asarray([0, 0]), jnp.asarray([True, False])))
+    assert (float(sums.correct), float(sums.weight)) == (1.0, 1.0)
+
+
+def test_augmentation_moves_and_mirrors():
+    images = jnp.asarray(np.random.default_rng(0).integers(1, 256, (64, 6, 5, 1)), jnp.uint8)
+    mirrored = augment(images, Augmentation(flip=True), jax.random.key(0))
+    flipped = [np.array_equal(a, b[:, ::-1]) for a, b in zip(mirrored, images)]
+    kept = [np.array_equal(a, b) for a, b in zip(mirrored, images)]
+    assert all(a or b for a, b in zip(flipped, kept))
+    assert 16 < sum(flipped) < 48
+    moved = np.asarray(augment(images, Augmentation(shift=2), jax.random.key(0)))
+    corners = {(int((image[..., 0] > 0).any(1).argmax()), int((image[..., 0] > 0).any(0).argmax())) for image in moved}
+    assert corners == {(i, j) for i in range(3) for j in range(3)}  # black moved in from above and from the left
