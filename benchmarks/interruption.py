@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from pipeline.config.paths import RAW
 from pipeline.readers.example import Example
 from pipeline.readers.formats.text import Reader
-from pipeline.stages.stage_files import sha256
+from pipeline.runtime.hashes import sha256
 
 TOP = Path(__file__).parents[1]
 HELD_OUT = 20_000  # characters of a work, to be validated on

@@ -15,22 +15,25 @@ from pipeline.tasks import SequenceTagging
 def write(spec: WordSpec) -> tuple[SequenceTagging, dict[str, Any]]:
     """Writes the vocabulary and the arrays of every split; returns the facts of the task, and figures for the report.
 
-    A tag that training lacks has a number too, or the other splits could not be scored; nothing is learnt of it.
+    The labels are the training split's tags: nothing that training reads depends on the other splits.
     """
     tables.require("words", "sequence-tagging")
-    tags = {split: {tag for row in tables.column(split, "label") for tag in row} for split in tables.splits()}
-    labels = tuple(sorted(set().union(*tags.values())))
-    number = {label: i for i, label in enumerate(labels)}
+    labels = tuple(sorted(tags_of("train")))
     vocabulary = word_vocabulary.fit(tables.column("train", "words"), spec)
     vocabulary.save(paths.VOCABULARY)
     usual = usual_tags()
     counts, report = np.zeros(len(labels), int), {}
     for split in tables.splits():
-        targets = write_split(split, vocabulary, number, usual)
+        unseen = tuple(sorted(tags_of(split) - set(labels)))
+        targets = write_split(split, vocabulary, labels, unseen, usual)
         if split == "train":
             counts = np.bincount(targets, minlength=len(labels))
         sizes = np.array([len(row) for row in tables.column(split, "label")])
-        report[split] = {"words": tables.spread(sizes), "cut": int((sizes > spec.max_length).sum())}
+        report[split] = {
+            "words": tables.spread(sizes),
+            "cut": int((sizes > spec.max_length).sum()),
+            "unseen_tags": {tag: int((targets == i).sum()) for i, tag in enumerate(unseen, start=len(labels))},
+        }
     task = SequenceTagging(
         name="sequence-tagging",
         words=spec,
@@ -42,32 +45,42 @@ def write(spec: WordSpec) -> tuple[SequenceTagging, dict[str, Any]]:
     return task, report
 
 
-def write_split(split: str, vocabulary: Vocabulary, number: dict[str, int], usual: dict[str, str]) -> np.ndarray:
-    """Writes a split's arrays; returns its targets. `usual.npy` is the most frequent tag of each word in training, -1
-    for a word that training lacks.
+def write_split(
+    split: str, vocabulary: Vocabulary, labels: tuple[str, ...], unseen: tuple[str, ...], usual: dict[str, str]
+) -> np.ndarray:
+    """Writes a split's arrays; returns its targets. `unseen_tags.npy` names the tags that training lacks, numbered from
+    `len(labels)` on; `usual.npy` is the most frequent tag of each word in training, -1 for a word that training lacks.
     """
     spec = vocabulary.spec
-    numbers, characters, targets, guesses, sizes, ids = [], [], [], [], [], []
+    numbers = {tag: i for i, tag in enumerate((*labels, *unseen))}
+    words, characters, targets, guesses, sizes, ids = [], [], [], [], [], []
     rows = zip(tables.column(split, "words"), tables.column(split, "label"), tables.column(split, "id"))
-    for sentence, tags, identity in tables.progress(rows, split):
-        found = vocabulary.number(sentence)
-        numbers.append(found.words.astype(tables.smallest(spec.vocabulary + word_vocabulary.FIRST)))
-        characters.append(found.characters.astype(tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST)))
-        targets += [number[tag] for tag in tags]
-        guesses += [number[usual[word]] if word in usual else -1 for word in sentence]
+    for sentence, tags, example_id in tables.progress(rows, split):
+        numbered = vocabulary.number(sentence)
+        words.append(numbered.words.astype(tables.smallest(spec.vocabulary + word_vocabulary.FIRST)))
+        characters.append(
+            numbered.characters.astype(tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST))
+        )
+        targets += [numbers[tag] for tag in tags]
+        guesses += [numbers[usual[word]] if word in usual else -1 for word in sentence]
         parts = [min(spec.max_length, len(tags) - start) for start in range(0, len(tags), spec.max_length)]
         sizes += parts
-        ids += [identity] * len(parts)
+        ids += [example_id] * len(parts)
     tables.save(
         split,
-        words=np.concatenate(numbers),
+        words=np.concatenate(words),
         characters=np.concatenate(characters),
         targets=(array := np.array(targets, np.int32)),
         usual=np.array(guesses, np.int32),
         starts=tables.starts(sizes),
         ids=np.array(ids, "S32"),
+        unseen_tags=np.array(unseen, str),
     )
     return array
+
+
+def tags_of(split: str) -> set[str]:
+    return {tag for row in tables.column(split, "label") for tag in row}
 
 
 def usual_tags() -> dict[str, str]:

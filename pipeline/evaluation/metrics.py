@@ -51,13 +51,18 @@ def tagging(
 ) -> dict[str, Any]:
     """Loss in nats and accuracy over words, with the 95 % interval over sentences; accuracy on words that training
     lacks, those whose `usual` tag is -1; and, for tags in IOB2, precision, recall and F1 of the spans.
+
+    `labels` names the model's k classes, then the tags that training lacks. A word with one of those is an error; the
+    loss, which is not defined for it, leaves it out.
     """
     guesses = probabilities.argmax(-1)
     hits, unseen = guesses == targets, usual < 0
     low, high = interval_of_groups(hits, starts)
-    own = np.maximum(probabilities[np.arange(len(targets)), targets].astype(np.float64), 1e-30)
+    known = np.flatnonzero(targets < probabilities.shape[1])
+    own = np.maximum(probabilities[known, targets[known]].astype(np.float64), 1e-30)
     figures: dict[str, Any] = {
         "words": len(targets),
+        "words_with_unseen_tags": len(targets) - len(known),
         "loss": float(-np.log(own).mean()),
         "accuracy": float(hits.mean()),
         "accuracy_low": low,

@@ -16,8 +16,9 @@ from pipeline.loaders import buckets
 from pipeline.models import CONFIGS
 from pipeline.runtime import strict_json
 from pipeline.runtime.encoders.text_tokenizer import load, pieces
+from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
-from pipeline.stages.stage_files import Inputs, sha256
+from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import (
     Examples,
     ImageClassification,
@@ -113,7 +114,8 @@ def tagging(
     split: str, task: SequenceTagging, test: Examples, probabilities: Float[np.ndarray, "n k"]
 ) -> dict[str, Any]:
     """Writes the tables of one test split; returns its figures. The baseline gives each word its most frequent tag."""
-    names, targets, starts = np.array(task.labels), np.asarray(test.targets), np.asarray(test.starts)
+    labels, targets, starts = labels_of(split, task), np.asarray(test.targets), np.asarray(test.starts)
+    names = np.array(labels)
     usual = np.load(paths.features(split) / "usual.npy")
     sizes = np.diff(starts)
     table = pd.DataFrame(
@@ -127,15 +129,21 @@ def tagging(
         }
     )
     table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
-    by_class = metrics.per_class(probabilities, targets, task.labels)
+    by_class = metrics.per_class(probabilities, targets, labels)
     by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
-    figures = metrics.tagging(probabilities, targets, starts, usual, task.labels)
+    figures = metrics.tagging(probabilities, targets, starts, usual, labels)
     baseline = np.where(usual < 0, int(np.argmax(task.counts)), usual)
     tell(split, figures)
     seen = figures["unseen"]
     print(f"{split}: {seen['accuracy']:.4f} on the {seen['words']:,} words that training lacks", end="")
     print(f"; F1 of spans {figures['spans']['f1']:.4f}" if "spans" in figures else "")
     return {"examples": len(test), "baseline_accuracy": float((targets == baseline).mean()), **figures}
+
+
+def labels_of(split: str, task: Labelled) -> tuple[str, ...]:
+    """The labels by their numbers in a split's targets: the model's, then those that the training split lacks."""
+    unseen = paths.features(split) / "unseen_tags.npy"
+    return (*task.labels, *(np.load(unseen, allow_pickle=False).tolist() if unseen.exists() else ()))
 
 
 def tell(split: str, figures: dict[str, Any]) -> None:
@@ -146,8 +154,8 @@ def tell(split: str, figures: dict[str, Any]) -> None:
 def pictures(task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n k"]) -> None:
     """The confusion of classes, of many the most confused ones, and the calibration."""
     targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
-    chosen = metrics.most_confused(targets, guesses, classes=task.num_classes, shown=CONFUSED)
-    names = np.array(task.labels)
+    names = np.array(labels_of("test", task))
+    chosen = metrics.most_confused(targets, guesses, classes=len(names), shown=CONFUSED)
     both = np.isin(targets, chosen) & np.isin(guesses, chosen)
     if isinstance(task, SequenceTagging):
         both &= targets != guesses  # words are many and most are right: what is seen of those would hide the rest
@@ -171,7 +179,8 @@ def mistakes(
     targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
     wrong = np.flatnonzero(guesses != targets)
     worst = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")]
-    titles = {int(i): (task.labels[guesses[i]], probabilities[i].max(), task.labels[targets[i]]) for i in worst[:500]}
+    labels = labels_of("test", task)
+    titles = {int(i): (labels[guesses[i]], probabilities[i].max(), labels[targets[i]]) for i in worst[:500]}
     if isinstance(task, ImageClassification):
         if len(worst):
             draw_images(learn, tree, test, worst[:SHOWN], guesses, titles)

@@ -4,7 +4,6 @@ DVC hashes dependencies when a stage has ended (dvc #11058): a file that was edi
 the result was made from.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from pipeline.config import paths
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.hashes import sha256
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # no write leaves all of these as they were
 
@@ -75,11 +75,6 @@ def files(roots: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(found)
         elif path.exists():
             yield path
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamps(roots: Iterable[Path]) -> dict[str, Stamp]:

@@ -24,8 +24,9 @@ from pipeline.models import CONFIGS, weights
 from pipeline.parallel import processes, sharding
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
-from pipeline.stages.stage_files import Inputs, sha256
+from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import ClassWeights, LanguageModelling, LossSums, Task
 from pipeline.training import allocator, memory_plan, optimizers, train_step
 from pipeline.training.checkpoints import store

@@ -24,7 +24,7 @@ Inputs = Shaped[Array, "b ..."] | Words
 
 
 class Batch(NamedTuple):
-    """`valid` is False where a target is padding."""
+    """`valid` is False where a target is padding. A target may be a label that training lacks: `score` says which."""
 
     inputs: Inputs
     targets: Int[Array, "b *t"]

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from pipeline.tasks.batch import Batch
 
@@ -27,7 +27,8 @@ def score(
     label_smoothing: float = 0.0,
     class_weights: Float[Array, " k"] | None = None,
 ) -> LossSums:
-    """Cross-entropy in nats, and hits.
+    """Cross-entropy in nats, and hits. A target of k or more is a label that training lacks: it is never a hit, and the
+    loss, which is not defined for it, leaves it out.
 
     Label smoothing mixes the target with the uniform distribution (Szegedy et al. 2016, arXiv:1512.00567).
     """
@@ -39,8 +40,16 @@ def score(
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)  # b *t
     weights = jnp.ones_like(losses) if class_weights is None else class_weights[batch.targets]  # b *t
     hits = logits.argmax(-1) == batch.targets  # b *t
+    known = batch.valid & (batch.targets < logits.shape[-1])  # b *t
+
+    def total(x: Shaped[Array, "b *t"], where: Bool[Array, "b *t"]) -> Float[Array, ""]:
+        return jnp.sum(x, where=where, dtype=jnp.float32)
+
     return LossSums(
-        *(jnp.sum(x, where=batch.valid, dtype=jnp.float32) for x in (losses * weights, weights, hits, hits | ~hits))
+        loss=total(losses * weights, known),
+        weight=total(weights, known),
+        correct=total(hits, batch.valid),
+        targets=total(hits | ~hits, batch.valid),
     )
 
 

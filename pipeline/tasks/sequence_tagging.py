@@ -21,7 +21,7 @@ class SequenceTagging(Section):
     words: WordSpec
     vocabulary: PositiveInt  # how many different words have a number of their own
     alphabet: PositiveInt  # how many different characters have
-    labels: Labels
+    labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
     counts: Counts  # of each tag's training words
 
     @property

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from small_packages import dump
 from test_processes import LAUNCH, forget, ranks, set_training, train, weights
 
-from pipeline.stages.stage_files import sha256
+from pipeline.runtime.hashes import sha256
 
 ON_RAY = "python -m pipeline on-ray --workers 2"
 

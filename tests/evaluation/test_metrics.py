@@ -45,6 +45,30 @@ def test_tagging_by_hand():
     assert "spans" not in found
 
 
+def test_a_tag_that_training_lacks_is_an_error():
+    """It counts in the accuracy and in the spans, has a row of its own, and no part in the loss."""
+    labels = ("B-X", "I-X", "O", "B-NEW", "I-NEW")
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.1, 0.2, 0.7], [0.6, 0.2, 0.2]])
+    targets, starts = np.array([0, 1, 3, 4]), np.array([0, 2, 4])
+    found = metrics.tagging(probabilities, targets, starts, np.zeros(4, int), labels)
+    assert found["accuracy"] == 0.5
+    assert found["loss"] == pytest.approx(-np.log([0.8, 0.7]).mean())
+    assert found["words_with_unseen_tags"] == 2
+    assert found["spans"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "spans": 2.0}
+    rows = metrics.per_class(probabilities, targets, labels).set_index("label")
+    assert rows.loc["B-NEW"].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert metrics.most_confused(targets, probabilities.argmax(-1), classes=5, shown=4).tolist() == [0, 2, 3, 4]
+
+
+def test_a_label_that_training_lacks_is_no_part_of_the_loss():
+    logits = jnp.log(jnp.asarray([[0.7, 0.3], [0.4, 0.6], [0.5, 0.5]]))
+    batch = Batch(logits, jnp.asarray([0, 2, 0]), jnp.asarray([True, True, False]))
+    for options in ({}, {"class_weights": jnp.asarray([1.0, 1.0])}, {"label_smoothing": 1e-9}):
+        sums = score(logits, batch, **options)
+        assert float(sums.loss) == pytest.approx(-np.log(0.7), rel=1e-6)
+        assert (float(sums.weight), float(sums.correct), float(sums.targets)) == (1.0, 1.0, 2.0)
+
+
 def test_mistakes_that_cluster_widen_the_interval():
     hits = np.repeat(np.arange(100) % 5 > 0, 10)
     low, high = metrics.interval_of_groups(hits, np.arange(0, 1_001, 10))

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from small_packages import dump
 
 from pipeline.runtime import strict_json
-from pipeline.stages.stage_files import sha256
+from pipeline.runtime.hashes import sha256
 
 LAUNCH = f"{sys.executable} {TOP / 'tests/harness/launch.py'} 2"
 EPOCHS = 60

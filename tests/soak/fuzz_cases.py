@@ -27,8 +27,9 @@ from pipeline.runtime.classifier import Classifier
 from pipeline.runtime.encoders.text_tokenizer import readable
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Generator, Sampling
+from pipeline.runtime.hashes import sha256
 from pipeline.stages import check, evaluate, package, prepare, preprocess, train
-from pipeline.stages.stage_files import Inputs, sha256
+from pipeline.stages.stage_files import Inputs
 from pipeline.training import optimizers, train_step
 from pipeline.training.checkpoints.store import ARRAYS, FACTS, SEAL, Checkpointer
 from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint

@@ -29,7 +29,7 @@ from safetensors.numpy import load_file, save_file
 from pipeline.config import paths
 from pipeline.runtime import errors, strict_json
 from pipeline.runtime.errors import UserError
-from pipeline.stages.stage_files import sha256
+from pipeline.runtime.hashes import sha256
 from pipeline.training.checkpoints.snapshot import Snapshot
 
 SECONDS = "CHECKPOINT_SECONDS"  # the environment's word for how often: it changes no result
