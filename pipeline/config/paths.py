@@ -35,6 +35,11 @@ SPLITS = ("train", "validation", "test", "shifted")
 TESTS = ("test", "shifted")  # the source's usual test split, and a harder one where it offers one
 
 
+def prepared(split: str) -> Path:
+    """The table of a split."""
+    return PREPARED / f"{split}.parquet"
+
+
 def features(split: str) -> Path:
     """The folder of a split's arrays. Not every source has the harder test split: it lies within the usual one."""
     return FEATURES / "test" / split if split == "shifted" else FEATURES / split

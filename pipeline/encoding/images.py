@@ -22,7 +22,6 @@ BLOCK = 256  # files decoded together
 
 def write(spec: ImageSpec) -> tuple[ImageClassification, dict[str, Any]]:
     """Writes the arrays of every split; returns the facts of the task, and figures for the report."""
-    tables.require("image", "image-classification")
     labels = tuple(sorted(set(tables.column("train", "label"))))
     number = {label: i for i, label in enumerate(labels)}
     counts = np.zeros(len(labels), int)

@@ -1,7 +1,6 @@
 """The tables that prepare wrote, read a few rows at a time."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,41 +8,32 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipeline.config import paths
-from pipeline.runtime.errors import UserError
 
 ROWS = 1_000
 
 
-def path(split: str) -> Path:
-    return paths.PREPARED / f"{split}.parquet"
+def content() -> str:
+    """What the examples are: image, text or words."""
+    return pq.read_schema(paths.prepared("train")).names[1]
 
 
 def splits() -> list[str]:
-    """The splits that there are; of the harder test split, not every source has one."""
-    return [split for split in paths.SPLITS if path(split).exists()]
+    """The splits of the source. Not every one has the shifted test split."""
+    return [split for split in paths.SPLITS if paths.prepared(split).exists()]
 
 
 def column(split: str, name: str) -> Iterator[Any]:
     """The values of a column, in order."""
-    for batch in pq.ParquetFile(path(split)).iter_batches(batch_size=ROWS, columns=[name]):
+    for batch in pq.ParquetFile(paths.prepared(split)).iter_batches(batch_size=ROWS, columns=[name]):
         yield from batch.column(0).to_pylist()
 
 
 def rows(split: str) -> int:
-    return pq.read_metadata(path(split)).num_rows
-
-
-def require(content: str, task: str) -> None:
-    """Raises UserError where the examples are not of the kind of content that the task needs."""
-    there = pq.read_schema(path("train")).names[1]
-    if there != content:
-        raise UserError(
-            f"datasets.*.task: {task} needs examples with {content}, but the reader gives {there}: change one of them"
-        )
+    return pq.read_metadata(paths.prepared(split)).num_rows
 
 
 def progress(items: Iterable[Any], split: str) -> Iterable[Any]:
-    """The items of a split, counted on the terminal."""
+    """The items of a split, with a progress bar on a terminal."""
     return tqdm(items, desc=f"preprocess {split}", total=rows(split), unit=" examples", unit_scale=True, disable=None)
 
 
@@ -60,19 +50,19 @@ def ids(split: str) -> np.ndarray:
 
 
 def starts(sizes: list[int]) -> np.ndarray:
-    """Where each of several runs of these sizes begins, and where the last one ends."""
+    """Where each of consecutive pieces of these sizes begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))]).astype(
         np.int32 if sum(sizes) < 2**31 else np.int64
     )
 
 
 def smallest(numbers: int) -> type[np.unsignedinteger]:
-    """The smallest type for that many numbers, from 0 on."""
+    """The smallest type that holds this many different numbers, from 0 on."""
     return np.uint16 if numbers <= 1 << 16 else np.uint32
 
 
 def spread(sizes: np.ndarray) -> dict[str, float]:
-    """How long examples are."""
+    """Figures on the lengths of examples."""
     return {
         "median": float(np.median(sizes)),
         "percentile_95": float(np.quantile(sizes, 0.95)),

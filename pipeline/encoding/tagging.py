@@ -17,7 +17,6 @@ def write(spec: WordSpec) -> tuple[SequenceTagging, dict[str, Any]]:
 
     The labels are the training split's tags: nothing that training reads depends on the other splits.
     """
-    tables.require("words", "sequence-tagging")
     labels = tuple(sorted(tags_of("train")))
     vocabulary = word_vocabulary.fit(tables.column("train", "words"), spec)
     vocabulary.save(paths.VOCABULARY)

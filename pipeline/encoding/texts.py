@@ -13,7 +13,6 @@ from pipeline.tasks import TextClassification
 
 def write(spec: TextSpec) -> tuple[TextClassification, dict[str, Any]]:
     """Writes the tokenizer and the arrays of every split; returns the facts of the task, and figures for the report."""
-    tables.require("text", "text-classification")
     labels = tuple(sorted(set(tables.column("train", "label"))))
     number = {label: i for i, label in enumerate(labels)}
     tokenizer = text_tokenizer.fit(tables.column("train", "text"), spec)

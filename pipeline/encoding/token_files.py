@@ -25,7 +25,6 @@ PART = 1 << 20  # of them counted at a time: numpy makes eight bytes of each
 
 def write(spec: CorpusSpec) -> tuple[LanguageModelling, dict[str, Any]]:
     """Writes the tokenizer and the tokens of every split; returns the facts of the task, and figures for the report."""
-    tables.require("text", "language-modelling")
     tokenizer = text_tokenizer.fit(sample(), spec)
     paths.ENCODER.mkdir(parents=True, exist_ok=True)
     text_tokenizer.save(tokenizer, paths.TOKENIZER)
@@ -51,7 +50,7 @@ def write_split(split: str, alphabet: ByteTokenizer) -> tuple[np.ndarray, dict[s
     sizes: list[tuple[int, int]] = []  # bytes and characters of each document
     parts = ray_data.tokenized if ray_data.asked() else tokenized
     with tqdm(desc=f"preprocess {split}", unit="B", unit_scale=True, disable=None) as bar:
-        for part in parts(tables.path(split), alphabet):
+        for part in parts(paths.prepared(split), alphabet):
             if part.size:
                 starts.append(shards.total)
                 sizes.append(part.size)
@@ -105,7 +104,7 @@ class Shards:
 
 def sample() -> Iterator[str]:
     """Pieces of the training texts, all of them or each so-manieth."""
-    characters = sum(map(len, documents(tables.path("train"))))
+    characters = sum(map(len, documents(paths.prepared("train"))))
     every = -(-characters // SAMPLE)
-    pieces = (piece for text in documents(tables.path("train")) for piece in cut(text))
+    pieces = (piece for text in documents(paths.prepared("train")) for piece in cut(text))
     yield from islice(pieces, None, None, every)

@@ -11,7 +11,6 @@ from pipeline.runtime.errors import UserError
 
 MAX_LINE = 1 << 26  # bytes; no sentence and no row of a table is longer
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-csv.field_size_limit(MAX_LINE)  # its own limit of 128 KiB is less than a long document
 
 
 class Row(NamedTuple):
@@ -74,6 +73,7 @@ def rows(entry: Entry, delimiter: str) -> Iterator[Row]:
             if line.strip():
                 yield Row(number, tuple(line.rstrip("\r\n").split(delimiter)))
         return
+    csv.field_size_limit(MAX_LINE)  # of the process; the default of 128 KiB is less than a long document
     reader = csv.reader(lines(entry), strict=True)
     while True:
         before = reader.line_num

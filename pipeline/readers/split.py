@@ -1,7 +1,7 @@
-"""Which examples are held out, and which are left out because a held-out split has them too.
+"""Which examples are held out, and which are dropped because they are duplicates.
 
-The split is a function of an example's own content, less case, digits and punctuation: so near duplicates never
-straddle it, and adding rows never moves old ones. What the source says of its own splits and groups comes first.
+The split is a function of an example's own content, ignoring case, digits and punctuation: near-duplicates are never
+separated, and adding examples never moves old ones. Splits and groups that the source defines come first.
 """
 
 import hashlib
@@ -12,88 +12,103 @@ from pydantic import Field
 from pipeline.config.params import Section
 from pipeline.readers import Example
 
-HELD_OUT = ("test", "shifted", "validation")  # the most precious first: an example in two of them stays in the first
+HELD_OUT = ("test", "shifted", "validation")  # an example found in several of these is kept in the first
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class Split(Section):
-    """Which share of the examples is held out, where the source does not say which."""
+    """The share of the examples that is held out, where the source does not define the split."""
 
     validation: Share
     test: Share | None = None
 
 
-class Row(NamedTuple):
-    """What is remembered of an example to place it."""
+class Keys(NamedTuple):
+    """What is kept of an example to choose its split."""
 
-    identity: str  # of its exact content
-    kin: bytes  # of its content less case, digits and punctuation, or of its group
-    normal: bytes
+    id: str  # hash of the exact content
+    near_key: bytes  # hash of the normalized content: equal for near-duplicates
+    split_key: bytes  # decides the split: the near key, or a hash of the group
     label: str
-    given: str | None  # the split that the source puts it in
-    whole: bool  # it is a sentence, and such recur by nature
+    source_split: str | None  # the split that the source puts it in
+    may_repeat: bool  # sentences occur more than once by nature
 
 
-def row(example: Example) -> Row:
-    """An example's identity and kin."""
+class Placement(NamedTuple):
+    split: str | None  # None: dropped
+    reason: str  # why it is dropped
+
+
+def keys(example: Example) -> Keys:
+    """The hashes of an example that decide its split."""
     content = example.content
     if isinstance(content, bytes):
-        exact = plain = example.key if example.key is not None else content
+        exact = normalized = example.key if example.key is not None else content
     elif isinstance(content, str):
-        exact, plain = content.encode(), normalize_text(content).encode()
+        exact, normalized = content.encode(), normalize_text(content).encode()
     else:
-        exact, plain = "\n".join(content).encode(), "\n".join(content).casefold().encode()
-    identity, normal = hashlib.sha256(exact).hexdigest()[:32], hashlib.sha256(plain).digest()[:16]
-    kin = normal if example.group is None else hashlib.sha256(b"group " + example.group.encode()).digest()[:16]
-    label = example.label if isinstance(example.label, str) else "\n".join(example.label)
-    return Row(identity, kin, normal, label, example.split, not isinstance(content, bytes | str))
+        exact, normalized = "\n".join(content).encode(), "\n".join(content).casefold().encode()
+    near_key = split_key = hashlib.sha256(normalized).digest()[:16]
+    if example.group is not None:
+        split_key = hashlib.sha256(b"group " + example.group.encode()).digest()[:16]
+    return Keys(
+        id=hashlib.sha256(exact).hexdigest()[:32],
+        near_key=near_key,
+        split_key=split_key,
+        label=example.label if isinstance(example.label, str) else "\n".join(example.label),
+        source_split=example.split,
+        may_repeat=not isinstance(content, bytes | str),
+    )
 
 
 def normalize_text(text: str) -> str:
-    """The letters of a text, in lower case, word by word; the text itself where it has none."""
+    """The letters of a text in lower case, word by word; a text without letters is returned as it is."""
     return " ".join(text.casefold().translate(LETTERS).split()) or text
 
 
 class _Letters(dict[int, int]):
-    """Each letter's code; a space's for all else."""
+    """For str.translate: keeps letters, turns all other characters into spaces."""
 
     def __missing__(self, code: int) -> int:
-        found = self[code] = code if chr(code).isalpha() else ord(" ")
-        return found
+        kept = self[code] = code if chr(code).isalpha() else ord(" ")
+        return kept
 
 
 LETTERS = _Letters()
 
 
-def assign(rows: list[Row], split: Split) -> list[tuple[str | None, str]]:
-    """The split of each row; or None, and why it is dropped."""
-    own = {row.given for row in rows}
-    chosen = [_choose(row, split, own) for row in rows]
-    result: list[tuple[str | None, str]] = [(name, "") for name in chosen]
-    exact: dict[str, int] = {}  # identity -> the first row with it
-    normal: dict[bytes, str] = {}
+def assign(examples: list[Keys], split: Split) -> list[Placement]:
+    """The split of each example, or why it is dropped.
+
+    An example found in two splits is kept in one: test first, then shifted, validation, train.
+    """
+    source_splits = {example.source_split for example in examples}
+    chosen = [_choose(example, split, source_splits) for example in examples]
+    result = [Placement(name, "") for name in chosen]
+    first_with_id: dict[str, int] = {}
+    split_of_near_key: dict[bytes, str] = {}
     for name in (*HELD_OUT, "train"):
-        for i, row in enumerate(rows):
+        for i, example in enumerate(examples):
             if chosen[i] != name:
                 continue
-            first = exact.setdefault(row.identity, i)
-            elsewhere = normal.setdefault(row.normal, name)
+            first = first_with_id.setdefault(example.id, i)
+            near_split = split_of_near_key.setdefault(example.near_key, name)
             if chosen[first] != name:
-                result[i] = (None, f"in {name}, and the same in {chosen[first]}")
-            elif elsewhere != name:
-                result[i] = (None, f"in {name}, and nearly the same in {elsewhere}")
-            elif first != i and not row.whole:
-                other = "" if rows[first].label == row.label else ", with another label"
-                result[i] = (None, f"twice in {name}{other}")
+                result[i] = Placement(None, f"in {name}, identical to one in {chosen[first]}")
+            elif near_split != name:
+                result[i] = Placement(None, f"in {name}, nearly identical to one in {near_split}")
+            elif first != i and not example.may_repeat:
+                other_label = "" if examples[first].label == example.label else ", with another label"
+                result[i] = Placement(None, f"repeated in {name}{other_label}")
     return result
 
 
-def _choose(row: Row, split: Split, own: set[str | None]) -> str:
-    if row.given in HELD_OUT:
-        return str(row.given)
-    share = int.from_bytes(row.kin[:8], "big") / 2**64
-    validation = 0.0 if "validation" in own else split.validation
-    test = 0.0 if "test" in own else split.test or 0.0
-    if share < validation:
+def _choose(example: Keys, split: Split, source_splits: set[str | None]) -> str:
+    if example.source_split in HELD_OUT:
+        return str(example.source_split)
+    position = int.from_bytes(example.split_key[:8], "big") / 2**64  # uniform in [0, 1)
+    validation = 0.0 if "validation" in source_splits else split.validation
+    test = 0.0 if "test" in source_splits else split.test or 0.0
+    if position < validation:
         return "validation"
-    return "test" if share < validation + test else "train"
+    return "test" if position < validation + test else "train"

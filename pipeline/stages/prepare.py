@@ -1,39 +1,27 @@
-"""Stage 1: any source -> one canonical Parquet table per split (id, content, label), and report.json.
+"""Stage 1: any source -> one canonical Parquet table for each split (id, content, label), and report.json.
 
-An example's id is the hash of its own content. Examples are written down as they are read, and sorted into their splits
-when all have been seen: only their hashes stay in memory.
+An example's id is the hash of its own content.
 """
 
-import gzip
-import hashlib
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import NonNegativeInt
 from tqdm import tqdm
 
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
-from pipeline.readers import Example, Reader, Refused, files, split
-from pipeline.readers.split import Row, Split
+from pipeline.readers import Reader, files, raw_data, split, split_tables
+from pipeline.readers.split import Split
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
 
-COLUMNS = {  # the column of each kind of content, its type, and that of the label
-    bytes: ("image", pa.binary(), pa.string()),
-    str: ("text", pa.string(), pa.string()),
-    tuple: ("words", pa.list_(pa.string()), pa.list_(pa.string())),
-}
-ONE_A_FILE = ("image-folder", "mail", "text")  # readers to which each file is an example: their number is known
-ROWS = 5_000  # rows held in memory, and rows of a row group
-ROW_BYTES = 32 << 20  # or so much content
-SHOWN = 5  # examples of each reason in the report
+ONE_EXAMPLE_PER_FILE = ("image-folder", "mail", "text")  # readers whose number of examples is known beforehand
+SHOWN = 5  # places of each reason in the report
+REPORT = paths.PREPARED / "report.json"
 
 
 class Params(StageParams):
@@ -44,34 +32,8 @@ class Params(StageParams):
     max_bad_rows: Annotated[NonNegativeInt, Key("datasets.{dataset}.max_bad_rows")]
 
 
-class Table:
-    """A Parquet file, written row group by row group."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        # PNG and JPEG are compressed already.
-        compression = "none" if schema.names[1] == "image" else "zstd"
-        self.schema, self.writer = schema, pq.ParquetWriter(path, schema, compression=compression)
-        self.rows: list[dict[str, Any]] = []
-        self.bytes = 0
-
-    def add(self, row: dict[str, Any], size: int) -> None:
-        self.rows.append(row)
-        self.bytes += size
-        if len(self.rows) >= ROWS or self.bytes >= ROW_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.rows:
-            self.writer.write_table(pa.Table.from_pylist(self.rows, self.schema))
-            self.rows, self.bytes = [], 0
-
-    def close(self) -> None:
-        self.flush()
-        self.writer.close()
-
-
-class Reasons:
-    """How often something was left out, why, and where the first few stood."""
+class LeftOut:
+    """How often something was left out, why, and the first places where it stood."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -89,153 +51,98 @@ class Reasons:
 
 def main(params: Params, inputs: Inputs) -> None:
     source = Path(params.source)
-    if paths.RAW not in source.parents or ".." in source.parts:
-        watched = f"{paths.RAW}/, the folder that DVC watches"
-        raise UserError(f"datasets.*.source: {source} is not inside {watched}: move or link it there")
-    if not source.exists():
-        raise UserError(f"{source}: no such file or folder; it is the `source` of the chosen dataset in {paths.PARAMS}")
-    verify(source)
+    raw_data.check(source, inputs.dataset)
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
-    refused, dropped = Reasons(), Reasons()
-    total = files.count(source) if params.reader.name in ONE_A_FILE else None
-    rows, where = write_down(params.reader.read(source), spool, refused, total=total)
-    placed = split.assign(rows, params.split)
-    for at, (name, reason) in zip(where, placed):
-        if name is None:
-            dropped.add(at, reason)
-    counts = sort_out(spool, rows, [name for name, _ in placed])
-    spool.unlink(missing_ok=True)
-    report(counts, dropped, refused, params)
+    refused, dropped = LeftOut(), LeftOut()
+    total = files.count(source) if params.reader.name in ONE_EXAMPLE_PER_FILE else None
+    items = tqdm(params.reader.read(source), desc="prepare", total=total, unit=" examples", disable=None)
+    keys, where = split_tables.write_spool(items, spool, refused.add)
+    placements = split.assign(keys, params.split)
+    for place, placement in zip(where, placements):
+        if placement.split is None:
+            dropped.add(place, placement.reason)
+    labels = split_tables.sort_spool(spool, [placement.split for placement in placements])
+    sizes = {name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if labels[name]}
+    write_report(params, sizes, labels, dropped, refused)
+    check(params, inputs.dataset, labels, refused)
+    if params.task != "language-modelling":
+        check_labels(params.source, labels, tagged=pq.read_schema(paths.prepared("train")).names[1] == "words")
+    print(summary(params, sizes, labels, dropped, refused))
 
 
-def write_down(
-    examples: Iterable[Example | Refused], spool: Path, refused: Reasons, *, total: int | None
-) -> tuple[list[Row], list[str]]:
-    """Writes the examples to `spool`, in order; returns what places each, and where it came from. Of `total` examples,
-    where their number is known, the terminal shows how many are left.
-    """
-    rows: list[Row] = []
-    where: list[str] = []
-    table: Table | None = None
-    for item in tqdm(examples, desc="prepare", total=total, unit=" examples", disable=None):
-        if isinstance(item, Refused):
-            refused.add(item.where, item.reason)
-            continue
-        column, content, label = COLUMNS[type(item.content)]
-        table = table or Table(spool, pa.schema([("id", pa.string()), (column, content), ("label", label)]))
-        rows.append(split.row(item))
-        where.append(item.where)
-        size = len(item.content) if isinstance(item.content, bytes | str) else 10 * len(item.content)
-        table.add({"id": rows[-1].identity, column: item.content, "label": item.label}, size)
-    if table:
-        table.close()
-    return rows, where
+def unseen_labels(labels: dict[str, Counter[str]], name: str) -> dict[str, int]:
+    """The labels of a split that training lacks, and how often each occurs."""
+    return {label: labels[name][label] for label in sorted(labels[name].keys() - labels["train"].keys())}
 
 
-def sort_out(spool: Path, rows: list[Row], placed: list[str | None]) -> dict[str, Counter[str]]:
-    """The spooled examples -> a table for each split that has any; returns the labels of each split, counted."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in paths.SPLITS}
-    if not rows:
-        return counts
-    file = pq.ParquetFile(spool)
-    tables: dict[str, Table] = {}
-    at = iter(placed)
-    for name in paths.SPLITS:
-        (paths.PREPARED / f"{name}.parquet").unlink(missing_ok=True)
-    for row in _rows(file):
-        name = next(at)
-        if name is None:
-            continue
-        if name not in tables:
-            tables[name] = Table(paths.PREPARED / f"{name}.parquet", file.schema_arrow)
-        content = row[file.schema_arrow.names[1]]
-        tables[name].add(row, len(content) if isinstance(content, bytes | str) else 10 * len(content))
-        label = row["label"]
-        counts[name].update([label] if isinstance(label, str) else label)
-    for table in tables.values():
-        table.close()
-    return counts
-
-
-def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
-    for group in range(file.num_row_groups):  # iter_batches would read several ahead
-        for batch in file.read_row_group(group).to_batches(max_chunksize=100):
-            yield from batch.to_pylist()
-
-
-def verify(source: Path) -> None:
-    """Holds each file to SHA256SUMS in the source, if there is one: the sha256 of the file's decompressed content."""
-    sums = source / "SHA256SUMS"
-    if not sums.exists():
-        return
-    for row, line in enumerate(sums.read_text(encoding="utf-8").splitlines(), start=1):
-        expected, _, name = line.partition("  ")
-        packed = source / f"{name}.gz"
-        path = packed if packed.exists() else source / name
-        try:
-            with gzip.open(path) if path == packed else path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        except (OSError, EOFError, zlib.error) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(
-                f"{path}: cannot be read ({reason}); it is listed in {sums} row {row}: fetch it again"
-            ) from error
-        if found != expected:
-            raise UserError(
-                f"{path}: the sha256 of its content is {found[:16]}..., {sums} row {row} says {expected[:16]}...: "
-                "fetch it again, or mend that row if you changed the data on purpose"
-            )
-
-
-def report(counts: dict[str, Counter[str]], dropped: Reasons, refused: Reasons, params: Params) -> None:
-    """Writes report.json and prints its gist. Raises UserError where too much was refused, a split is empty, or has
-    labels that training lacks.
-    """
-    examples = {
-        name: pq.read_metadata(path).num_rows
-        for name in paths.SPLITS
-        if (path := paths.PREPARED / f"{name}.parquet").exists()
-    }
+def write_report(
+    params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], dropped: LeftOut, refused: LeftOut
+) -> None:
+    """Writes report.json, whether or not the tables can be used."""
+    splits: dict[str, Any] = {}
+    for name, size in sizes.items():
+        splits[name] = {"examples": size, "labels": dict(sorted(labels[name].items()))}
+        if params.task != "language-modelling" and (unseen := unseen_labels(labels, name)):
+            splits[name]["labels_that_training_lacks"] = unseen
     strict_json.write(
-        paths.PREPARED / "report.json",
-        {
-            "source": params.source,
-            "splits": {
-                name: {"examples": n, "labels": dict(sorted(counts[name].items()))} for name, n in examples.items()
-            },
-            "dropped": dropped.summary(),
-            "refused": refused.summary(),
-        },
+        REPORT,
+        {"source": params.source, "splits": splits, "dropped": dropped.summary(), "refused": refused.summary()},
     )
+
+
+def check(params: Params, dataset: str, labels: dict[str, Counter[str]], refused: LeftOut) -> None:
+    """Raises UserError where too many rows or files were refused, or a split is empty."""
     bad = refused.counts.total()
     if bad > params.max_bad_rows:
         reason, places = next(iter(refused.first.items()))
         total = f"{bad:,} rows or files" if bad > 1 else "one row or file"
         raise UserError(
-            f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.max_bad_rows}: mend what "
-            f"{paths.PREPARED / 'report.json'} lists, or raise datasets.*.max_bad_rows"
+            f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.max_bad_rows}: correct "
+            f"what {REPORT} lists, or raise datasets.{dataset}.max_bad_rows"
         )
     for name in ("train", "validation", "test"):
-        if name not in examples:
-            cure = f"set or raise datasets.*.split.{name}" if name != "train" else "it needs more examples"
+        if not labels[name]:
+            cure = "more examples are needed"
+            if name != "train":
+                cure = f"set or raise datasets.{dataset}.split.{name}"
             raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
-    train = counts["train"]
-    labelled = params.task != "language-modelling"
-    if labelled and len(train) < 2:
-        raise UserError(
-            f"{params.source}: every training example has the label {next(iter(train))!r}; it takes two classes"
-        )
-    tagged = pq.read_schema(paths.PREPARED / "train.parquet").names[1] == "words"
-    for name in examples if labelled else ():
-        for label in sorted(counts[name].keys() - train.keys()):
-            if not tagged:
-                raise UserError(
-                    f"{params.source}: the {name} split has the label {label!r}, which training lacks: add training "
-                    "examples of it, or remove those"
-                )
-            print(f"note: the {name} split has the tag {label!r}, which training lacks: it will count as an error")
-    print(f"{params.source}: " + ", ".join(f"{n:,} {name}" for name, n in examples.items()), end="")
-    print(f"; {len(train)} {'tags' if tagged else 'classes'}" if labelled else "", end="")
-    print(f"; {dropped.counts.total():,} duplicates dropped", end="")
-    print(f"; {bad:,} refused" if bad else "")
+
+
+def check_labels(source: str, labels: dict[str, Counter[str]], *, tagged: bool) -> None:
+    """Raises UserError where training has a single label, or another split has labels that training lacks. Some tags
+    may be missing in training: that is worth a note.
+    """
+    if len(labels["train"]) < 2:
+        (label,) = labels["train"]
+        raise UserError(f"{source}: every training example has the label {label!r}; at least two labels are needed")
+    for name in paths.SPLITS:
+        unseen = unseen_labels(labels, name)
+        if not unseen:
+            continue
+        if not tagged or len(unseen) == len(labels[name]):
+            raise UserError(
+                f"{source}: the {name} split has the {'tag' if tagged else 'label'} {next(iter(unseen))!r}, which "
+                "training lacks: add training examples of it, or remove those"
+            )
+        for tag, count in unseen.items():
+            words = f"{count:,} words have" if count > 1 else "one word has"
+            print(
+                f"note: in the {name} split {words} the tag {tag!r}, which training lacks: counted as errors, left out "
+                "of the loss"
+            )
+
+
+def summary(
+    params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], dropped: LeftOut, refused: LeftOut
+) -> str:
+    """What prepare made, in a line."""
+    what = {"language-modelling": "", "sequence-tagging": "tags"}.get(params.task, "classes")
+    bad = refused.counts.total()
+    parts = (
+        f"{params.source}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()),
+        f"{len(labels['train'])} {what}" if what else "",
+        f"{dropped.counts.total():,} duplicates dropped",
+        f"{bad:,} refused" if bad else "",
+    )
+    return "; ".join(filter(None, parts))

@@ -16,9 +16,16 @@ from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.runtime.encoders.word_vocabulary import WordSpec
+from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import TaskName
 
+CONTENT = {  # what each task's examples are
+    "image-classification": "image",
+    "text-classification": "text",
+    "sequence-tagging": "words",
+    "language-modelling": "text",
+}
 SPECS = {
     "image-classification": ImageSpec,
     "text-classification": TextSpec,
@@ -33,7 +40,12 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    spec = yaml.validate(SPECS[params.task], params.preprocessing, under="datasets.*.preprocessing")
+    spec = yaml.validate(SPECS[params.task], params.preprocessing, under=f"datasets.{inputs.dataset}.preprocessing")
+    if (content := tables.content()) != CONTENT[params.task]:
+        raise UserError(
+            f"datasets.{inputs.dataset}.task: {params.task} needs examples with {CONTENT[params.task]}, but the reader "
+            f"yields {content}: change the task or the reader"
+        )
     shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
     if isinstance(spec, ImageSpec):
         task, report = images.write(spec)

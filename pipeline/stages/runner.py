@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import TypeVar
 
+from pipeline.config import params as yaml
 from pipeline.config import paths
 from pipeline.config.params import StageParams
 from pipeline.runtime.errors import UserError
@@ -26,12 +27,13 @@ def run(name: str, *, started_by: int) -> None:
 def once(name: str, main: Callable[[P, Inputs], None], cls: type[P]) -> None:
     """Hashes the stage's inputs, runs it, and raises UserError unless they are the same when it has ended."""
     check.params()
-    params = cls.load()
-    read = stage_files.take(name, source=getattr(params, "source", None), model=getattr(params, "model", None))
-    main(params, read)
-    read.check()
+    params, dataset = cls.load(), str(yaml.read()["dataset"])
+    inputs = stage_files.take(
+        name, dataset=dataset, source=getattr(params, "source", None), model=getattr(params, "model", None)
+    )
+    main(params, inputs)
+    inputs.check()
     if cls.load() != params:
         raise UserError(
-            f"{paths.PARAMS}: changed while {name} ran, whose result is of neither state: "
-            "the same command runs it again"
+            f"{paths.PARAMS}: changed while {name} was running: its result is discarded; run the same command again"
         )

@@ -1,7 +1,7 @@
-"""What a stage reads, hashed before it reads it, and whether it has stayed the same since.
+"""What a stage reads, hashed before it reads it, and whether it is still the same when the stage ends.
 
-DVC hashes dependencies when a stage has ended (dvc #11058): a file that was edited meanwhile would be recorded as what
-the result was made from.
+DVC hashes dependencies only when a stage has ended (dvc #11058): it would record a file that was edited meanwhile as
+what the result was made from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,15 @@ from pipeline.config import paths
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.hashes import sha256
 
-Stamp: TypeAlias = tuple[int, int, int, int]  # no write leaves all of these as they were
+Stamp: TypeAlias = tuple[int, int, int, int]  # every write changes one of these
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files that a stage depends on, name -> sha256: its data, and the project's own code."""
+    """What a stage reads: the files it depends on, name -> sha256, its data and the project's own code."""
 
     stage: str
+    dataset: str  # the name of the chosen one, for messages
     data: dict[str, str]
     code: dict[str, str]
     _roots: tuple[Path, ...]
@@ -35,8 +36,8 @@ class Inputs:
         for name in sorted(stamps.keys() | self._stamps.keys()):
             if stamps.get(name) != self._stamps.get(name) and not self._equal(name):
                 raise UserError(
-                    f"{name}: changed while {self.stage} ran, whose result is of neither state: "
-                    "the same command runs it again"
+                    f"{name}: changed while {self.stage} was running: its result is discarded; "
+                    "run the same command again"
                 )
 
     def _equal(self, name: str) -> bool:
@@ -44,14 +45,15 @@ class Inputs:
         return Path(name).is_file() and sha256(Path(name)) == (self.data | self.code).get(name)
 
 
-def take(stage: str, *, source: str | None = None, model: str | None = None) -> Inputs:
+def take(stage: str, *, dataset: str, source: str | None = None, model: str | None = None) -> Inputs:
     """Hashes what dvc.yaml says that `stage` depends on; of the raw data only the `source` in use."""
     roots = tuple(dependencies(stage, source=source, model=model))
     stamps = _stamps(roots)
     bar = tqdm(stamps, desc="hash", unit=" files", disable=None, delay=2, leave=False)
     hashes = {name: sha256(Path(name)) for name in bar}
     code = {name: sha for name, sha in hashes.items() if name.startswith("pipeline/")}
-    return Inputs(stage, {name: sha for name, sha in hashes.items() if name not in code}, code, roots, stamps)
+    data = {name: sha for name, sha in hashes.items() if name not in code}
+    return Inputs(stage, dataset, data, code, roots, stamps)
 
 
 def dependencies(stage: str, *, source: str | None, model: str | None) -> Iterator[Path]:
@@ -71,16 +73,15 @@ def files(roots: Iterable[Path]) -> Iterator[Path]:
     """The files among `roots`, and all files in the folders among them, in order; none of the compiler's."""
     for path in roots:
         if path.is_dir():
-            found = (p for p in path.rglob("*") if "__pycache__" not in p.parts and p.is_file())
-            yield from sorted(found)
+            yield from sorted(p for p in path.rglob("*") if "__pycache__" not in p.parts and p.is_file())
         elif path.exists():
             yield path
 
 
 def _stamps(roots: Iterable[Path]) -> dict[str, Stamp]:
-    """Of each file: where it lies, how large it is, and when it was last written to and touched in any way."""
-    found: dict[str, Stamp] = {}
+    """Of each file: where it lies, how large it is, and when its content and its metadata last changed."""
+    stamps: dict[str, Stamp] = {}
     for path in files(roots):
-        facts = path.stat()
-        found[path.as_posix()] = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    return found
+        stat = path.stat()
+        stamps[path.as_posix()] = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return stamps

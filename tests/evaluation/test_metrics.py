@@ -63,8 +63,8 @@ def test_a_tag_that_training_lacks_is_an_error():
 def test_a_label_that_training_lacks_is_no_part_of_the_loss():
     logits = jnp.log(jnp.asarray([[0.7, 0.3], [0.4, 0.6], [0.5, 0.5]]))
     batch = Batch(logits, jnp.asarray([0, 2, 0]), jnp.asarray([True, True, False]))
-    for options in ({}, {"class_weights": jnp.asarray([1.0, 1.0])}, {"label_smoothing": 1e-9}):
-        sums = score(logits, batch, **options)
+    for smoothing, weights in ((0.0, None), (0.0, jnp.asarray([1.0, 1.0])), (1e-9, None)):
+        sums = score(logits, batch, label_smoothing=smoothing, class_weights=weights)
         assert float(sums.loss) == pytest.approx(-np.log(0.7), rel=1e-6)
         assert (float(sums.weight), float(sums.correct), float(sums.targets)) == (1.0, 1.0, 2.0)
 

@@ -144,8 +144,8 @@ def test_no_permission(tmp_path, locked):
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from pipeline.errors import UserError
-from pipeline.readers import text
+from pipeline.runtime.errors import UserError
+from pipeline.readers.formats import text
 "".encode("utf-8-sig")  # Python itself may lie where only root can read
 if os.geteuid() == 0:
     os.setgid(65534)

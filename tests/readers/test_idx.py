@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from idx_files import pack
 
+from pipeline.readers import raw_data
 from pipeline.readers.example import Example
 from pipeline.readers.formats.idx import Reader, read_array
 from pipeline.runtime.encoders import images
 from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.runtime.errors import UserError
-from pipeline.stages import prepare
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.uint8)
@@ -110,4 +110,4 @@ def test_any_single_damaged_byte_is_refused_or_read(source):
 def test_checksums_are_of_the_decompressed_content(source):
     (source / "SHA256SUMS").write_text(f"{'0' * 64}  train-labels-idx1-ubyte\n")
     with pytest.raises(UserError, match=r"labels-idx1-ubyte.gz: the sha256 .*SHA256SUMS row 1 says 0000"):
-        prepare.verify(source)
+        raw_data.verify_sums(source)

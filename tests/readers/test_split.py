@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.readers import Example, split
-from pipeline.readers.split import Split, assign, row
+from pipeline.readers.split import Split, assign, keys
 
 SHARES = Split(validation=0.2, test=0.2)
 
@@ -12,9 +12,9 @@ def letters(n: int) -> str:
     return "".join("abcdefghij"[int(digit)] for digit in str(n))
 
 
-def texts(*items: tuple[str, ...]) -> list[split.Row]:
+def texts(*items: tuple[str, ...]) -> list[split.Keys]:
     """Rows of (text, label, the source's split)."""
-    return [row(Example("here", text, label, given or None)) for text, label, given in items]  # type: ignore[arg-type]
+    return [keys(Example("here", text, label, given or None)) for text, label, given in items]  # type: ignore[arg-type]
 
 
 MANY = [(f"text {letters(i)}", "x", "") for i in range(1_000)]
@@ -34,7 +34,7 @@ def test_near_duplicates_never_straddle():
 
 
 def test_groups_never_part():
-    rows = [row(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
+    rows = [keys(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
     placed = assign(rows, SHARES)
     for group in range(30):
         assert len({name for name, _ in placed[group::30]}) == 1
@@ -50,12 +50,12 @@ def test_the_sources_own_splits_are_kept():
 @pytest.mark.parametrize(
     ("one", "other", "which", "reason"),
     [
-        (("a b", "x", "train"), ("a b", "x", "test"), 0, "in train, and the same in test"),
-        (("A, b!", "x", "train"), ("a b", "x", "test"), 0, "in train, and nearly the same in test"),
-        (("a b", "x", "test"), ("a b", "x", "shifted"), 1, "in shifted, and the same in test"),
-        (("a b", "x", "validation"), ("a b", "y", "test"), 0, "in validation, and the same in test"),
-        (("a b", "x", "train"), ("a b", "x", "train"), 1, "twice in train"),
-        (("a b", "x", "test"), ("a b", "y", "test"), 1, "twice in test, with another label"),
+        (("a b", "x", "train"), ("a b", "x", "test"), 0, "in train, identical to one in test"),
+        (("A, b!", "x", "train"), ("a b", "x", "test"), 0, "in train, nearly identical to one in test"),
+        (("a b", "x", "test"), ("a b", "x", "shifted"), 1, "in shifted, identical to one in test"),
+        (("a b", "x", "validation"), ("a b", "y", "test"), 0, "in validation, identical to one in test"),
+        (("a b", "x", "train"), ("a b", "x", "train"), 1, "repeated in train"),
+        (("a b", "x", "test"), ("a b", "y", "test"), 1, "repeated in test, with another label"),
     ],
 )
 def test_duplicates_are_dropped_from_what_is_less_held_out(one, other, which, reason):
@@ -68,8 +68,8 @@ def test_of_many_copies_the_most_precious_stays():
     rows = [("a b", "x", given) for given in ("train", "validation", "shifted", "test", "train", "test")]
     placed = assign(texts(*rows), SHARES)
     assert [name for name, _ in placed] == [None, None, None, "test", None, None]
-    assert placed[5] == (None, "twice in test")
-    assert all(reason.endswith("and the same in test") for _, reason in [*placed[:3], placed[4]])
+    assert placed[5] == (None, "repeated in test")
+    assert all(reason.endswith("identical to one in test") for _, reason in [*placed[:3], placed[4]])
 
 
 def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():
@@ -78,14 +78,14 @@ def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():
 
 
 def test_a_duplicate_in_another_group_is_dropped():
-    rows = [row(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
+    rows = [keys(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
     names = [name for name, _ in assign(rows, SHARES)]
     assert [name for name in names if name] == ["test"]
 
 
 def test_images_are_equal_by_their_key_or_by_their_bytes():
-    def image(content: bytes, key: bytes | None, given: str) -> split.Row:
-        return row(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
+    def image(content: bytes, key: bytes | None, given: str) -> split.Keys:
+        return keys(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
 
     rows = [image(b"one", b"k", "train"), image(b"two", b"k", "test"), image(b"two", None, "train")]
     assert [name for name, _ in assign(rows, SHARES)] == [None, "test", "train"]
@@ -98,8 +98,8 @@ def test_near_duplicates_within_a_split_stay():
 
 
 def test_sentences_may_recur_within_a_split_but_not_across():
-    def sentence(given: str) -> split.Row:
-        return row(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
+    def sentence(given: str) -> split.Keys:
+        return keys(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
 
     assert [name for name, _ in assign([sentence("test"), sentence("test")], SHARES)] == ["test"] * 2
     assert [name for name, _ in assign([sentence("train"), sentence("test")], SHARES)] == [None, "test"]

@@ -88,7 +88,7 @@ def a_source(folder: Path, random: Random) -> None:
     try:
         with chdir(folder):
             for stage in (prepare, preprocess):
-                stage.main(stage.Params.load(), Inputs(stage.__name__, {}, {}, (), {}))
+                stage.main(stage.Params.load(), Inputs(stage.__name__, "fuzz", {}, {}, (), {}))
     finally:
         strangers = {path.name for path in folder.iterdir()} - {"data", "params.yaml"}
         strangers |= {path.name for path in (folder / "data").iterdir()} - {"raw", "prepared", "features"}

@@ -191,7 +191,10 @@ def test_an_edit_under_way_fails_the_stage(fresh, edit, what):
     started(fresh)
     run(edit, fresh.folder)
     assert fresh.finish() != 0
-    assert f"error: {what}: changed while train ran, whose result is of neither state" in fresh.said()
+    assert (
+        f"error: {what}: changed while train was running: its result is discarded; run the same command again"
+        in fresh.said()
+    )
     assert "Traceback" not in fresh.said()
     assert "train" not in fresh.done()
 

@@ -81,7 +81,7 @@ def report() -> dict[str, Any]:
 
 def run(module: ModuleType) -> None:
     """The stage, as DVC would run it, in this process."""
-    runner.once(module.__name__.removeprefix("pipeline."), module.main, module.Params)
+    runner.once(module.__name__.rpartition(".")[2], module.main, module.Params)
 
 
 def failure(module: ModuleType = prepare) -> str:
@@ -117,7 +117,7 @@ def test_rows_that_are_refused_are_counted_and_may_be_allowed(make):
 
 def test_one_class_only(make):
     texts(make, [(text, "yes") for text, _ in GOOD])
-    assert "every training example has the label 'yes'; it takes two classes" in failure()
+    assert "every training example has the label 'yes'; at least two labels are needed" in failure()
 
 
 def test_a_label_in_test_that_training_lacks(make):
@@ -128,7 +128,7 @@ def test_a_label_in_test_that_training_lacks(make):
 
 def test_no_example_left_for_a_split(make):
     texts(make, [(*row, "train") for row in GOOD], header="text,label,split", split={"validation": 0.2})
-    assert "no example is left for the test split; set or raise datasets.*.split.test" in failure()
+    assert "no example is left for the test split; set or raise datasets.mine.split.test" in failure()
 
 
 def test_the_harder_test_split_of_a_column(make):
@@ -153,15 +153,18 @@ def test_duplicates_are_dropped_and_counted(make):
     texts(make, rows, header="text,label,split")
     run(prepare)
     dropped = report()["dropped"]
-    assert dropped["in train, and the same in test"]["count"] == 1
-    assert dropped["in train, and nearly the same in test"]["count"] == 1
+    assert dropped["in train, identical to one in test"]["count"] == 1
+    assert dropped["in train, nearly identical to one in test"]["count"] == 1
     assert all("rows.csv row" in where for reason in dropped.values() for where in reason["examples"])
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("data/raw/missing", "data/raw/missing: no such file or folder; it is the `source`"),
+        (
+            "data/raw/missing",
+            "datasets.mine.source: data/raw/missing: no such file or folder; put it there",
+        ),
         ("elsewhere", "elsewhere is not inside data/raw/"),
         ("data/raw/../secret", "is not inside data/raw/"),
     ],
@@ -244,4 +247,4 @@ def test_a_task_that_does_not_fit_what_is_read(make):
     content["model"] = "lstm"
     with Path("params.yaml").open("w") as file:
         YAML().dump(content, file)
-    assert "sequence-tagging needs examples with words, but the reader gives text" in failure(preprocess)
+    assert "sequence-tagging needs examples with words, but the reader yields text" in failure(preprocess)

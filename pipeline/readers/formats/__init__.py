@@ -1,1 +1,1 @@
-"""One file a format: bytes on disk -> examples."""
+"""One file for each format; the union of all is in pipeline/readers/__init__.py."""

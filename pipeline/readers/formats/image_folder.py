@@ -1,74 +1,95 @@
-"""A folder or archive of pictures with a folder for each class, and above these, maybe, one for each split."""
+"""A folder or archive of pictures with a folder for each class and, optionally, above these one for each split."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from pipeline.config.params import Section
 from pipeline.readers import files, split_names
-from pipeline.readers.example import Example, Refused, Split
+from pipeline.readers.example import Example, Refused
+from pipeline.readers.split_names import WORDS as SPLITS
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-SPLITS: dict[str, Split] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "shifted": "shifted",
-}
+DEEPEST = 8  # levels of folders that are looked at
+
+Folder: TypeAlias = tuple[str, ...]  # the parts of its path in the source
+
+
+class Layout(NamedTuple):
+    root: Folder  # the folder that everything in an archive lies in
+    has_splits: bool  # below it come folders of splits, and in these the folders of classes
 
 
 class Reader(Section):
-    """CLASS/picture or SPLIT/CLASS/picture; folders further down belong to their class."""
+    """CLASS/picture or SPLIT/CLASS/picture; a folder inside a class folder belongs to that class."""
 
     name: Literal["image-folder"]
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
         split_of = split_names.rules(source)
-        common, depth = _levels(source)
+        root, has_splits = infer_layout(source)
+        class_level = int(has_splits)
         for file in files.walk(source):
-            above = file.name.split("/")[len(common) : -1]
+            folders = file.name.split("/")[len(root) : -1]
             if not file.name.lower().endswith(SUFFIXES):
                 yield Refused(file.where, "not a PNG, JPEG or WebP file")
-            elif len(above) <= depth:
+            elif len(folders) <= class_level:
                 yield Refused(file.where, "lies in no class folder")
             elif reason := images.check(file.content):
                 yield Refused(file.where, reason)
             else:
-                split = split_of(file.name) or (SPLITS[above[0].lower()] if depth else None)
-                yield Example(file.where, file.content, above[depth], split)
+                split = split_of(file.name) or (SPLITS[folders[0].lower()] if has_splits else None)
+                yield Example(file.where, file.content, folders[class_level], split)
 
 
-def _levels(source: Path) -> tuple[tuple[str, ...], int]:
-    """The folders that all of an archive lies in, and whether those next are splits (1) or classes (0).
+def infer_layout(source: Path) -> Layout:
+    """How the folders of `source` are to be read. Raises UserError where a split or class folder holds no picture."""
+    holds_picture = _folders(source)
+    on_disk = _subfolders(source) if source.is_dir() else []
+    root = () if on_disk else _common_root(holds_picture)
+    tops = {folder[-1] for folder in holds_picture if folder[:-1] == root} | set(on_disk)
+    has_splits = bool(tops) and all(top.lower() in SPLITS for top in tops)
+    _refuse_empty(source, on_disk, has_splits, holds_picture)
+    return Layout(root, has_splits)
 
-    Raises UserError where the folder of a split or a class holds no picture.
-    """
-    folders: dict[tuple[str, ...], bool] = {}  # the upper ones, and whether a picture lies in them
+
+def _folders(source: Path) -> dict[Folder, bool]:
+    """Step 1. Every folder that has a file at any depth, and whether one of them is a picture."""
+    folders: dict[Folder, bool] = {}
     for entry in files.entries(source):
-        above = tuple(entry.name.split("/")[:-1])
-        for end in range(1, min(len(above), 8) + 1):
-            folders[above[:end]] = folders.get(above[:end], False) or entry.name.lower().endswith(SUFFIXES)
-    common: tuple[str, ...] = ()
-    real = _folders(source) if source.is_dir() else []
-    while not real and len(tops := {key for key in folders if key[:-1] == common}) == 1:
+        parts = tuple(entry.name.split("/")[:-1])
+        is_picture = entry.name.lower().endswith(SUFFIXES)
+        for depth in range(1, min(len(parts), DEEPEST) + 1):
+            folders[parts[:depth]] = folders.get(parts[:depth], False) or is_picture
+    return folders
+
+
+def _common_root(folders: dict[Folder, bool]) -> Folder:
+    """Step 2. The folder that an archive was packed in: one alone at the top, with folders in it, not named as a split
+    is.
+    """
+    root: Folder = ()
+    while len(tops := {folder for folder in folders if folder[:-1] == root}) == 1:
         (only,) = tops
-        if only[-1].lower() in SPLITS or not any(key[:-1] == only for key in folders):
+        if only[-1].lower() in SPLITS or not any(folder[:-1] == only for folder in folders):
             break
-        common = only
-    tops = {key[-1] for key in folders if key[:-1] == common} | set(real)
-    depth = int(bool(tops) and all(top.lower() in SPLITS for top in tops))
-    classes = [(top, name) for top in real for name in _folders(source / top)] if depth else [(top,) for top in real]
-    for key in [*((top,) for top in real), *classes]:
-        if not folders.get(key):
-            raise UserError(f"{source.joinpath(*key)}: holds no images: fill or remove it")
-    return common, depth
+        root = only
+    return root
 
 
-def _folders(folder: Path) -> list[str]:
-    with files.reading(folder), os.scandir(folder) as found:
-        return sorted(e.name for e in found if e.is_dir() and not e.name.startswith(".") and e.name != "__MACOSX")
+def _refuse_empty(source: Path, on_disk: list[str], has_splits: bool, holds_picture: dict[Folder, bool]) -> None:
+    """Step 3. A split or class without pictures is a mistake. Only on disk: an archive need not list empty folders."""
+    expected: list[Folder] = [(top,) for top in on_disk]
+    if has_splits:
+        expected += [(top, name) for top in on_disk for name in _subfolders(source / top)]
+    for folder in expected:
+        if not holds_picture.get(folder):
+            raise UserError(f"{source.joinpath(*folder)}: holds no images: fill or remove it")
+
+
+def _subfolders(folder: Path) -> list[str]:
+    with files.reading(folder), os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(".") and e.name != "__MACOSX")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.config.params import Section
-from pipeline.readers import files, lines, split_names
+from pipeline.readers import files, lines, raw_data, split_names
 from pipeline.readers.example import Example, Refused
 from pipeline.runtime.errors import UserError
 
@@ -35,6 +35,7 @@ class Reader(Section):
 
 
 def _coarser(path: Path) -> dict[str, str]:
+    raw_data.refuse_folder_links(path)
     rows = lines.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ",")
     header = next(rows, None)
     if header is None or header.cells != ("tag", "becomes"):

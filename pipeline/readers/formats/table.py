@@ -15,7 +15,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.config.params import Section
-from pipeline.readers import files, lines, split_names
+from pipeline.readers import files, lines, raw_data, split_names
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.runtime.encoders import images
@@ -129,6 +129,7 @@ def _picture_file(name: str, entry: files.Entry) -> bytes:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise Refusal("its image lies outside of the table's folder")
     path = entry.path.parent / name
+    raw_data.refuse_folder_links(path)
     try:
         is_file = path.is_file()
     except OSError:  # too long a name

@@ -1,0 +1,85 @@
+"""Where raw data may lie, and whether it is what it was: checked before anything is read.
+
+DVC must see every byte that a result is made from, and git or DVC must be able to hand those bytes to a clone.
+"""
+
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+
+from pipeline.config import paths
+from pipeline.runtime.errors import UserError
+
+SUMS = "SHA256SUMS"
+
+
+def check(source: Path, dataset: str) -> None:
+    """Raises UserError unless `source`, that of `dataset`, lies within data/raw, exists, is reached through no link to
+    a folder and has the content that its SHA256SUMS lists.
+    """
+    key = f"datasets.{dataset}.source"
+    if paths.RAW not in source.parents or ".." in source.parts:
+        raise UserError(f"{key}: {source} is not inside {paths.RAW}/, the folder that DVC watches: move it there")
+    refuse_folder_links(source)
+    if not source.exists():
+        raise UserError(f"{key}: {source}: no such file or folder; {_cure(source)}")
+    for folder, subfolders, _ in os.walk(source):
+        for name in sorted(subfolders):
+            _refuse_folder_link(Path(folder, name))
+    verify_sums(source)
+
+
+def refuse_folder_links(path: Path) -> None:
+    """Raises UserError where `path`, or a folder on the way to it from data/raw on, is a link to a folder."""
+    if paths.RAW in (path, *path.parents):
+        for part in (*reversed(path.parents), path):
+            _refuse_folder_link(part)
+
+
+def _refuse_folder_link(path: Path) -> None:
+    if not (path.is_symlink() and path.is_dir()):
+        return
+    if path in (paths.RAW, *paths.RAW.parents):
+        raise UserError(
+            f"{path}: is a link to a folder; git stores the link without the data, which clones and experiments would "
+            f"lack: make {path} a folder (`dvc add {paths.RAW}/NAME` keeps large data out of git)"
+        )
+    raise UserError(
+        f"{path}: is a link to a folder; DVC does not look behind it, so changed data would re-run nothing: move the "
+        f"folder here (`dvc add {path}` then keeps it out of git)"
+    )
+
+
+def _cure(source: Path) -> str:
+    """What to do about a source that does not exist here."""
+    project = Path(os.environ.get("DVC_ROOT", "."))  # inside a queued or temporary experiment, not the current folder
+    track = f"run `git add {source}`, or for large data `dvc add {source}` and `git add {source}.dvc`"
+    if project.resolve() != Path.cwd() and (project / source).exists():
+        return f"it exists in {project}, but an experiment sees only tracked files: {track}"
+    return f"put it there or correct the path (in a clone or an experiment only tracked files exist: {track})"
+
+
+def verify_sums(source: Path) -> None:
+    """Compares each file that SHA256SUMS in `source` lists: the sha256 is that of the file's decompressed content."""
+    sums = source / SUMS
+    if not sums.exists():
+        return
+    for row, line in enumerate(sums.read_text(encoding="utf-8").splitlines(), start=1):
+        expected, _, name = line.partition("  ")
+        packed = source / f"{name}.gz"
+        path = packed if packed.exists() else source / name
+        try:
+            with gzip.open(path) if path == packed else path.open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(
+                f"{path}: cannot be read ({reason}); it is listed in {sums} row {row}: fetch it again"
+            ) from error
+        if actual != expected:
+            raise UserError(
+                f"{path}: the sha256 of its content is {actual[:16]}..., {sums} row {row} says {expected[:16]}...: "
+                "fetch it again, or correct that row if you changed the data on purpose"
+            )
