@@ -20,13 +20,14 @@ import numpy as np
 import optax
 
 from pipeline.config import params
+from pipeline.config.networks import LSTMConfig
+from pipeline.config.training import Training
+from pipeline.evaluation import predictor
 from pipeline.loaders.loader import ExampleLoader
-from pipeline.models import lstm
 from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks import Examples, TextClassification
-from pipeline.training import loop, optimizers, train_step
+from pipeline.training import loop, optimizers, trainer
 from pipeline.training.checkpoints.store import Checkpointer
-from pipeline.training.loop import Training
 from pipeline.training.state import TrainingState, to_checkpoint
 
 BETWEEN = 6.0  # seconds from the end of one to the next
@@ -68,7 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     shipped = params.look_up(params.read(), "models.lstm")
     settings = Training(**{**shipped["training"], "epochs": 1_000, "batch_size": 8})
-    config = lstm.Config(**shipped["network"])
+    config = LSTMConfig(**shipped["network"])
     spec = TextSpec(
         tokenizer="words",
         vocabulary=arguments.vocabulary,
@@ -82,7 +83,7 @@ def main() -> None:
     )
     rate = optax.constant_schedule(settings.learning_rate)
     tx = optimizers.build(settings.optimizer, rate, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(config, task, tx, seed=0)
+    learn, state = trainer.start(config, task, tx, seed=0)
     run = TrainingState(state)
     size = sum(array.nbytes for array in to_checkpoint(run).arrays.values())
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
@@ -107,13 +108,13 @@ def main() -> None:
         loop.DISPATCH = 0.0  # a step a dispatch
         with keeper.only_writer(), suppress(Enough):
             held_out = texts(8, arguments.vocabulary)
-            plan = train_step.evaluation_batches(held_out)
+            plan = predictor.evaluation_batches(held_out)
             feed = ExampleLoader(texts(50_000, arguments.vocabulary), seed=0, batch=settings.batch_size)
             loop.fit(
                 learn,
                 run,
                 feed,
-                lambda params, rest: train_step.measure(learn, params, rest, held_out, plan),
+                lambda params, model_state: predictor.measure(learn.predictor, params, model_state, held_out, plan),
                 settings,
                 rate,
                 keeper=keeper,

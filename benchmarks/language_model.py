@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands import plan
-from pipeline.models.gpt import Config
+from pipeline.config.networks import GPTConfig
+from pipeline.config.optimizers import AdamW
 from pipeline.training import memory_plan
 
 VOCABULARY = 50_304
@@ -97,7 +98,7 @@ print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losse
 """
 
 
-def ours(batch: int, context: int, steps: int, data: str, config: Config) -> dict[str, Any]:
+def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> dict[str, Any]:
     """The same by this project's training step, a step a dispatch."""
     import resource
 
@@ -106,14 +107,14 @@ def ours(batch: int, context: int, steps: int, data: str, config: Config) -> dic
 
     from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
     from pipeline.tasks import Examples, LanguageModelling
-    from pipeline.training import allocator, optimizers, train_step
+    from pipeline.training import allocator, optimizers, trainer
 
     allocator.keep_freed_memory()  # as the train stage does
     tokens = np.load(data)
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
-    tx = optimizers.build(optimizers.AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
-    learn, state = train_step.start(config, task, tx, seed=0)
+    tx = optimizers.build(AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
+    learn, state = trainer.start(config, task, tx, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     text = jax.device_put(Examples({"tokens": tokens.reshape(-1)}, np.zeros(0, np.int32), None))
     began, losses = 0.0, []
@@ -163,7 +164,7 @@ def main() -> None:
     arguments = parser.parse_args()
     size = arguments.batch, arguments.context, arguments.steps
     chosen = {"context": arguments.context, "precision": arguments.precision, "remat": arguments.remat}
-    config = Config.model_validate({"variant": "124m", "dropout": 0.0} | chosen)
+    config = GPTConfig.model_validate({"variant": "124m", "dropout": 0.0} | chosen)
     if arguments.ours:
         print(json.dumps(ours(*size, arguments.ours, config)))
         return

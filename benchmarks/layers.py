@@ -14,15 +14,17 @@ import sys
 CODE = """
 import sys, time
 import numpy as np, jax
+from pipeline.config.networks import GPTConfig, GPTSize, GPT_SIZES
 import pipeline
 from pipeline import learner, optim
+from pipeline.config.optimizers import AdamW
 from pipeline.models import gpt
 from pipeline.tasks import Examples, LanguageModelling
 from pipeline.tokens import CorpusSpec
-gpt.VARIANTS["124m"] = gpt.Size(int(sys.argv[1]), 128, 4, 4, 344)
+GPT_SIZES["124m"] = GPTSize(int(sys.argv[1]), 128, 4, 4, 344)
 spec = CorpusSpec(tokenizer="bpe", vocabulary=50_304, normalisation="none")
 task = LanguageModelling(name="language-modelling", text=spec, vocabulary=50_304, counts=(1,) * 50_304)
-config = gpt.Config(variant="124m", context=512, dropout=0.0, precision="float32", remat=sys.argv[2])
+config = GPTConfig(variant="124m", context=512, dropout=0.0, precision="float32", remat=sys.argv[2])
 tx = optim.build(optim.AdamW(name="adamw"), lambda _: 3e-4, weight_decay=0.1, gradient_clip=1.0)
 learn, state = learner.start(config, task, tx, seed=0)
 text = Examples({"tokens": np.zeros(5_000, np.int32)}, np.zeros(0, np.int32), None)

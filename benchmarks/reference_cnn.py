@@ -37,14 +37,15 @@ def ours(batch: int, epochs: int, data: str) -> float:
     import numpy as np
 
     from benchmarks.fashion_mnist import TASK
+    from pipeline.config.networks import CNNConfig
+    from pipeline.config.optimizers import Adam
     from pipeline.loaders import buckets
-    from pipeline.models.cnn import Config
     from pipeline.tasks import Examples
-    from pipeline.training import optimizers, train_step
+    from pipeline.training import optimizers, trainer
 
     x, y = np.load(data)["x"], np.load(data)["y"]
-    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(Config(filters=32, kernel=3), TASK, tx, seed=0)
+    tx = optimizers.build(Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
+    learn, state = trainer.start(CNNConfig(filters=32, kernel=3), TASK, tx, seed=0)
     data_here = Examples({"images": x}, y, None)
     resident = jax.device_put(data_here)
     began = 0.0

@@ -18,10 +18,12 @@ import numpy as np
 from jax import lax
 
 from benchmarks.fashion_mnist import TASK
+from pipeline.config.networks import ResNetConfig
+from pipeline.config.optimizers import SGD
 from pipeline.models import resnet
 from pipeline.tasks import Examples
-from pipeline.training import optimizers, train_step
-from pipeline.training.train_step import State
+from pipeline.training import optimizers, trainer
+from pipeline.training.trainer import State
 
 BATCH = 128
 
@@ -40,11 +42,9 @@ def main() -> None:
     data = Examples({"images": images}, jnp.asarray(random.integers(0, 10, 4_000), jnp.int32), None)
     rows = jnp.asarray(random.integers(0, 4_000, (arguments.steps, BATCH)), jnp.int32)
 
-    def begin() -> tuple[train_step.Learner, State]:
-        tx = optimizers.build(
-            optimizers.SGD(name="sgd", momentum=0.9), lambda _: 0.1, weight_decay=5e-4, gradient_clip=None
-        )
-        return train_step.start(resnet.Config(widths=(16, 48, 96), blocks=1), TASK, tx, seed=0)
+    def begin() -> tuple[trainer.Trainer, State]:
+        tx = optimizers.build(SGD(name="sgd", momentum=0.9), lambda _: 0.1, weight_decay=5e-4, gradient_clip=None)
+        return trainer.start(ResNetConfig(widths=(16, 48, 96), blocks=1), TASK, tx, seed=0)
 
     def looped() -> Callable[[], State]:
         learn, state = begin()

@@ -16,16 +16,17 @@ import jax.numpy as jnp
 from pipeline import tasks
 from pipeline.config import params as yaml
 from pipeline.config import paths
+from pipeline.config.networks import NETWORKS, LanguageModelConfig
+from pipeline.config.section import validate
+from pipeline.config.training import Training
 from pipeline.loaders import token_store
 from pipeline.loaders.buckets import BLOCK
-from pipeline.models import CONFIGS
 from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import Examples, LanguageModelling
-from pipeline.training import optimizers, train_step
-from pipeline.training.loop import Training
+from pipeline.training import optimizers, trainer
 from pipeline.training.memory_plan import ALONE, GIB, available, estimate, refuse, total
-from pipeline.training.train_step import Learner, State
+from pipeline.training.trainer import State, Trainer
 
 
 class Card(NamedTuple):
@@ -46,12 +47,12 @@ CARDS = {
 }
 
 
-def compiled(learn: Learner, state: State, config: Any, settings: Training) -> int:
+def compiled(learn: Trainer, state: State, config: Any, settings: Training) -> int:
     """The bytes that the compiler says a step takes."""
     text = Examples({"tokens": jnp.zeros(1_000, jnp.uint16)}, jnp.zeros(0, jnp.int32), None)
     rows = jax.ShapeDtypeStruct((BLOCK, settings.batch_size), jnp.int32)
     steps = jax.ShapeDtypeStruct((), jnp.int32)
-    lowered = Learner.train_block.lower(learn, state, text, rows, steps, config.context)  # type: ignore[attr-defined]
+    lowered = Trainer.train_block.lower(learn, state, text, rows, steps, config.context)  # type: ignore[attr-defined]
     found: Any = lowered.compile().memory_analysis()
     new = found.output_size_in_bytes - found.alias_size_in_bytes
     return found.argument_size_in_bytes + found.temp_size_in_bytes + new
@@ -82,9 +83,8 @@ def main() -> None:
     if arguments.compile and arguments.card and jax.default_backend() != "gpu":
         raise UserError("--compile asks the compiler for the device here: leave --card out, or run this on a GPU")
 
-    name, network, settings, vocabulary, tokens = chosen()
-    config = yaml.validate(CONFIGS[name], network, under=f"models.{name}.network")
-    sharding.check(settings.mesh or ALONE, batch=settings.part, layer=getattr(config, "layer", {}))
+    name, config, settings, vocabulary, tokens = chosen()
+    sharding.check(settings.mesh or ALONE, batch=settings.part, layer=config.tensor_parallel)
     learn, state = shapes(config, settings, vocabulary)
     plan = estimate(learn, state, config, settings, gpu=True if arguments.card else None)
 
@@ -119,19 +119,19 @@ def main() -> None:
     print(f"fits into {memory:.1f} GiB")
 
 
-def chosen() -> tuple[str, dict[str, Any], Training, int, int]:
+def chosen() -> tuple[str, LanguageModelConfig, Training, int, int]:
     """Model, network and training settings that params.yaml chooses, and the text's vocabulary and tokens; 0 tokens
     before preprocess has run, and the largest vocabulary that it may come to. Raises UserError.
     """
     content = yaml.read()
     name, dataset = (str(content.get(key)) for key in ("model", "dataset"))
     section = yaml.look_up(content, f"datasets.{dataset}")
-    if section.get("task") != "language-modelling" or name not in CONFIGS:
+    if section.get("task") != "language-modelling" or name not in NETWORKS:
         raise UserError(f"{paths.PARAMS}: the plan is for language models: choose such a dataset, and gpt or rnn")
-    settings = yaml.validate(
-        Training, yaml.look_up(content, f"models.{name}.training"), under=f"models.{name}.training"
+    settings = validate(Training, yaml.look_up(content, f"models.{name}.training"), under=f"models.{name}.training")
+    network: Any = validate(
+        NETWORKS[name], yaml.look_up(content, f"models.{name}.network"), under=f"models.{name}.network"
     )
-    network = yaml.look_up(content, f"models.{name}.network")
     there = paths.FEATURES / "task.json"
     if there.exists():
         task = tasks.read(there)
@@ -140,7 +140,7 @@ def chosen() -> tuple[str, dict[str, Any], Training, int, int]:
     return name, network, settings, int(section["preprocessing"]["vocabulary"]), 0
 
 
-def shapes(config: Any, settings: Training, vocabulary: int) -> tuple[Learner, State]:
+def shapes(config: Any, settings: Training, vocabulary: int) -> tuple[Trainer, State]:
     """The learner, and the shapes of its state: no array is made."""
     spec = {"tokenizer": "bpe", "vocabulary": vocabulary, "normalisation": "none"}
     task = LanguageModelling.model_validate(
@@ -152,10 +152,10 @@ def shapes(config: Any, settings: Training, vocabulary: int) -> tuple[Learner, S
         weight_decay=settings.weight_decay,
         gradient_clip=settings.gradient_clip,
     )
-    found: list[Learner] = []
+    found: list[Trainer] = []
 
     def make() -> State:
-        learn, state = train_step.start(config, task, tx, seed=0, microbatches=settings.microbatches)
+        learn, state = trainer.start(config, task, tx, seed=0, microbatches=settings.microbatches)
         found.append(learn)
         return state
 

@@ -4,51 +4,34 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.config import paths
+from pipeline.config.section import Section, validate
 from pipeline.runtime.errors import UserError
-
-T = TypeVar("T", bound=BaseModel)
-
-
-class Section(BaseModel):
-    """A mapping in params.yaml: immutable, hashable, strictly typed; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _knows_every_key(cls, content: Any) -> Any:
-        """As extra="forbid" would have it, and says which keys there are."""
-        for key in content if isinstance(content, dict) else ():
-            if key not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
-                raise PydanticCustomError(
-                    "unknown_key", "unknown key {key}; the keys here: {known}", {"key": key, "known": known}
-                )
-        return content
 
 
 @dataclass(frozen=True)
 class Key:
-    """Where in params.yaml a field of a stage's Params is found: "datasets.{dataset}.task" or "seed"."""
+    """Where in params.yaml a field of a stage's Params is: "datasets.{dataset}.task" or "seed".
+
+    `tag` names the selector that says of which kind a section is: the one at models.cnn.network is that of a "cnn".
+    """
 
     path: str
+    tag: str | None = None
 
 
 class StageParams(Section):
     """What one stage reads. Each field is annotated with its Key, and dvc.yaml lists just these keys."""
 
     @classmethod
-    def keys(cls) -> dict[str, str]:
+    def keys(cls) -> dict[str, Key]:
         """Each field's name and its key, with the selectors still in braces."""
         return {
-            name: next(extra.path for extra in field.metadata if isinstance(extra, Key))
+            name: next(extra for extra in field.metadata if isinstance(extra, Key))
             for name, field in cls.model_fields.items()
         }
 
@@ -56,9 +39,13 @@ class StageParams(Section):
     def load(cls, path: Path = paths.PARAMS) -> Self:
         """Reads this stage's keys. Raises UserError naming the first key that is missing or wrong."""
         content = read(path)
-        names = {name: key.format(**_selectors(content)) for name, key in cls.keys().items()}
-        found = {name: look_up(content, key, path) for name, key in names.items()}
-        return validate(cls, found, path, names=names)
+        selected = _selectors(content)
+        names = {name: key.path.format(**selected) for name, key in cls.keys().items()}
+        values = {name: look_up(content, key, path) for name, key in names.items()}
+        for name, key in cls.keys().items():
+            if key.tag and isinstance(values[name], dict):
+                values[name] = {**values[name], "name": selected[key.tag]}
+        return validate(cls, values, path, names=names)
 
 
 def read(path: Path = paths.PARAMS) -> dict[str, Any]:
@@ -88,47 +75,5 @@ def look_up(content: Mapping[str, Any], key: str, path: Path = paths.PARAMS) -> 
     return value
 
 
-def validate(
-    cls: type[T], content: Any, path: Path = paths.PARAMS, *, names: Mapping[str, str] | None = None, under: str = ""
-) -> T:
-    """`content` as a `cls`. Raises UserError with one line for the first wrong key.
-
-    `names` says what a top-level field is called in the file, and `under` the key that `content` stands at.
-    """
-    try:
-        return cls.model_validate(content)
-    except ValidationError as error:
-        mistakes = error.errors(include_url=False)
-        key, what = _mistake(content, mistakes[0], names or {})
-        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-        raise UserError(f"{path}: {'.'.join(filter(None, (under, key)))}: {what}{more}") from error
-
-
 def _selectors(content: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(content.get(name, "")) for name in ("dataset", "model")}
-
-
-def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str, str]:
-    """The dotted key of a mistake, and what is wrong with it and would be right."""
-    key = []
-    for part in mistake["loc"]:
-        there = isinstance(part, int) if isinstance(content, list) else isinstance(content, Mapping) and part in content
-        if there or mistake["type"] == "missing":  # else it is the tag of a union, no level of the file
-            key.append(str(part) if key else names.get(str(part), str(part)))
-        content = content[part] if there else content
-    context = mistake.get("ctx", {})
-    match mistake["type"]:
-        case "missing":
-            what = "is missing"
-        case "unknown_key":
-            key.append(str(context["key"]))
-            what = f"unknown key; the keys here: {context['known']}"
-        case "union_tag_invalid":
-            key.append(context["discriminator"].strip("'"))
-            what = f"must be one of {context['expected_tags']}, not {context['tag']!r}"
-        case "union_tag_not_found":
-            key.append(context["discriminator"].strip("'"))
-            what = "is missing"
-        case _:
-            what = f"{mistake['msg'].replace('Input should', 'must')}, not {mistake['input']!r}"
-    return ".".join(key), what

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.tasks import PAD
-from pipeline.training.train_step import Learner, Tree
 
 STEPS = 64
 MULTIPLE = 64  # tokens
@@ -18,7 +18,7 @@ MULTIPLE = 64  # tokens
 
 @partial(jax.jit, static_argnums=0)
 def integrated_gradients(
-    learner: Learner, params: Tree, rest: Tree, images: Float[Array, "b h w c"], targets: Int[Array, " b"]
+    predictor: Predictor, params: Tree, model_state: Tree, images: Float[Array, "b h w c"], targets: Int[Array, " b"]
 ) -> tuple[Float[Array, "b h w"], Float[Array, " b"]]:
     """How much each pixel adds to the logit of the target, measured from a black image; and the error.
 
@@ -27,7 +27,7 @@ def integrated_gradients(
     """
 
     def logit(x: Float[Array, "b h w c"]) -> Float[Array, " b"]:
-        logits = learner.model(params, rest)(x)
+        logits = predictor.model(params, model_state)(x)
         return jnp.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
 
     def step(total: Float[Array, "b h w c"], share: Float[Array, ""]) -> tuple[Float[Array, "b h w c"], None]:
@@ -41,7 +41,7 @@ def integrated_gradients(
 
 
 def leave_one_out(
-    learner: Learner, params: Tree, rest: Tree, tokens: Int[np.ndarray, " t"], target: int
+    predictor: Predictor, params: Tree, model_state: Tree, tokens: Int[np.ndarray, " t"], target: int
 ) -> Float[np.ndarray, " t"]:
     """By how much the logit of the target falls when a token is taken out of the text, for each token."""
     size = len(tokens)
@@ -51,10 +51,10 @@ def leave_one_out(
     width = -(-size // MULTIPLE) * MULTIPLE  # texts of nearly one length share what is compiled
     rows = np.full((width + 1, width), PAD, np.int32)
     rows[0, :size], rows[1 : size + 1, :size] = tokens, without
-    logits = np.asarray(_logits(learner, params, rest, jnp.asarray(rows)))[:, target]
+    logits = np.asarray(_logits(predictor, params, model_state, jnp.asarray(rows)))[:, target]
     return logits[0] - logits[1 : size + 1]
 
 
 @partial(jax.jit, static_argnums=0)
-def _logits(learner: Learner, params: Tree, rest: Tree, inputs: Int[Array, "b t"]) -> Float[Array, "b k"]:
-    return learner.model(params, rest)(inputs)
+def _logits(predictor: Predictor, params: Tree, model_state: Tree, inputs: Int[Array, "b t"]) -> Float[Array, "b k"]:
+    return predictor.model(params, model_state)(inputs)

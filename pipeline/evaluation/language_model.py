@@ -12,12 +12,12 @@ from jaxtyping import Int
 
 from pipeline.config import paths
 from pipeline.evaluation import html, metrics, plots, token_losses
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.evaluation.token_losses import TokenLosses
 from pipeline.loaders import token_store
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
 from pipeline.tasks import LanguageModelling
-from pipeline.training.train_step import Learner, Tree
 
 CONFUSED = 20  # tokens in the picture
 PASSAGE = 600  # tokens of a passage on the page
@@ -25,11 +25,11 @@ PASSAGES = 6
 GROUP = 1_000  # tokens that are drawn together for the interval: neighbours are not independent
 
 
-def evaluate(split: str, learn: Learner, tree: Tree, task: LanguageModelling, context: int) -> dict[str, Any]:
+def evaluate(split: str, predictor: Predictor, tree: Tree, task: LanguageModelling, context: int) -> dict[str, Any]:
     """Writes the tables of one test split, and of the usual one the pictures; returns its figures."""
     text = token_store.load(paths.features(split))
     sizes = np.load(paths.features(split) / "sizes.npy")
-    parts = list(token_losses.token_losses(learn, tree["params"], tree["rest"], text, context))
+    parts = list(token_losses.token_losses(predictor, tree["params"], tree["model_state"], text, context))
     found = TokenLosses(*(np.concatenate(columns) for columns in zip(*parts)))
     alphabet = ByteTokenizer(text_tokenizer.load(paths.TOKENIZER), task.text)
 

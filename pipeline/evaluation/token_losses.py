@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.loaders.token_store import TokenStore
 from pipeline.parallel import sharding
 from pipeline.runtime.windows import windows
-from pipeline.tasks import LossSums
-from pipeline.training.train_step import Learner, Tree
+from pipeline.tasks.loss import LossSums
 
 TOKENS = 8_192  # read at a time, on each device
 
@@ -28,23 +28,25 @@ class TokenLosses(NamedTuple):
     confidence: Float[np.ndarray, " n"]
 
 
-def token_losses(learn: Learner, params: Tree, rest: Tree, text: TokenStore, context: int) -> Iterator[TokenLosses]:
+def token_losses(
+    predictor: Predictor, params: Tree, model_state: Tree, text: TokenStore, context: int
+) -> Iterator[TokenLosses]:
     """The scored tokens of all documents, in order, a batch of windows at a time."""
     plan = windows(text.starts.tolist(), context)
-    size = max(1, TOKENS // context) * sharding.batch_shards(learn.mesh)
+    size = max(1, TOKENS // context) * sharding.batch_shards(predictor.mesh)
     at = np.arange(context)[None]
     for start in range(0, len(plan.first), size):
         first, skip, end = (x[start : start + size] for x in plan)
         tokens = text.windows(np.pad(first, (0, size - len(first)), constant_values=-1), context + 1)
         scored = (at >= skip[:, None]) & (at < end[:, None])  # n t
-        found = (np.asarray(x)[: len(first)][scored] for x in learn.surprise(params, rest, tokens))
+        found = (np.asarray(x)[: len(first)][scored] for x in predictor.token_scores(params, model_state, tokens))
         yield TokenLosses((first[:, None] + 1 + at)[scored], tokens[: len(first), 1:][scored], *found)
 
 
-def total_loss(learn: Learner, params: Tree, rest: Tree, text: TokenStore, context: int) -> LossSums:
+def total_loss(predictor: Predictor, params: Tree, model_state: Tree, text: TokenStore, context: int) -> LossSums:
     """The loss in nats and the hits, over all scored tokens."""
     loss = hits = tokens = 0.0
-    for part in token_losses(learn, params, rest, text, context):
+    for part in token_losses(predictor, params, model_state, text, context):
         loss += float(part.loss.sum(dtype=np.float64))
         hits += float((part.guess == part.token).sum())
         tokens += len(part.token)

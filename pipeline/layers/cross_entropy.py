@@ -18,7 +18,7 @@ LOGITS, GPU_LOGITS = 1 << 25, 1 << 28  # in a chunk, at most: a GPU has both mor
 Three = tuple[Array, Array, Array]
 
 
-class Scores(NamedTuple):
+class TokenScores(NamedTuple):
     """Of each token: its loss in nats, the likeliest token in its place, and how likely that was."""
 
     loss: Float[Array, " n"]
@@ -26,17 +26,17 @@ class Scores(NamedTuple):
     confidence: Float[Array, " n"]
 
 
-def each(table: Float[Array, "v d"], x: Float[Array, "n d"], targets: Int[Array, " n"]) -> Scores:
+def each(table: Float[Array, "v d"], x: Float[Array, "n d"], targets: Int[Array, " n"]) -> TokenScores:
     """The scores of `targets` under the logits x table^T."""
     table = table.astype(x.dtype)
     chunks = _chunked(x, len(table)), _chunked(targets, len(table))
 
-    def score(chunk: tuple[Array, Array]) -> Scores:
+    def score(chunk: tuple[Array, Array]) -> TokenScores:
         logits = _logits(chunk[0], table)
         whole, top = jax.nn.logsumexp(logits, axis=-1), logits.max(-1)
-        return Scores(whole - _own(logits, chunk[1]), logits.argmax(-1), jnp.exp(top - whole))
+        return TokenScores(whole - _own(logits, chunk[1]), logits.argmax(-1), jnp.exp(top - whole))
 
-    return Scores(*(array.reshape(-1)[: len(x)] for array in jax.lax.map(score, chunks)))
+    return TokenScores(*(array.reshape(-1)[: len(x)] for array in jax.lax.map(score, chunks)))
 
 
 def total(

@@ -1,31 +1,30 @@
-"""The networks, one file each, read top to bottom in one sitting. A new model is one new file and one line here.
+"""The networks, one file each, read top to bottom in one sitting.
 
-Its file has a Config (the keys under `models.NAME.network`, the tasks it can do, and `build`) and the module, which
-takes a batch of inputs and returns logits: one row an example, or, for tagging, one a word. Axes: b batch, h height,
-w width, c channels of the input, t time, l characters of a word, d width of a layer, f filters, k classes.
+A new model is one new file, its line here, and its settings in config/networks.py. Its file has `build`, which makes
+the network for a task, and the module, which takes a batch of inputs and returns logits: one row an example, or, for
+tagging, one a word. Axes: b batch, h height, w width, c channels of the input, t time, l characters of a word, d width
+of a layer, f filters, k classes.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from flax import nnx
 
+from pipeline.config.networks import NetworkSettings
 from pipeline.models import cnn, gpt, linear, lstm, resnet, rnn, textcnn, transformer
 
-
-@runtime_checkable
-class Config(Protocol):
-    """What each model's Config offers: the network for a task."""
-
-    def build(self, task: Any, *, rngs: nnx.Rngs) -> nnx.Module: ...
-
-
-CONFIGS = {
-    "cnn": cnn.Config,
-    "gpt": gpt.Config,
-    "linear": linear.Config,
-    "lstm": lstm.Config,
-    "resnet": resnet.Config,
-    "rnn": rnn.Config,
-    "textcnn": textcnn.Config,
-    "transformer": transformer.Config,
+BUILDERS: dict[str, Any] = {
+    "cnn": cnn.build,
+    "gpt": gpt.build,
+    "linear": linear.build,
+    "lstm": lstm.build,
+    "resnet": resnet.build,
+    "rnn": rnn.build,
+    "textcnn": textcnn.build,
+    "transformer": transformer.build,
 }
+
+
+def build(config: NetworkSettings, task: Any, *, rngs: nnx.Rngs) -> nnx.Module:
+    """The network for a task that `config` can do. Raises UserError where its sizes do not fit the task."""
+    return BUILDERS[config.name](config, task, rngs=rngs)

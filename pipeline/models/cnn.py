@@ -1,13 +1,10 @@
 """The reference network: one convolution, relu, maxima of 2 x 2, and a dense layer."""
 
-from typing import ClassVar
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
-from pydantic import PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.networks import CNNConfig
 from pipeline.layers.convolution import can_fuse, conv, conv_relu_pool, max_pool
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import ImageClassification
@@ -15,22 +12,16 @@ from pipeline.tasks import ImageClassification
 POOL = 2
 
 
-class Config(Section):
-    tasks: ClassVar = ("image-classification",)
-
-    filters: PositiveInt
-    kernel: PositiveInt  # height and width of a filter, in pixels
-
-    def build(self, task: ImageClassification, *, rngs: nnx.Rngs) -> "CNN":
-        """Raises UserError where the filter and the pooling leave nothing of the image."""
-        height, width, _ = task.input_shape
-        if min(height, width) < self.kernel + 1:
-            raise UserError(f"models.cnn.network.kernel: {self.kernel} is too large for images of {height} x {width}")
-        return CNN(self, task, rngs=rngs)
+def build(config: CNNConfig, task: ImageClassification, *, rngs: nnx.Rngs) -> "CNN":
+    """Raises UserError where the filter and the pooling leave nothing of the image."""
+    height, width, _ = task.input_shape
+    if min(height, width) < config.kernel + 1:
+        raise UserError(f"models.cnn.network.kernel: {config.kernel} is too large for images of {height} x {width}")
+    return CNN(config, task, rngs=rngs)
 
 
 class CNN(nnx.Module):
-    def __init__(self, config: Config, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: CNNConfig, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
         height, width, channels = task.input_shape
         self.task = task
         shape = (config.kernel, config.kernel, channels, config.filters)

@@ -8,7 +8,7 @@ t time, s places of the memory, n layers, v vocabulary, d width, h heads, g of k
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from pipeline.config.params import Section
+from pipeline.config.networks import GPTConfig, GPTSize
 from pipeline.layers.embedding import lookup
 from pipeline.tasks import LanguageModelling
 
@@ -24,55 +24,24 @@ BLOCK = 128  # queries whose attention is computed together
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Size(NamedTuple):
-    layers: int
-    width: int
-    heads: int
-    groups: int  # of heads that share keys and values
-    inner: int  # width inside the multilayer perceptron
-
-
-VARIANTS = {
-    "nano": Size(4, 256, 4, 2, 704),
-    "124m": Size(12, 768, 12, 12, 2048),
-    "350m": Size(24, 1024, 16, 16, 2736),
-    "1.3b": Size(24, 2048, 16, 4, 6400),
-}
-
-
-class Config(Section):
-    tasks: ClassVar = ("language-modelling",)
-    # Several devices can share out a layer, groups of heads and inner features: along these axes of the weights.
-    cuts: ClassVar = {"table": -2, "qkv": -1, "out": -2, "up": -1, "down": -2}
-
-    variant: Literal["nano", "124m", "350m", "1.3b"]
-    context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
-    dropout: Share
-    precision: Literal["float32", "bfloat16"]  # of products; weights, sums and the loss are float32 in any case
-    remat: Literal["none", "dots", "full"]  # what is computed again for the gradient: the more, the less memory
-
-    @property
-    def layer(self) -> dict[str, int]:
-        """How many there are of what devices can share out."""
-        size = VARIANTS[self.variant]
-        return {"groups of heads": size.groups, "inner features": size.inner}
-
-    def build(self, task: LanguageModelling, *, rngs: nnx.Rngs) -> "GPT":
-        return GPT(self, VARIANTS[self.variant], task.vocabulary, rngs=rngs)
+def build(config: GPTConfig, task: LanguageModelling, *, rngs: nnx.Rngs) -> "GPT":
+    return GPT(config, config.size, task.vocabulary, rngs=rngs)
 
 
 Memory = dict[str, Array]
 Weights = dict[str, Float[Array, "..."]]
 Attend = Callable[[Array, Array, Array], Array]
-Together = Callable[[Weights], Weights]
+Gather = Callable[[Weights], Weights]
 
 
 class GPT(nnx.Module):
+    # Along these axes of the weights several devices can share a layer: groups of heads, inner features.
+    partition_axes: ClassVar = {"table": -2, "qkv": -1, "out": -2, "up": -1, "down": -2}
     bounded = True  # the memory has room for `context` tokens
 
-    def __init__(self, config: Config, size: Size, vocabulary: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: GPTConfig, size: GPTSize, vocabulary: int, *, rngs: nnx.Rngs) -> None:
         self.size, self.config = size, config
-        self.together: Together | None = None  # brings a layer's weights together, of which a device keeps but a part
+        self.gather: Gather | None = None  # a layer's whole weights from the shards that devices keep
         n, d, e, own = size.layers, size.width, size.width // size.heads, size.heads // size.groups
         # A matrix keeps the variance of what it is given, and 2 n sums into the stream add up to about as much again:
         # depth-scaled as in GPT-2 (Radford et al. 2019, section 2.3).
@@ -95,7 +64,7 @@ class GPT(nnx.Module):
 
         def layer(x: Array, at: tuple[Weights, Array]) -> tuple[Array, None]:
             weights, key = at
-            whole = self.together(weights) if self.together else weights
+            whole = self.gather(weights) if self.gather else weights
             return block(x, whole, attend, self.size, share, key), None
 
         x = dropped(self.read(tokens), share, jax.random.fold_in(keys[0], 1))
@@ -155,7 +124,7 @@ def drawn(rngs: nnx.Rngs, n: int, rows: int, *columns: int, scale: float = 1.0) 
 
 
 def block(
-    x: Float[Array, "b t d"], weights: Weights, attend: Attend, size: Size, share: float, key: Array | None
+    x: Float[Array, "b t d"], weights: Weights, attend: Attend, size: GPTSize, share: float, key: Array | None
 ) -> Float[Array, "b t d"]:
     """x + attention(norm(x)), then x + mlp(norm(x))."""
     b, t, d = x.shape
@@ -194,7 +163,7 @@ def attention(
     return jnp.concatenate(parts, axis=3).transpose(0, 3, 1, 2, 4).reshape(b, t, h, e)
 
 
-def rotation(places: Int[Array, " t"], size: Size) -> tuple[Float[Array, "1 t 1 e2"], Float[Array, "1 t 1 e2"]]:
+def rotation(places: Int[Array, " t"], size: GPTSize) -> tuple[Float[Array, "1 t 1 e2"], Float[Array, "1 t 1 e2"]]:
     """Cosine and sine of the angles by which pairs of features are turned at each place."""
     half = size.width // size.heads // 2
     speeds = 10_000.0 ** (-jnp.arange(half) / half)  # e/2

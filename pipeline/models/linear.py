@@ -5,30 +5,21 @@ arXiv:0902.2206), each counts once (as in naive Bayes with presence: Wang and Ma
 more than a short one.
 """
 
-from typing import Annotated, ClassVar
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
-from pydantic import Field, PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.networks import LinearConfig
 from pipeline.layers.embedding import Embed
 from pipeline.tasks import PAD, TextClassification
 
 
-class Config(Section):
-    tasks: ClassVar = ("text-classification",)
-
-    ngrams: PositiveInt  # up to so many tokens in a row
-    buckets: Annotated[int, Field(ge=16)]  # rows of the table that n-grams are hashed into
-
-    def build(self, task: TextClassification, *, rngs: nnx.Rngs) -> "Linear":
-        return Linear(self, task, rngs=rngs)
+def build(config: LinearConfig, task: TextClassification, *, rngs: nnx.Rngs) -> "Linear":
+    return Linear(config, task, rngs=rngs)
 
 
 class Linear(nnx.Module):
-    def __init__(self, config: Config, task: TextClassification, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: LinearConfig, task: TextClassification, *, rngs: nnx.Rngs) -> None:
         self.up_to, self.buckets = config.ngrams, config.buckets
         self.weights = Embed(config.buckets, task.num_classes, scale=0.0, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros(task.num_classes))

@@ -3,15 +3,15 @@ arXiv:1406.1078). For tagging, each word's vector also holds its characters (as 
 by the characters at its ends).
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from pipeline.config.params import Section
+from pipeline.config.networks import LSTMConfig
 from pipeline.layers.recurrent import gru, lstm
 from pipeline.layers.token_vectors import TokenVectors
 from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
@@ -19,22 +19,12 @@ from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Wor
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Config(Section):
-    tasks: ClassVar = ("text-classification", "sequence-tagging")
-
-    cell: Literal["lstm", "gru"]
-    width: PositiveInt  # of a token's vector
-    hidden: PositiveInt  # of each direction's state
-    layers: PositiveInt
-    dropout: Share
-    token_dropout: Share  # of tokens that training takes for unknown ones
-
-    def build(self, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "LSTM":
-        return LSTM(self, task, rngs=rngs)
+def build(config: LSTMConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "LSTM":
+    return LSTM(config, task, rngs=rngs)
 
 
 class LSTM(nnx.Module):
-    def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: LSTMConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
         per_token = isinstance(task, SequenceTagging)
         # Of a whole text a rare token may decide: what it learns in a few steps must not drown in what it started from.
         scale = 0.1 if per_token else 0.01

@@ -1,28 +1,19 @@
 """A small residual network with batch normalisation (He et al. 2016, arXiv:1603.05027: "pre-activation")."""
 
-from typing import Annotated, ClassVar
-
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
-from pydantic import Field, PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.networks import ResNetConfig
 from pipeline.layers.convolution import conv
 from pipeline.tasks import ImageClassification
 
 
-class Config(Section):
-    tasks: ClassVar = ("image-classification",)
-
-    widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # channels of each stage
-    blocks: PositiveInt  # residual blocks a stage; from the second stage on, the first block halves the image
-
-    def build(self, task: ImageClassification, *, rngs: nnx.Rngs) -> "ResNet":
-        return ResNet(self, task, rngs=rngs)
+def build(config: ResNetConfig, task: ImageClassification, *, rngs: nnx.Rngs) -> "ResNet":
+    return ResNet(config, task, rngs=rngs)
 
 
 class ResNet(nnx.Module):
-    def __init__(self, config: Config, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: ResNetConfig, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
         self.task = task
         width = config.widths[0]
         self.stem = Conv(task.input_shape[-1], width, kernel=3, stride=2, rngs=rngs)

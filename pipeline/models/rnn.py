@@ -9,7 +9,7 @@ convolution, before a SwiGLU. Axes: b batch, t time, d width, v vocabulary.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from pipeline.config.params import Section
+from pipeline.config.networks import RNNConfig, RNNSize
 from pipeline.layers import linear_recurrence
 from pipeline.layers.embedding import lookup
 from pipeline.layers.linear_recurrence import parallel_scan
@@ -28,30 +28,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 TAPS = 4  # tokens that the convolution sees
 
 
-class Size(NamedTuple):
-    layers: int
-    width: int
-
-
-VARIANTS = {
-    ("linear", "nano"): Size(4, 256),
-    ("linear", "124m"): Size(13, 768),
-    ("lstm", "nano"): Size(2, 448),
-    ("lstm", "124m"): Size(9, 1024),
-}
-
-
-class Config(Section):
-    tasks: ClassVar = ("language-modelling",)
-
-    cell: Literal["linear", "lstm"]
-    variant: Literal["nano", "124m"]
-    context: Annotated[int, Field(ge=2)]  # tokens of a window in training: it starts from a state of zeros
-    dropout: Share
-    precision: Literal["float32", "bfloat16"]  # of products, less the lstm's; all else is float32 in any case
-
-    def build(self, task: LanguageModelling, *, rngs: nnx.Rngs) -> "RNN":
-        return RNN(self, VARIANTS[self.cell, self.variant], task.vocabulary, rngs=rngs)
+def build(config: RNNConfig, task: LanguageModelling, *, rngs: nnx.Rngs) -> "RNN":
+    return RNN(config, config.size, task.vocabulary, rngs=rngs)
 
 
 Memory = dict[str, Array]
@@ -61,7 +39,7 @@ Drop = Callable[[Array], Array]
 class RNN(nnx.Module):
     bounded = False  # the memory is of one size, whatever it has read
 
-    def __init__(self, config: Config, size: Size, vocabulary: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: RNNConfig, size: RNNSize, vocabulary: int, *, rngs: nnx.Rngs) -> None:
         self.precision, self.width = config.precision, size.width
         self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (vocabulary, size.width)))
         kind = {"linear": Linear, "lstm": LSTM}[config.cell]
@@ -103,7 +81,7 @@ class RNN(nnx.Module):
 class LSTM(nnx.Module):
     """x + lstm(norm(x))."""
 
-    def __init__(self, size: Size, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, size: RNNSize, *, rngs: nnx.Rngs) -> None:
         d = size.width
         square = nnx.initializers.orthogonal()
         self.kernel = matrix(rngs, d, 4 * d)
@@ -127,7 +105,7 @@ class LSTM(nnx.Module):
 class Linear(nnx.Module):
     """x + recurrence(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, size: Size, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, size: RNNSize, *, rngs: nnx.Rngs) -> None:
         d, small = size.width, (2 * size.layers) ** -0.5  # depth-scaled, as in GPT-2
         self.enter = matrix(rngs, d, 2 * d)
         self.taps = nnx.Param(TAPS**-0.5 * jax.random.normal(rngs.params(), (TAPS, d)))

@@ -2,32 +2,21 @@
 arXiv:1408.5882).
 """
 
-from typing import Annotated, ClassVar
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from pydantic import Field, PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.networks import TextCNNConfig
 from pipeline.layers.embedding import Embed
 from pipeline.tasks import PAD, TextClassification
 
 
-class Config(Section):
-    tasks: ClassVar = ("text-classification",)
-
-    width: PositiveInt  # of a token's vector
-    filters: PositiveInt  # of each kernel
-    kernels: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # in tokens
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-
-    def build(self, task: TextClassification, *, rngs: nnx.Rngs) -> "TextCNN":
-        return TextCNN(self, task, rngs=rngs)
+def build(config: TextCNNConfig, task: TextClassification, *, rngs: nnx.Rngs) -> "TextCNN":
+    return TextCNN(config, task, rngs=rngs)
 
 
 class TextCNN(nnx.Module):
-    def __init__(self, config: Config, task: TextClassification, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: TextCNNConfig, task: TextClassification, *, rngs: nnx.Rngs) -> None:
         self.embed = Embed(task.vocabulary, config.width, scale=0.1, rngs=rngs)
         self.convs = nnx.List(Conv(config.width, config.filters, kernel=kernel, rngs=rngs) for kernel in config.kernels)
         self.dropout = nnx.Dropout(config.dropout)

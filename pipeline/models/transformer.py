@@ -2,15 +2,15 @@
 arXiv:2002.04745) and rotary positions (Su et al. 2021, arXiv:2104.09864). Axes: h heads, e width of a head.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from pipeline.config.params import Section
+from pipeline.config.networks import TransformerConfig
 from pipeline.layers.token_vectors import TokenVectors
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
@@ -18,26 +18,19 @@ from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Wor
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Config(Section):
-    tasks: ClassVar = ("text-classification", "sequence-tagging")
-
-    width: PositiveInt
-    heads: PositiveInt
-    layers: PositiveInt
-    dropout: Share
-    token_dropout: Share  # of tokens that training takes for unknown ones
-
-    def build(self, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "Transformer":
-        """Raises UserError where the heads do not share the width evenly."""
-        if self.width % (2 * self.heads):
-            raise UserError(
-                f"models.transformer.network.width: {self.width} is not a multiple of twice the heads ({self.heads})"
-            )
-        return Transformer(self, task, rngs=rngs)
+def build(config: TransformerConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "Transformer":
+    """Raises UserError where the heads do not share the width evenly."""
+    if config.width % (2 * config.heads):
+        raise UserError(
+            f"models.transformer.network.width: {config.width} is not a multiple of twice the heads ({config.heads})"
+        )
+    return Transformer(config, task, rngs=rngs)
 
 
 class Transformer(nnx.Module):
-    def __init__(self, config: Config, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, config: TransformerConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs
+    ) -> None:
         self.vectors = TokenVectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
         self.widen = nnx.Linear(self.vectors.width, config.width, rngs=rngs)
         self.blocks = nnx.List(

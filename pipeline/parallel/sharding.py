@@ -11,25 +11,14 @@ from typing import Any, TypeVar
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from pydantic import PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.training import Mesh
 from pipeline.runtime.errors import UserError
 
 SMALL = 1 << 14  # numbers: a smaller array each device has whole
 GROUPS = ("data", "fsdp")  # along these, devices have examples of their own
 
 T = TypeVar("T")
-
-
-class Mesh(Section):
-    data: PositiveInt  # groups of devices, each of which has the whole state
-    fsdp: PositiveInt  # devices of a group, among which the state is shared out (Zhao et al. 2023, arXiv:2304.11277)
-    tensor: PositiveInt = 1  # devices that share out each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)
-
-    @property
-    def size(self) -> int:
-        return self.data * self.fsdp * self.tensor
 
 
 def check(mesh: Mesh, *, batch: int, layer: Mapping[str, int]) -> None:

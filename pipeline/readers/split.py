@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import Example
 
 HELD_OUT = ("test", "shifted", "validation")  # an example found in several of these is kept in the first

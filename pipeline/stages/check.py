@@ -11,11 +11,11 @@ from pydantic import NonNegativeInt
 
 from pipeline.config import params as yaml
 from pipeline.config import paths
-from pipeline.config.params import Section
-from pipeline.models import CONFIGS
+from pipeline.config.networks import NETWORKS, Network
+from pipeline.config.section import Section, validate
+from pipeline.config.training import Training
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.dataset import DatasetSection
-from pipeline.training.loop import Training
 
 
 class File(Section):
@@ -27,27 +27,28 @@ class File(Section):
 
 
 class Model(Section):
-    network: dict[str, Any]
+    network: Network
     training: Training
 
 
 def params(path: Path = paths.PARAMS) -> None:
     """Raises UserError with one line for the first mistake in params.yaml."""
-    file = yaml.validate(File, yaml.read(path), path)
+    file = validate(File, yaml.read(path), path)
     datasets = {
-        name: yaml.validate(DatasetSection, section, path, under=f"datasets.{name}").root
+        name: validate(DatasetSection, section, path, under=f"datasets.{name}").root
         for name, section in file.datasets.items()
     }
     for name, section in file.models.items():
-        if name not in CONFIGS:
-            raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(CONFIGS)}")
-        model = yaml.validate(Model, section, path, under=f"models.{name}")
-        yaml.validate(CONFIGS[name], model.network, path, under=f"models.{name}.network")
+        if name not in NETWORKS:
+            raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(NETWORKS)}")
+        if isinstance(section, dict) and isinstance(network := section.get("network"), dict):
+            section = {**section, "network": {**network, "name": name}}
+        validate(Model, section, path, under=f"models.{name}")
     for selector, chosen, there in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
         if chosen not in there:
             raise UserError(f"{path}: {selector}: must be one of {', '.join(there)}, not {chosen!r}")
     task = datasets[file.dataset].task
-    able = [name for name, config in CONFIGS.items() if task in config.tasks]
+    able = [name for name, config in NETWORKS.items() if task in config.tasks]
     if file.model not in able:
         raise UserError(
             f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; "

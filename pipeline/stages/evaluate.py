@@ -10,12 +10,13 @@ import scipy.special
 from jaxtyping import Float
 
 from pipeline.config import paths
+from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation import attribution, html, language_model, metrics, plots
+from pipeline.evaluation.predictor import Predictor, Tree, load, predict
 from pipeline.loaders import buckets
-from pipeline.models import CONFIGS
 from pipeline.runtime import strict_json
-from pipeline.runtime.encoders.text_tokenizer import load, pieces
+from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
@@ -27,8 +28,6 @@ from pipeline.tasks import (
     SequenceTagging,
     TextClassification,
 )
-from pipeline.training import train_step
-from pipeline.training.train_step import Learner, Tree
 
 SHOWN = 18  # mistakes in a picture
 TEXTS = 8  # mistakes on the page
@@ -38,11 +37,11 @@ LONGEST = 200  # tokens of a text that are explained
 
 class Params(StageParams):
     model: Annotated[str, Key("model")]
-    network: Annotated[dict[str, Any], Key("models.{model}.network")]
+    network: Annotated[Network, Key("models.{model}.network", tag="model")]
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    learn, task, tree = train_step.trained(params.model, params.network)
+    predictor, task, tree = load(params.network)
 
     shutil.rmtree(paths.IMAGES, ignore_errors=True)
     paths.EVALUATION.mkdir(exist_ok=True)
@@ -51,11 +50,11 @@ def main(params: Params, inputs: Inputs) -> None:
         if not (paths.features(split) / "ids.npy").exists():
             continue  # not every source has a harder test split
         if isinstance(task, LanguageModelling):
-            context = CONFIGS[params.model](**params.network).context
-            figures[split] = language_model.evaluate(split, learn, tree, task, context)
+            context = getattr(params.network, "context", 0)
+            figures[split] = language_model.evaluate(split, predictor, tree, task, context)
             continue
         test = buckets.load(paths.features(split), task)
-        logits = train_step.predict(learn, tree["params"], tree["rest"], test)
+        logits = predict(predictor, tree["params"], tree["model_state"], test)
         probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)  # n k
         if isinstance(task, SequenceTagging):
             figures[split] = tagging(split, task, test, probabilities)
@@ -63,7 +62,7 @@ def main(params: Params, inputs: Inputs) -> None:
             figures[split] = classification(split, task, test, probabilities)
         if split == "test":
             pictures(task, test, probabilities)
-            mistakes(learn, tree, task, test, probabilities)
+            mistakes(predictor, tree, task, test, probabilities)
     strict_json.write(paths.EVALUATE_METRICS, figures)
     strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
     record_machines()
@@ -173,7 +172,7 @@ def pictures(task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n
 
 
 def mistakes(
-    learn: Learner, tree: Tree, task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n k"]
+    predictor: Predictor, tree: Tree, task: Labelled, test: Examples, probabilities: Float[np.ndarray, "n k"]
 ) -> None:
     """The mistakes that the model was surest of: images as a picture, texts and sentences as a page."""
     targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
@@ -183,16 +182,16 @@ def mistakes(
     titles = {int(i): (labels[guesses[i]], probabilities[i].max(), labels[targets[i]]) for i in worst[:500]}
     if isinstance(task, ImageClassification):
         if len(worst):
-            draw_images(learn, tree, test, worst[:SHOWN], guesses, titles)
+            draw_images(predictor, tree, test, worst[:SHOWN], guesses, titles)
         return
     shown: list[html.Mistake] = []
     starts = np.asarray(test.starts)
     if isinstance(task, TextClassification):
-        tokenizer = load(paths.TOKENIZER)
+        tokenizer = text_tokenizer.load(paths.TOKENIZER)
         for i in map(int, worst[:TEXTS]):
             tokens = np.asarray(test.inputs["tokens"][starts[i] : starts[i + 1]][:LONGEST], np.int32)
-            weights = attribution.leave_one_out(learn, tree["params"], tree["rest"], tokens, int(guesses[i]))
-            shown.append(html.Mistake(*titles[i], pieces(tokenizer, tokens.tolist()), weights))
+            weights = attribution.leave_one_out(predictor, tree["params"], tree["model_state"], tokens, int(guesses[i]))
+            shown.append(html.Mistake(*titles[i], text_tokenizer.pieces(tokenizer, tokens.tolist()), weights))
     else:
         words = html.sentences(paths.PREPARED / "test.parquet", task.words.max_length)
         for i in map(int, worst[: 5 * TEXTS]):
@@ -204,12 +203,12 @@ def mistakes(
 
 
 def draw_images(
-    learn: Learner, tree: Tree, test: Examples, worst: np.ndarray, guesses: np.ndarray, titles: dict[int, Any]
+    predictor: Predictor, tree: Tree, test: Examples, worst: np.ndarray, guesses: np.ndarray, titles: dict[int, Any]
 ) -> None:
     """Each image with the pixels that led the model there."""
     images = np.asarray(test.inputs["images"][worst])
     pixels, _ = attribution.integrated_gradients(
-        learn, tree["params"], tree["rest"], jnp.asarray(images, jnp.float32), jnp.asarray(guesses[worst])
+        predictor, tree["params"], tree["model_state"], jnp.asarray(images, jnp.float32), jnp.asarray(guesses[worst])
     )
     lines = [f"{guess} {likely:.2f}\n(is {actual})" for guess, likely, actual in (titles[int(i)] for i in worst)]
     plots.save(plots.explained(images, np.asarray(pixels), lines), paths.IMAGES / "mistakes.png")

@@ -15,7 +15,9 @@ from jax import export
 from jaxtyping import Array, Float, Int, Shaped
 
 from pipeline.config import paths
+from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
+from pipeline.evaluation.predictor import Predictor, load
 from pipeline.loaders import token_store
 from pipeline.models import weights
 from pipeline.runtime import classifier, strict_json
@@ -25,8 +27,6 @@ from pipeline.runtime.errors import UserError
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import ImageClassification, Labelled, LanguageModelling, SequenceTagging, Task, TextClassification
-from pipeline.training import train_step
-from pipeline.training.train_step import Learner
 
 PLATFORMS = ("cpu", "cuda")
 SAMPLES = 3
@@ -37,11 +37,12 @@ CLASSES = 30  # in the card's table
 class Params(StageParams):
     dataset: Annotated[str, Key("dataset")]
     model: Annotated[str, Key("model")]
-    network: Annotated[dict[str, Any], Key("models.{model}.network")]
+    network: Annotated[Network, Key("models.{model}.network", tag="model")]
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    learn, task, tree = train_step.trained(params.model, params.network)
+    predictor, task, tree = load(params.network)
+    context = getattr(params.network, "context", 0)
     folder = paths.PACKAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -49,11 +50,11 @@ def main(params: Params, inputs: Inputs) -> None:
     weights.write(folder / "model.safetensors", tree)
     jax.config.update("jax_traceback_in_locations_limit", 0)  # else the file names of this machine are in the function
     if isinstance(task, LanguageModelling):
-        model: Any = learn.model(tree["params"], tree["rest"])
-        (folder / "model.jaxexp").write_bytes(exported_reader(learn, tree, params.network["context"]))
+        model: Any = predictor.model(tree["params"], tree["model_state"])
+        (folder / "model.jaxexp").write_bytes(exported_reader(predictor, tree, context))
         strict_json.write(folder / "config.json", language_configuration(params, task, model))
     else:
-        (folder / "model.jaxexp").write_bytes(exported(learn, tree, task))
+        (folder / "model.jaxexp").write_bytes(exported(predictor, tree, task))
         strict_json.write(folder / "config.json", configuration(params, task))
     if not isinstance(task, LanguageModelling):
         strict_json.write(folder / "labels.json", {"labels": task.labels})
@@ -71,7 +72,7 @@ def main(params: Params, inputs: Inputs) -> None:
             "package": provenance.record(inputs, params),
         },
     )
-    write_samples(folder / "sample", task, params.network.get("context", 0))
+    write_samples(folder / "sample", task, context)
     (folder / "README.md").write_text(
         card(params, task, figures["test"] | {"parameters": training["parameters"]}), encoding="utf-8", newline="\n"
     )
@@ -83,14 +84,14 @@ def main(params: Params, inputs: Inputs) -> None:
         raise UserError(f"{folder}: its self-test failed, as said above")
 
 
-def exported(learn: Learner, tree: dict[str, Any], task: Task) -> bytes:
+def exported(predictor: Predictor, tree: dict[str, Any], task: Task) -> bytes:
     """(weights by name, inputs of any number and length) -> probabilities, as serialised StableHLO for cpu and cuda."""
     names = list(weights.named(tree))
     structure = jax.tree.structure(tree)
 
     def function(arrays: dict[str, Array], *inputs: Shaped[Array, "b ..."]) -> Float[Array, "b *t k"]:
         whole = jax.tree.unflatten(structure, [arrays[name] for name in names])
-        return jax.nn.softmax(learn.model(whole["params"], whole["rest"])(task.inputs(*inputs)))
+        return jax.nn.softmax(predictor.model(whole["params"], whole["model_state"])(task.inputs(*inputs)))
 
     b, t = export.symbolic_shape("b, t")
     arrays = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in weights.named(tree).items()}
@@ -98,18 +99,18 @@ def exported(learn: Learner, tree: dict[str, Any], task: Task) -> bytes:
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(arrays, *inputs).serialize())
 
 
-def exported_reader(learn: Learner, tree: dict[str, Any], context: int) -> bytes:
+def exported_reader(predictor: Predictor, tree: dict[str, Any], context: int) -> bytes:
     """(weights by name, memory, any number of texts, up to `context` tokens) -> logits and memory, as `exported`."""
     names, structure = list(weights.named(tree)), jax.tree.structure(tree)
 
     def function(arrays: dict[str, Array], memory: dict[str, Array], tokens: Int[Array, "b t"]) -> Any:
         whole = jax.tree.unflatten(structure, [arrays[name] for name in names])
-        model: Any = learn.model(whole["params"], whole["rest"])
+        model: Any = predictor.model(whole["params"], whole["model_state"])
         return model.extend(memory, tokens)
 
     b, t = export.symbolic_shape("b, t", constraints=[f"t <= {context}"])
     arrays = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in weights.named(tree).items()}
-    memory = remembered(learn.model(tree["params"], tree["rest"]), b)
+    memory = remembered(predictor.model(tree["params"], tree["model_state"]), b)
     tokens = jax.ShapeDtypeStruct((b, t), np.int32)
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(arrays, memory, tokens).serialize())
 
@@ -125,13 +126,13 @@ def remembered(model: Any, b: object) -> dict[str, jax.ShapeDtypeStruct]:
 
 def language_configuration(params: Params, task: LanguageModelling, model: Any) -> dict[str, Any]:
     """As `configuration`; the signature is that of a function that reads on from a memory."""
-    context = params.network["context"]
+    context = getattr(params.network, "context", 0)
     memory = [{"name": n, "dtype": str(x.dtype), "shape": list(x.shape)} for n, x in remembered(model, -1).items()]
     return {
         "task": task.name,
         "dataset": params.dataset,
         "model": params.model,
-        "network": params.network,
+        "network": params.network.model_dump(),
         "preprocessing": task.text.model_dump(),
         "vocabulary": task.vocabulary,
         "platforms": PLATFORMS,
@@ -165,7 +166,7 @@ def configuration(params: Params, task: Labelled) -> dict[str, Any]:
         "task": task.name,
         "dataset": params.dataset,
         "model": params.model,
-        "network": params.network,
+        "network": params.network.model_dump(),
         **facts,
         "platforms": PLATFORMS,
         "inputs": inputs,
@@ -240,7 +241,7 @@ def card(params: Params, task: Task, figures: dict[str, Any]) -> str:
     if isinstance(task, LanguageModelling):
         table = pd.read_csv(paths.EVALUATION / "per_document_test.csv").head(CLASSES)
         facts |= {"table": markdown(table), "tokens": f"{figures['tokens']:,}", "vocabulary": f"{task.vocabulary:,}"}
-        facts |= {"context": params.network["context"], "parameters": f"{figures['parameters']:,}"}
+        facts |= {"context": getattr(params.network, "context", 0), "parameters": f"{figures['parameters']:,}"}
         return fill(cards / "language-modelling.md", facts)
     table = pd.read_csv(paths.EVALUATION / "per_class_test.csv", keep_default_na=False)
     if len(table) > CLASSES:

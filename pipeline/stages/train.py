@@ -14,33 +14,37 @@ import pandas as pd
 from pydantic import NonNegativeInt
 
 from pipeline import tasks
-from pipeline.config import params as yaml
 from pipeline.config import paths
+from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.evaluation import token_losses
+from pipeline.config.training import Training
+from pipeline.evaluation import predictor, token_losses
+from pipeline.evaluation.predictor import Tree
 from pipeline.loaders import buckets, token_store
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader, put
-from pipeline.models import CONFIGS, weights
+from pipeline.models import weights
 from pipeline.parallel import processes, sharding
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
-from pipeline.tasks import ClassWeights, LanguageModelling, LossSums, Task
-from pipeline.training import allocator, memory_plan, optimizers, train_step
+from pipeline.tasks import LanguageModelling, Task
+from pipeline.tasks.dataset import ClassWeights
+from pipeline.tasks.loss import LossSums, balanced
+from pipeline.training import allocator, memory_plan, optimizers, trainer
 from pipeline.training.checkpoints import store
 from pipeline.training.checkpoints.store import Checkpoint, Checkpointer, fingerprint, interval, top
-from pipeline.training.loop import NoCheckpointer, Saves, Training, fit
+from pipeline.training.loop import NoCheckpointer, Saves, fit
 from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
-from pipeline.training.train_step import Learner, State, Tree
+from pipeline.training.trainer import State, Trainer
 
 
 class Params(StageParams):
     seed: Annotated[NonNegativeInt, Key("seed")]
     model: Annotated[str, Key("model")]
     class_weights: Annotated[ClassWeights, Key("datasets.{dataset}.class_weights")]
-    network: Annotated[dict[str, Any], Key("models.{model}.network")]
+    network: Annotated[Network, Key("models.{model}.network", tag="model")]
     training: Annotated[Training, Key("models.{model}.training")]
 
 
@@ -49,12 +53,12 @@ def main(params: Params, inputs: Inputs) -> None:
     allocator.keep_freed_memory()
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
-    config = yaml.validate(CONFIGS[params.model], params.network, under=f"models.{params.model}.network")
-    devices = sharding.make(settings.mesh, batch=settings.part, layer=getattr(config, "layer", {}))
+    config = params.network
+    devices = sharding.make(settings.mesh, batch=settings.part, layer=config.tensor_parallel)
     feed, held_out = sources(task, config, settings, params, devices)
 
     rate = optimizers.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=feed.steps)
-    learn, state = train_step.start(
+    learn, state = trainer.start(
         config,
         task,
         optimizers.build(
@@ -62,7 +66,7 @@ def main(params: Params, inputs: Inputs) -> None:
         ),
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
-        class_weights=tasks.balanced(task.counts) if params.class_weights == "balanced" else None,
+        class_weights=balanced(task.counts) if params.class_weights == "balanced" else None,
         augmentation=settings.augmentation,
         microbatches=settings.microbatches,
         devices=devices,
@@ -107,7 +111,7 @@ def main(params: Params, inputs: Inputs) -> None:
         run = fit(learn, run, feed, held_out(learn), settings, rate, keeper=keep, log=note)
 
     kept = run.kept
-    tree = jax.tree.map(processes.host, {"params": kept.params, "rest": kept.rest})
+    tree = jax.tree.map(processes.host, {"params": kept.params, "model_state": kept.model_state})
     if writes:
         write(run, tree, parameters, record)
         weights_hash = sha256(paths.TRAINED / "weights.safetensors")
@@ -188,7 +192,7 @@ Validate = Callable[[Tree, Tree], LossSums]
 
 def sources(
     task: Task, config: Any, settings: Training, params: Params, devices: jax.sharding.Mesh | None
-) -> tuple[Loader, Callable[[Learner], Validate]]:
+) -> tuple[Loader, Callable[[Trainer], Validate]]:
     """What the model learns from, and how it is tried on the validation split. Raises UserError where they do not fit
     the settings.
     """
@@ -203,12 +207,12 @@ def sources(
             steps=settings.epoch_steps,
             devices=devices,
         )
-        return feed, lambda learn: lambda p, r: token_losses.total_loss(learn, p, r, rest, config.context)
+        return feed, lambda learn: lambda p, r: token_losses.total_loss(learn.predictor, p, r, rest, config.context)
     if settings.epoch_steps:
         raise UserError(f"models.{params.model}.training.epoch_steps: is for language models: remove it")
     train, validation = (buckets.load(folder, task) for folder in folders)
-    held_out, plan = put(validation, devices), train_step.evaluation_batches(validation)
+    held_out, plan = put(validation, devices), predictor.evaluation_batches(validation)
     return (
         ExampleLoader(train, seed=params.seed, batch=settings.batch_size, devices=devices),
-        lambda learn: lambda p, r: train_step.measure(learn, p, r, held_out, plan),
+        lambda learn: lambda p, r: predictor.measure(learn.predictor, p, r, held_out, plan),
     )

@@ -8,10 +8,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, RootModel
 
-from pipeline.config.params import validate
+from pipeline.config.section import validate
 from pipeline.runtime import strict_json
 from pipeline.tasks.batch import PAD, Batch, Examples, Inputs, Words, lengths
-from pipeline.tasks.classification import ClassWeights, LossSums, balanced, score
 from pipeline.tasks.image_classification import ImageClassification
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.tasks.sequence_tagging import SequenceTagging
@@ -34,20 +33,16 @@ def read(path: Path) -> Task:
 __all__ = [
     "PAD",
     "Batch",
-    "ClassWeights",
     "Examples",
     "ImageClassification",
     "Inputs",
     "Labelled",
     "LanguageModelling",
-    "LossSums",
     "SequenceTagging",
     "Task",
     "TaskName",
     "TextClassification",
     "Words",
-    "balanced",
     "lengths",
     "read",
-    "score",
 ]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.tasks.batch import Batch, Examples
 from pipeline.tasks.facts import Channels, Counts, Labels

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import Field, PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.tasks.batch import Batch, Examples
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime.encoders.word_vocabulary import WordSpec
 from pipeline.tasks.batch import PAD, Batch, Examples, Words, window
 from pipeline.tasks.facts import Counts, Labels

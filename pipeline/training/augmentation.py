@@ -1,19 +1,11 @@
 """Random changes to training images that leave their label true."""
 
-from typing import Annotated
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, UInt8
-from pydantic import Field
 
-from pipeline.config.params import Section
+from pipeline.config.training import Augmentation
 from pipeline.tasks import Batch, ImageClassification, Task
-
-
-class Augmentation(Section):
-    shift: Annotated[int, Field(ge=0)] = 0  # at most so many pixels up, down, left and right; black moves in
-    flip: bool = False  # left for right, every other image
 
 
 def batch(batch: Batch, augmentation: Augmentation | None, task: Task, key: Key[Array, ""]) -> Batch:

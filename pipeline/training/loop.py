@@ -6,66 +6,26 @@ from a checkpoint ends at the same bits.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 from tqdm import tqdm
 
-from pipeline.config.params import Section
+from pipeline.config.training import Training
+from pipeline.evaluation.predictor import Tree
 from pipeline.loaders.buckets import BLOCK, Block
 from pipeline.loaders.loader import Loader, Served
 from pipeline.parallel import processes
-from pipeline.parallel.sharding import Mesh
 from pipeline.runtime.errors import Stopped, UserError
-from pipeline.tasks import LossSums
-from pipeline.training.augmentation import Augmentation
+from pipeline.tasks.loss import LossSums
 from pipeline.training.checkpoints import store
-from pipeline.training.optimizers import Optimizer, Schedule
 from pipeline.training.signals import Postponed
 from pipeline.training.state import Best, Epoch, TrainingState, to_checkpoint
-from pipeline.training.train_step import Learner, Tree
-
-
-class EarlyStopping(Section):
-    """Ends training when `metric` on the validation split has not improved for `patience` epochs; keeps the best."""
-
-    metric: Literal["loss", "accuracy"]
-    patience: PositiveInt
-
-
-class Training(Section):
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    learning_rate: PositiveFloat  # the schedule's peak
-    optimizer: Optimizer
-    schedule: Schedule
-    weight_decay: Annotated[float, Field(ge=0)]
-    gradient_clip: PositiveFloat | None  # the largest global norm of a gradient
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    early_stopping: EarlyStopping | None
-    augmentation: Augmentation | None
-    microbatches: PositiveInt = 1  # a batch is taken in so many parts, for want of memory
-    mesh: Mesh | None = None  # several devices that train as one
-    epoch_steps: PositiveInt | None = None  # of a language model's text, an epoch may be less than all there is
-
-    @field_validator("microbatches")
-    @classmethod
-    def _are_even(cls, parts: int, others: ValidationInfo) -> int:
-        size = others.data.get("batch_size", parts)
-        if size % parts:
-            raise PydanticCustomError("uneven", "must divide a batch_size of {size}", {"size": size})
-        return parts
-
-    @property
-    def part(self) -> int:
-        """Examples that are in memory at a time."""
-        return self.batch_size // self.microbatches
+from pipeline.training.trainer import Trainer
 
 
 class Saves(Protocol):
@@ -92,7 +52,7 @@ DISPATCH = 0.5  # seconds of steps in one dispatch, at most about: between two, 
 
 
 def fit(
-    learn: Learner,
+    learn: Trainer,
     run: TrainingState,
     feed: Loader,
     validate: Callable[[Tree, Tree], LossSums],
@@ -135,7 +95,7 @@ def fit(
                     at = f"{int(run.state.step):,}"
                     raise Stopped(asked, f"stopped and saved at step {at}: the same command goes on from there")
             seconds, done = time.perf_counter() - began, int(_sizes(blocks)[first:].sum()) * feed.weight
-            measured = validate(run.state.params, run.state.rest)
+            measured = validate(run.state.params, run.state.model_state)
             latest = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(measured)))
             if not np.isfinite(latest.validation_loss):
                 raise _diverged("loss on the validation split", int(run.state.step), rate)
@@ -174,7 +134,7 @@ def save(run: TrainingState, settings: Training, keeper: Saves, *, wait: bool) -
 
 
 def _steps(
-    learn: Learner, run: TrainingState, served: Iterator[Served], rate: optax.Schedule, bar: Any, weight: int
+    learn: Trainer, run: TrainingState, served: Iterator[Served], rate: optax.Schedule, bar: Any, weight: int
 ) -> Iterator[TrainingState]:
     """The rest of an epoch, a dispatch at a time; so many steps each as take about DISPATCH seconds."""
     most = 1
@@ -208,7 +168,7 @@ def _closed(run: TrainingState, latest: Epoch, settings: Training) -> TrainingSt
     stopping, best = settings.early_stopping, run.best
     if stopping and (best is None or _better(latest, best.epoch, stopping.metric)):
         # The state itself is donated on.
-        best = Best(latest, *jax.tree.map(jnp.copy, (run.state.params, run.state.rest)))
+        best = Best(latest, *jax.tree.map(jnp.copy, (run.state.params, run.state.model_state)))
     return TrainingState(run.state, run.epoch + 1, history=(*run.history, latest), best=best)
 
 

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import psutil
 from flax import nnx
 
+from pipeline.config.networks import GPTConfig
+from pipeline.config.training import Mesh, Training
+from pipeline.evaluation.predictor import Tree
 from pipeline.layers import cross_entropy
-from pipeline.models import gpt, rnn
-from pipeline.parallel.sharding import Mesh
+from pipeline.models import gpt
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import Batch
-from pipeline.training import train_step
-from pipeline.training.loop import Training
-from pipeline.training.train_step import Learner, State
+from pipeline.training.trainer import State, Trainer
 
 GIB = 2**30
 ALONE = Mesh(data=1, fsdp=1)
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     flops: float  # a token: forward, backward, and what is computed twice
 
 
-def estimate(learn: Learner, state: State, config: Any, settings: Training, *, gpu: bool | None = None) -> Plan:
+def estimate(learn: Trainer, state: State, config: Any, settings: Training, *, gpu: bool | None = None) -> Plan:
     """What a step takes, on a GPU or not; where that is not said, on the device here. `state` may be of shapes alone.
 
     The activations are what JAX keeps for the gradient when it traces the loss, less the weights among them.
@@ -50,14 +50,14 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
     devices = settings.mesh or ALONE
     group = devices.fsdp * devices.tensor  # among which the state is shared out
     rows = settings.part // (devices.data * devices.fsdp)
-    t, k = config.context, learn.task.num_classes
+    t, k = config.context, learn.predictor.task.num_classes
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
 
-    def kept(params: train_step.Tree, tokens: jax.Array, valid: jax.Array) -> Any:
-        def loss(params: train_step.Tree) -> jax.Array:
-            model = learn.model(params, state.rest)
+    def kept(params: Tree, tokens: jax.Array, valid: jax.Array) -> Any:
+        def loss(params: Tree) -> jax.Array:
+            model = learn.predictor.model(params, state.model_state)
             key = nnx.Rngs(dropout=jax.random.key(0))
-            return learn.scored(model, Batch(tokens, tokens, valid), training=True, rngs=key).loss
+            return learn.predictor.loss_sums(model, Batch(tokens, tokens, valid), training=True, rngs=key).loss
 
         return jax.vjp(loss, params)[1]
 
@@ -73,7 +73,7 @@ def estimate(learn: Learner, state: State, config: Any, settings: Training, *, g
     inside = max(0, _bytes(found) - weights * size // 4 - stream)
     memory = Memory(
         weights // group,
-        _bytes(state.opt) // group,
+        _bytes(state.opt_state) // group,
         weights * (2 if settings.microbatches > 1 else 1) // group,
         stream + inside // devices.tensor,
         3 * size * _layer(config, rows, t, fused=half and gpu) // devices.tensor,
@@ -123,17 +123,17 @@ def available() -> float:
 
 def _layer(config: Any, rows: int, t: int, *, fused: bool) -> int:
     """Numbers in the largest arrays of a layer."""
-    if isinstance(config, gpt.Config):
-        size = gpt.VARIANTS[config.variant]
+    if isinstance(config, GPTConfig):
+        size = config.size
         return rows * t * 2 * size.inner + (0 if fused else rows * size.heads * t * min(t, gpt.BLOCK))
-    return rows * t * rnn.VARIANTS[config.cell, config.variant].width
+    return rows * t * config.size.width
 
 
 def attention_operations(config: Any, t: int) -> float:
     """Operations a token: 12 n d t (Chowdhery et al. 2022, arXiv:2204.02311, appendix B)."""
-    if not isinstance(config, gpt.Config):
+    if not isinstance(config, GPTConfig):
         return 0.0
-    size = gpt.VARIANTS[config.variant]
+    size = config.size
     return 12.0 * size.layers * size.width * t
 
 

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pipeline.evaluation.predictor import Tree
 from pipeline.models.weights import named
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import LossSums
+from pipeline.tasks.loss import LossSums
 from pipeline.training.checkpoints.store import Checkpoint
-from pipeline.training.train_step import State, Tree
+from pipeline.training.trainer import State
 
 
 class Epoch(NamedTuple):
@@ -27,7 +28,7 @@ class Epoch(NamedTuple):
 class Best(NamedTuple):
     epoch: Epoch
     params: Tree
-    rest: Tree
+    model_state: Tree
 
 
 class TrainingState(NamedTuple):
@@ -41,7 +42,7 @@ class TrainingState(NamedTuple):
     @property
     def kept(self) -> Best:
         """What training came to: the best epoch, or else the last one."""
-        return self.best or Best(self.history[-1], self.state.params, self.state.rest)
+        return self.best or Best(self.history[-1], self.state.params, self.state.model_state)
 
 
 def to_checkpoint(run: TrainingState) -> Checkpoint:
@@ -61,7 +62,7 @@ def from_checkpoint(found: Checkpoint, state: State) -> TrainingState:
     """The run that `packed` took apart; `state`, of the same run, says what belongs where. Raises UserError."""
     facts = found.facts
     try:
-        best = Best(Epoch(*facts["best"]), state.params, state.rest) if facts["best"] else None
+        best = Best(Epoch(*facts["best"]), state.params, state.model_state) if facts["best"] else None
         like = _tree(state, best)
         wanted = {name: (array.shape, array.dtype) for name, array in named(like).items()}
         if {name: (array.shape, array.dtype) for name, array in found.arrays.items()} != wanted:
@@ -89,4 +90,4 @@ def _as(array: Any, beside: Any) -> Any:
 
 
 def _tree(state: State, best: Best | None) -> Tree:
-    return {"state": state, **({"best": {"params": best.params, "rest": best.rest}} if best else {})}
+    return {"state": state, **({"best": {"params": best.params, "model_state": best.model_state}} if best else {})}

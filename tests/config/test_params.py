@@ -100,7 +100,7 @@ def test_a_mistake_is_one_line(write, change, message):
 
 
 def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):
-    monkeypatch.setattr("pipeline.models.resnet.Config.tasks", ("text-classification",))
+    monkeypatch.setattr("pipeline.models.ResNetConfig.tasks", ("text-classification",))
     with pytest.raises(UserError, match=r"model: resnet cannot do image-classification, .* takes one of cnn$"):
         check.params(write(model="resnet"))
 

@@ -7,10 +7,13 @@ import seqeval.metrics
 import small_tasks
 from sklearn.utils.class_weight import compute_class_weight
 
+from pipeline.config.networks import LinearConfig
+from pipeline.config.optimizers import SGD
 from pipeline.evaluation import attribution, html, metrics, spans
 from pipeline.models import linear
-from pipeline.tasks import Batch, balanced, score
-from pipeline.training import optimizers, train_step
+from pipeline.tasks import Batch
+from pipeline.tasks.loss import balanced, score
+from pipeline.training import optimizers, trainer
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -99,29 +102,31 @@ def test_a_weighted_loss_by_hand():
 def test_what_a_token_adds():
     """To a linear model, its own weight."""
     task = small_tasks.texts()
-    tx = optimizers.build(optimizers.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(linear.Config(ngrams=1, buckets=100_003), task, tx, seed=0)
+    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = trainer.start(LinearConfig(ngrams=1, buckets=100_003), task, tx, seed=0)
     tokens = np.array([5, 6, 7], np.int32)
     (bucket,), _ = linear.ngrams(jnp.asarray([[6]]), 1, 100_003)
     weight = state.params["weights"]["table"].at[bucket, 2].set(4.0)
     state.params["weights"]["table"] = weight
-    found = attribution.leave_one_out(learn, state.params, state.rest, tokens, 2)
+    found = attribution.leave_one_out(learn.predictor, state.params, state.model_state, tokens, 2)
     np.testing.assert_allclose(found, [4 / 3**0.5 - 4 / 2**0.5, 4 / 3**0.5, 4 / 3**0.5 - 4 / 2**0.5], rtol=1e-5)
 
 
 def test_a_long_text_and_one_without_tokens_are_explained():
     """Each token of many is still its own: what is taken out of a vote is its weight."""
-    tx = optimizers.build(optimizers.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(linear.Config(ngrams=1, buckets=100_003), small_tasks.texts(), tx, seed=0)
+    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = trainer.start(LinearConfig(ngrams=1, buckets=100_003), small_tasks.texts(), tx, seed=0)
     table = state.params["weights"]["table"] = jnp.arange(100_003 * 5, dtype=jnp.float32).reshape(-1, 5) % 7
     for size in (1, 64, 65):
         tokens = np.arange(2, 2 + size, dtype=np.int32)
-        found = attribution.leave_one_out(learn, state.params, state.rest, tokens, 2)
+        found = attribution.leave_one_out(learn.predictor, state.params, state.model_state, tokens, 2)
         buckets, _ = linear.ngrams(jnp.asarray(tokens)[:, None], 1, 100_003)
         votes = np.asarray(table)[np.asarray(buckets)[:, 0], 2]
         expected = votes.sum() / size**0.5 - (votes.sum() - votes) / max(size - 1, 1) ** 0.5
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
-    assert attribution.leave_one_out(learn, state.params, state.rest, np.zeros(0, np.int32), 2).shape == (0,)
+    assert attribution.leave_one_out(
+        learn.predictor, state.params, state.model_state, np.zeros(0, np.int32), 2
+    ).shape == (0,)
 
 
 def test_spans_of_tagged_sentences():

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.networks import GPTConfig, GPTSize, RNNConfig, RNNSize
 from pipeline.loaders.token_store import TokenStore
 from pipeline.models import gpt, rnn
 from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
@@ -19,13 +20,13 @@ TASK = LanguageModelling(
 )
 COMMON = {"variant": "nano", "dropout": 0.0, "precision": "float32"}
 CONFIGS = {
-    "gpt": lambda context=16, **changes: gpt.Config(**COMMON | {"context": context, "remat": "none"} | changes),
-    "linear": lambda context=16, **changes: rnn.Config(**COMMON | {"context": context, "cell": "linear"} | changes),
-    "lstm": lambda context=16, **changes: rnn.Config(**COMMON | {"context": context, "cell": "lstm"} | changes),
+    "gpt": lambda context=16, **changes: GPTConfig(**COMMON | {"context": context, "remat": "none"} | changes),
+    "linear": lambda context=16, **changes: RNNConfig(**COMMON | {"context": context, "cell": "linear"} | changes),
+    "lstm": lambda context=16, **changes: RNNConfig(**COMMON | {"context": context, "cell": "lstm"} | changes),
 }
 SMALL = {
-    gpt: {"nano": gpt.Size(2, 16, 4, 2, 32)},
-    rnn: {("linear", "nano"): rnn.Size(2, 16), ("lstm", "nano"): rnn.Size(2, 16)},
+    gpt: {"nano": GPTSize(2, 16, 4, 2, 32)},
+    rnn: {("linear", "nano"): RNNSize(2, 16), ("lstm", "nano"): RNNSize(2, 16)},
 }
 
 

@@ -29,6 +29,7 @@ os.environ["XLA_FLAGS"] = (
 )
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
+from pipeline.config.networks import GPT_SIZES, CNNConfig, GPTSize, LSTMConfig  # noqa: E402
 from pipeline.runtime import environment  # noqa: E402
 
 environment.set_up()
@@ -37,23 +38,22 @@ import corpora  # noqa: E402
 import numpy as np  # noqa: E402
 import small_tasks  # noqa: E402
 
-import pipeline  # noqa: E402, F401  (it sets what jax reads)
+from pipeline.config.optimizers import Adam, Muon  # noqa: E402
 from pipeline.loaders.loader import ExampleLoader, WindowLoader  # noqa: E402
-from pipeline.models import cnn, gpt, lstm  # noqa: E402
 from pipeline.parallel import sharding  # noqa: E402
-from pipeline.training import optimizers, train_step  # noqa: E402
+from pipeline.training import optimizers, trainer  # noqa: E402
 from pipeline.training.checkpoints.store import Checkpoint  # noqa: E402
 from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint  # noqa: E402
 
 BATCH = 8
-gpt.VARIANTS["nano"] = gpt.Size(2, 128, 4, 2, 128)
+GPT_SIZES["nano"] = GPTSize(2, 128, 4, 2, 128)
 CASES = {
-    "gpt": (corpora.TASK, corpora.CONFIGS["gpt"](dropout=0.1), optimizers.Muon(name="muon")),
-    "cnn": (small_tasks.images(), cnn.Config(filters=8, kernel=3), optimizers.Adam(name="adam")),
+    "gpt": (corpora.TASK, corpora.CONFIGS["gpt"](dropout=0.1), Muon(name="muon")),
+    "cnn": (small_tasks.images(), CNNConfig(filters=8, kernel=3), Adam(name="adam")),
     "lstm": (
         small_tasks.texts(),
-        lstm.Config(cell="lstm", width=64, hidden=64, layers=1, dropout=0.1, token_dropout=0.1),
-        optimizers.Adam(name="adam"),
+        LSTMConfig(cell="lstm", width=64, hidden=64, layers=1, dropout=0.1, token_dropout=0.1),
+        Adam(name="adam"),
     ),
 }
 task, config, optimizer = CASES[arguments.model]
@@ -61,7 +61,7 @@ parts = 2 if arguments.model == "gpt" else 1  # of a batch
 wanted = sharding.Mesh(data=arguments.data, fsdp=arguments.fsdp, tensor=arguments.tensor)
 devices = sharding.make(wanted, batch=BATCH // parts, layer=getattr(config, "layer", {})) if count > 1 else None
 tx = optimizers.build(optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
-learn, state = train_step.start(config, task, tx, seed=0, microbatches=parts, devices=devices)
+learn, state = trainer.start(config, task, tx, seed=0, microbatches=parts, devices=devices)
 run = TrainingState(state)
 if arguments.start:
     run = from_checkpoint(

@@ -4,22 +4,23 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.optimizers import Adam, Constant
+from pipeline.config.training import Training
+from pipeline.evaluation import predictor
 from pipeline.loaders.buckets import Examples
 from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.runtime.encoders.word_vocabulary import WordSpec
 from pipeline.tasks import ImageClassification, SequenceTagging, Task, TextClassification
-from pipeline.training import optimizers, train_step
-from pipeline.training.loop import Training
-from pipeline.training.train_step import Learner
+from pipeline.training.trainer import Trainer
 
 COUNTS = (3, 4, 5, 6, 7)
 TRAINING = Training(
     epochs=2,
     batch_size=8,
     learning_rate=1e-2,
-    optimizer=optimizers.Adam(name="adam"),
-    schedule=optimizers.Constant(name="constant"),
+    optimizer=Adam(name="adam"),
+    schedule=Constant(name="constant"),
     weight_decay=0.0,
     gradient_clip=None,
     label_smoothing=0.0,
@@ -54,10 +55,10 @@ def tagging() -> SequenceTagging:
     )
 
 
-def validation(learn: Learner, data: Examples) -> Any:
+def validation(learn: Trainer, data: Examples) -> Any:
     """How a training run is tried on these examples."""
-    plan = train_step.evaluation_batches(data)
-    return lambda params, rest: train_step.measure(learn, params, rest, data, plan)
+    plan = predictor.evaluation_batches(data)
+    return lambda params, model_state: predictor.measure(learn.predictor, params, model_state, data, plan)
 
 
 TASKS = {"image-classification": images, "text-classification": texts, "sequence-tagging": tagging}

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,30 +13,32 @@ import small_tasks
 from flax import nnx
 from test_models import batch, config
 
+from pipeline import models
+from pipeline.config.optimizers import SGD, Adam, AdamW, Muon
 from pipeline.layers import embedding
 from pipeline.layers.embedding import Embed
-from pipeline.tasks import score
-from pipeline.training import optimizers, train_step
+from pipeline.tasks.loss import score
+from pipeline.training import optimizers, trainer
 
 TASK = small_tasks.texts()
 SOME = batch(TASK, small_tasks.examples(TASK, 6))
 
 
 @partial(jax.jit, static_argnums=0)
-def dense_step(learn: train_step.Learner, state: train_step.State) -> train_step.State:
+def dense_step(learn: trainer.Trainer, state: trainer.State) -> trainer.State:
     """The same step with the gradient of the whole table."""
 
     def loss(params: Any) -> jax.Array:
-        model = learn.model(params, state.rest)
+        model = learn.predictor.model(params, state.model_state)
         sums = score(model(SOME.inputs, training=True, rngs=nnx.Rngs(dropout=0)), SOME)  # type: ignore[operator]
         return sums.loss / sums.weight
 
-    updates, opt = learn.tx.update(jax.grad(loss)(state.params), state.opt, state.params)
-    return train_step.State(state.step + 1, optax.apply_updates(state.params, updates), state.rest, opt)  # type: ignore[arg-type]
+    updates, opt = learn.tx.update(jax.grad(loss)(state.params), state.opt_state, state.params)
+    return trainer.State(state.step + 1, optax.apply_updates(state.params, updates), state.model_state, opt)  # type: ignore[arg-type]
 
 
-def begin(tx: optax.GradientTransformation, name: str = "textcnn") -> tuple[train_step.Learner, train_step.State]:
-    return train_step.start(config(name), TASK, tx, seed=0)
+def begin(tx: optax.GradientTransformation, name: str = "textcnn") -> tuple[trainer.Trainer, trainer.State]:
+    return trainer.start(config(name), TASK, tx, seed=0)
 
 
 def close(a: Any, b: Any) -> None:
@@ -46,7 +48,7 @@ def close(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("name", ["textcnn", "linear"])
 @pytest.mark.parametrize("clip", [None, 0.01])
 def test_equals_dense_gradient_descent(name, clip):
-    tx = optimizers.build(optimizers.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
+    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
     learn, one = begin(tx, name)
     _, other = begin(tx, name)
     step = jax.jit(learn.train_step)
@@ -56,9 +58,7 @@ def test_equals_dense_gradient_descent(name, clip):
     close(one.params, other.params)
 
 
-@pytest.mark.parametrize(
-    "kind", [optimizers.Adam(name="adam"), optimizers.AdamW(name="adamw"), optimizers.Muon(name="muon")]
-)
+@pytest.mark.parametrize("kind", [Adam(name="adam"), AdamW(name="adamw"), Muon(name="muon")])
 def test_rows_that_are_not_looked_up_stand_still(kind):
     tx = optimizers.build(kind, lambda _: 0.1, weight_decay=0.1, gradient_clip=1.0)
     learn, start = begin(tx)
@@ -74,14 +74,14 @@ def test_rows_that_are_not_looked_up_stand_still(kind):
 
 
 def test_the_first_step_of_adam_equals_the_dense_one():
-    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
     learn, start = begin(tx)
     one, _ = jax.jit(learn.train_step)(start, SOME)
     close(one.params, dense_step(learn, start).params)
 
 
 def test_adam_equals_the_dense_one_for_rows_that_each_step_looks_up():
-    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.01, weight_decay=0.0, gradient_clip=None)
+    tx = optimizers.build(Adam(name="adam"), lambda _: 0.01, weight_decay=0.0, gradient_clip=None)
     learn, one = begin(tx)
     other = one
     step = jax.jit(learn.train_step)
@@ -95,7 +95,7 @@ def test_adam_equals_the_dense_one_for_rows_that_each_step_looks_up():
 
 def test_a_row_and_its_averages_wait_for_the_next_time():
     """Dense Adam would move a row on by what it remembers of the row's last gradient."""
-    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
     learn, state = begin(tx)
     step = jax.jit(learn.train_step)
     first, _ = step(state, SOME._replace(inputs=jnp.full_like(SOME.inputs, 7)))  # type: ignore[arg-type]
@@ -125,25 +125,25 @@ class Twice(nnx.Module):
         return (self.embed(tokens) * self.embed(tokens[:, ::-1])).sum(1)
 
 
-class Config:
-    def build(self, task: Any, *, rngs: nnx.Rngs) -> nnx.Module:
-        return Twice(rngs)
+class TwiceConfig:
+    name = "twice"
 
 
-def test_a_table_that_is_looked_up_twice():
-    tx = optimizers.build(optimizers.SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(Config(), TASK, tx, seed=0)
+def test_a_table_that_is_looked_up_twice(monkeypatch):
+    monkeypatch.setitem(models.BUILDERS, "twice", lambda config, task, rngs: Twice(rngs))
+    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = trainer.start(cast(Any, TwiceConfig()), TASK, tx, seed=0)
     close(jax.jit(learn.train_step)(state, SOME)[0].params, dense_step(learn, state).params)
 
 
 def test_a_block_updates_a_large_table_in_place():
     """What the compiler makes of a block copies no table, in the loop or out of it, and computes with none."""
     rows = 1_000_000
-    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
-    learn, state = train_step.start(config("linear", buckets=rows), TASK, tx, seed=0)
+    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
+    learn, state = trainer.start(config("linear", buckets=rows), TASK, tx, seed=0)
     data = jax.device_put(small_tasks.examples(TASK, 8))
     plan = jnp.arange(8).reshape(2, 4)
-    lowered = train_step.Learner.train_block.lower(learn, state, data, plan, jnp.int32(2), 24)
+    lowered = trainer.Trainer.train_block.lower(learn, state, data, plan, jnp.int32(2), 24)
     compiled = lowered.compile()
     table = rf"= f32\[{rows},5\]\S* ([a-z-]+)\("
     found = set(re.findall(table, str(compiled.as_text())))
@@ -158,9 +158,9 @@ def test_a_step_costs_no_more_for_a_larger_table():
     """Counted by the compiler: no arithmetic over the whole table, save one number a row."""
 
     def flops(rows: int) -> float:
-        tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
+        tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
         task = TASK.model_copy(update={"vocabulary": rows})
-        learn, state = train_step.start(config("textcnn"), task, tx, seed=0)
+        learn, state = trainer.start(config("textcnn"), task, tx, seed=0)
         compiled = jax.jit(learn.train_step).lower(state, SOME).compile()
         return compiled.cost_analysis()["flops"]  # type: ignore[index]
 

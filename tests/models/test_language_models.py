@@ -10,6 +10,7 @@ import pytest
 from corpora import CONFIGS, TASK, VOCABULARY, corpus, shrink, write
 from flax import nnx
 
+from pipeline.config.networks import GPT_SIZES, GPTSize, RNNSize
 from pipeline.evaluation import token_losses
 from pipeline.layers import cross_entropy
 from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
@@ -19,7 +20,7 @@ from pipeline.models import gpt, rnn
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.windows import windows
 from pipeline.tasks import Batch
-from pipeline.training import train_step
+from pipeline.training import trainer
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ def test_reads_a_text_in_any_parts(kind, parts):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_memorises_a_batch(kind):
-    learn, state = train_step.start(CONFIGS[kind](), TASK, optax.adam(1e-2), seed=0)
+    learn, state = trainer.start(CONFIGS[kind](), TASK, optax.adam(1e-2), seed=0)
     x = tokens(4, 17)
     batch = Batch(x[:, :-1], x[:, 1:], jnp.ones((4, 16), bool))
     step = jax.jit(learn.train_step)
@@ -87,7 +88,7 @@ def test_layers_share_keys_and_values_as_many_heads_would():
 
 
 def test_rotation_makes_products_depend_on_distance_alone():
-    size = gpt.Size(1, 16, 2, 2, 16)
+    size = GPTSize(1, 16, 2, 2, 16)
     q, k = (jax.random.normal(jax.random.key(i), (1, 1, 2, 8)) for i in (0, 1))
 
     def product(at: int, other: int) -> jax.Array:
@@ -215,19 +216,19 @@ def test_windows_score_each_token_once_with_enough_before_it(context):
 def test_reading_is_the_model_s_own_loss():
     """Of a document no longer than a window, all at once; of a longer one, from the window that the rule names."""
     text = corpus(9, 30)
-    learn, state = train_step.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0)
-    parts = list(token_losses.token_losses(learn, state.params, state.rest, text, 16))
+    learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0)
+    parts = list(token_losses.token_losses(learn.predictor, state.params, state.model_state, text, 16))
     loss = np.concatenate([part.loss for part in parts])
     place = np.concatenate([part.place for part in parts])
     row = text.whole().astype(np.int32)
-    model = learn.model(state.params, state.rest)
+    model = learn.predictor.model(state.params, state.model_state)
 
     def own(first: int, at: int) -> float:
         return float(-jax.nn.log_softmax(run(model, jnp.asarray(row[None, first:at])))[0, -1, row[at]])
 
     for at, first in ((1, 0), (9, 0), (11, 10), (26, 10), (27, 18), (34, 18), (35, 24), (40, 24)):
         assert loss[place == at][0] == pytest.approx(own(first, at), abs=1e-4), at
-    sums = token_losses.total_loss(learn, state.params, state.rest, text, 16)
+    sums = token_losses.total_loss(learn.predictor, state.params, state.model_state, text, 16)
     assert float(sums.loss) == pytest.approx(float(loss.sum()), rel=1e-6)
     assert int(sums.targets) == 39
 
@@ -262,7 +263,7 @@ def test_files_give_the_same_bits_as_memory():
     results = []
     for resident in (1 << 20, 0):
         feed = WindowLoader(text, seed=0, batch=4, context=16, steps=40, resident=resident)
-        learn, state = train_step.start(CONFIGS["gpt"](), TASK, optax.adam(1e-2), seed=0)
+        learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.adam(1e-2), seed=0)
         seen = []
         for data, rows, length in feed.serve(feed.epoch(1), 0):
             padded = np.pad(rows, [(0, 128 - len(rows)), (0, 0)])
@@ -278,7 +279,7 @@ def test_microbatches_are_the_whole_batch():
     batch = Batch((x := tokens(8, 17))[:, :-1], x[:, 1:], jnp.ones((8, 16), bool).at[5:, 9:].set(False))
     found = []
     for parts in (1, 4):
-        learn, state = train_step.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0, microbatches=parts)
+        learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0, microbatches=parts)
         found.append(jax.jit(learn.train_step)(state, batch))
     (one, sums), (other, same) = found
     for a, b in zip(jax.tree.leaves((one.params, sums)), jax.tree.leaves((other.params, same)), strict=True):
@@ -321,14 +322,14 @@ def test_a_file_of_tokens_that_is_missing_or_cut_short(tmp_path):
 @pytest.mark.parametrize("layers", [2, 8])
 def test_layers_are_compiled_once(layers, monkeypatch):
     """The program of a deep stack is as long as that of a shallow one."""
-    monkeypatch.setitem(gpt.VARIANTS, "nano", gpt.Size(layers, 16, 4, 2, 32))
+    monkeypatch.setitem(GPT_SIZES, "nano", GPTSize(layers, 16, 4, 2, 32))
     graphdef, params = nnx.split(CONFIGS["gpt"]().build(TASK, rngs=nnx.Rngs(0)))
     text = jax.jit(lambda p, x: nnx.merge(graphdef, p)(x)).lower(params, tokens(1, 16)).as_text()
     assert text.count("stablehlo.dot_general") == 7
 
 
 def test_linear_layers_forget_at_the_paper_s_rates():
-    layer = rnn.Linear(rnn.Size(1, 64), rngs=nnx.Rngs(0))
+    layer = rnn.Linear(RNNSize(1, 64), rngs=nnx.Rngs(0))
     kept = np.exp(-8 * np.log1p(np.exp(np.asarray(layer.decay[...]))) * 0.5)
     assert kept.min() > 0.89
     assert kept.max() < 0.9995

@@ -10,13 +10,15 @@ import pytest
 import small_tasks
 from flax import nnx
 
-from pipeline.models import CONFIGS, cnn
+from pipeline.config.networks import NETWORKS, CNNConfig
+from pipeline.evaluation import predictor
+from pipeline.models import build
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import Batch, Examples, Task, Words
-from pipeline.training import train_step
+from pipeline.training import trainer
 
 LSTM = {"width": 16, "hidden": 16, "layers": 1, "dropout": 0.0, "token_dropout": 0.0}
-NETWORKS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "cnn": {"filters": 8, "kernel": 3},
     "resnet": {"widths": (8, 16), "blocks": 1},
     "linear": {"ngrams": 2, "buckets": 5_000},
@@ -24,12 +26,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm", **LSTM},
     "transformer": {"width": 16, "heads": 2, "layers": 2, "dropout": 0.0, "token_dropout": 0.0},
 }
-PAIRS = [(name, task) for name, config in CONFIGS.items() for task in config.tasks if task != "language-modelling"]
+PAIRS = [(name, task) for name, config in NETWORKS.items() for task in config.tasks if task != "language-modelling"]
 TEXTUAL = [(name, task) for name, task in PAIRS if task != "image-classification"]
 
 
 def config(name: str, **changes: Any) -> Any:
-    return CONFIGS[name](**NETWORKS[name] | changes)
+    return NETWORKS[name](**SETTINGS[name] | changes)
 
 
 @nnx.jit(static_argnames="training")
@@ -47,7 +49,7 @@ def batch(task: Task, data: Examples, length: int = 24) -> Batch:
 def test_gives_a_logit_a_class(name, kind, size):
     task = small_tasks.TASKS[kind]()
     some = batch(task, small_tasks.examples(task, size))
-    model = config(name).build(task, rngs=nnx.Rngs(0))
+    model = build(config(name), task, rngs=nnx.Rngs(0))
     for training in (False, True):
         logits = run(model, some.inputs, training=training, rngs=nnx.Rngs(1))
         assert logits.shape == (*some.targets.shape, 5)
@@ -58,7 +60,7 @@ def test_gives_a_logit_a_class(name, kind, size):
 @pytest.mark.parametrize(("height", "width", "colour"), [(9, 16, "rgb"), (28, 28, "grey"), (33, 20, "rgb")])
 def test_images_of_any_size(name, height, width, colour):
     task = small_tasks.images(height, width, colour)
-    model = config(name).build(task, rngs=nnx.Rngs(0))
+    model = build(config(name), task, rngs=nnx.Rngs(0))
     assert run(model, batch(task, small_tasks.examples(task, 3)).inputs).shape == (3, 5)
 
 
@@ -68,12 +70,12 @@ def test_memorises_one_batch(name, kind):
     data = small_tasks.examples(task, 16)
     some = batch(task, data)
     chosen = config("lstm", cell="gru") if name == "gru" else config(name)
-    learn, state = train_step.start(chosen, task, optax.adam(2e-2), seed=0)
+    learn, state = trainer.start(chosen, task, optax.adam(2e-2), seed=0)
     step = jax.jit(learn.train_step)
     for _ in range(150):
         state, _ = step(state, some)
     # As in use, too: running averages have settled.
-    guesses = learn.logits(state.params, state.rest, data, np.arange(16), 24).argmax(-1)
+    guesses = learn.predictor.logits(state.params, state.model_state, data, np.arange(16), 24).argmax(-1)
     assert (guesses == some.targets)[some.valid].mean() > 0.99
 
 
@@ -82,11 +84,11 @@ def test_predictions_are_in_the_order_of_the_targets(name, kind):
     """However the examples were sorted by length to be predicted."""
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 70)
-    learn, state = train_step.start(config(name), task, optax.identity(), seed=0)
+    learn, state = trainer.start(config(name), task, optax.identity(), seed=0)
     state = state._replace(params=jax.tree.map(lambda x: jax.random.normal(jax.random.key(0), x.shape), state.params))
-    found = train_step.predict(learn, state.params, state.rest, data)
+    found = predictor.predict(learn.predictor, state.params, state.model_state, data)
     assert found.shape == (len(data.targets), 5)
-    whole = np.asarray(learn.logits(state.params, state.rest, data, np.arange(70), 24))
+    whole = np.asarray(learn.predictor.logits(state.params, state.model_state, data, np.arange(70), 24))
     expected = whole[np.asarray(batch(task, data).valid)]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -95,7 +97,7 @@ def test_predictions_are_in_the_order_of_the_targets(name, kind):
 def test_padding_changes_nothing(name, kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 9)
-    model = config(name).build(task, rngs=nnx.Rngs(0))
+    model = build(config(name), task, rngs=nnx.Rngs(0))
     for weights in jax.tree.leaves(nnx.state(model, nnx.Param)):
         assert bool(jnp.isfinite(weights).all())
     short, long = batch(task, data, 20), batch(task, data, 40)
@@ -108,7 +110,7 @@ def test_padding_changes_nothing(name, kind):
 
 @pytest.mark.parametrize("name", [name for name, kind in TEXTUAL if kind == "text-classification"])
 def test_a_text_without_tokens(name):
-    model = config(name).build(small_tasks.texts(), rngs=nnx.Rngs(0))
+    model = build(config(name), small_tasks.texts(), rngs=nnx.Rngs(0))
     assert bool(jnp.isfinite(run(model, jnp.zeros((2, 8), jnp.int32))).all())
 
 
@@ -116,7 +118,7 @@ def test_a_text_without_tokens(name):
 def test_the_order_and_the_neighbours_in_a_batch_change_nothing(name, kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 6)
-    model = config(name).build(task, rngs=nnx.Rngs(0))
+    model = build(config(name), task, rngs=nnx.Rngs(0))
     forward, backward = (task.batch(data, rows, 24) for rows in (jnp.arange(6), jnp.arange(6)[::-1]))
     np.testing.assert_allclose(run(model, forward.inputs), run(model, backward.inputs)[::-1], rtol=1e-5, atol=1e-5)
 
@@ -127,7 +129,7 @@ def test_a_tag_depends_on_characters_and_on_both_neighbours(name):
     inputs = batch(task, small_tasks.examples(task, 1, 3)).inputs
     assert isinstance(inputs, Words)
     last = int((inputs.words != 0).sum()) - 1
-    model = config(name).build(task, rngs=nnx.Rngs(0))
+    model = build(config(name), task, rngs=nnx.Rngs(0))
     before = run(model, inputs)
     for changed in (
         inputs._replace(characters=inputs.characters.at[0, 1, -1].set(29)),
@@ -141,7 +143,7 @@ def test_dropout_acts_in_training_alone():
     task = small_tasks.texts()
     inputs = batch(task, small_tasks.examples(task, 4)).inputs
     for name in ("lstm", "transformer"):
-        model = config(name, dropout=0.5, token_dropout=0.5).build(task, rngs=nnx.Rngs(0))
+        model = build(config(name, dropout=0.5, token_dropout=0.5), task, rngs=nnx.Rngs(0))
         one, two = (run(model, inputs, training=True, rngs=nnx.Rngs(dropout=i)) for i in (0, 1))
         assert not np.allclose(one, two)
         np.testing.assert_array_equal(run(model, inputs), run(model, inputs, rngs=nnx.Rngs(dropout=1)))
@@ -149,14 +151,14 @@ def test_dropout_acts_in_training_alone():
 
 def test_a_width_that_heads_cannot_share():
     with pytest.raises(UserError, match=r"models.transformer.network.width: 10 is not a multiple of twice the heads"):
-        config("transformer", width=10).build(small_tasks.texts(), rngs=nnx.Rngs(0))
+        build(config("transformer", width=10), small_tasks.texts(), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (13, 18)])
 def test_the_reference_is_the_textbook_network(shape):
     """Its fused training path equals nnx.Conv, relu, nnx.max_pool and a dense layer, in value and in gradient."""
     of = small_tasks.images(*shape)
-    model = cnn.Config(filters=8, kernel=3).build(of, rngs=nnx.Rngs(0))
+    model = build(CNNConfig(filters=8, kernel=3), of, rngs=nnx.Rngs(0))
     shell = nnx.graphdef(nnx.Conv(1, 8, (3, 3), padding="VALID", rngs=nnx.Rngs(1)))
     images = jnp.asarray(small_tasks.examples(of, 8).inputs["images"])
 
@@ -180,11 +182,11 @@ def test_the_reference_is_the_textbook_network(shape):
 
 def test_training_and_use_agree_where_nothing_is_random():
     task = small_tasks.images()
-    model = cnn.Config(filters=8, kernel=3).build(task, rngs=nnx.Rngs(0))
+    model = build(CNNConfig(filters=8, kernel=3), task, rngs=nnx.Rngs(0))
     images = jnp.asarray(small_tasks.examples(task, 8).inputs["images"])
     np.testing.assert_allclose(model(images, training=True), model(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_kernel_larger_than_the_image_is_refused():
     with pytest.raises(UserError, match=r"models.cnn.network.kernel: 20 is too large for images of 14 x 10"):
-        cnn.Config(filters=8, kernel=20).build(small_tasks.images(), rngs=nnx.Rngs(0))
+        build(CNNConfig(filters=8, kernel=20), small_tasks.images(), rngs=nnx.Rngs(0))

@@ -21,7 +21,8 @@ from small_tasks import images
 from sources import pack, picture, write
 
 from pipeline.commands import predict
-from pipeline.models import CONFIGS
+from pipeline.config.networks import NETWORKS
+from pipeline.config.optimizers import Adam
 from pipeline.runtime import classifier
 from pipeline.runtime.classifier import Classifier
 from pipeline.runtime.encoders.text_tokenizer import readable
@@ -30,7 +31,7 @@ from pipeline.runtime.generator import Generator, Sampling
 from pipeline.runtime.hashes import sha256
 from pipeline.stages import check, evaluate, package, prepare, preprocess, train
 from pipeline.stages.stage_files import Inputs
-from pipeline.training import optimizers, train_step
+from pipeline.training import optimizers, trainer
 from pipeline.training.checkpoints.store import ARRAYS, FACTS, SEAL, Checkpointer
 from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
 
@@ -187,8 +188,8 @@ def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
 @cache
 def a_run() -> TrainingState:
     network = YAML(typ="safe").load((TOP / "params.yaml").read_text())["models"]["cnn"]["network"]
-    tx = optimizers.build(optimizers.Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    return TrainingState(train_step.start(CONFIGS["cnn"].model_validate(network), images(), tx, seed=0)[1])
+    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    return TrainingState(trainer.start(NETWORKS["cnn"].model_validate(network), images(), tx, seed=0)[1])
 
 
 def a_checkpoint(folder: Path, random: Random) -> None:

@@ -10,7 +10,7 @@ from imports import TOP, closure, third_party
 from ruamel.yaml import YAML
 
 from pipeline.config import paths
-from pipeline.models import CONFIGS
+from pipeline.config.networks import NETWORKS
 
 FILE = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())
 STAGES = FILE["stages"]
@@ -28,7 +28,7 @@ def listed_code(stage: str, model: str) -> list[str]:
 
 def imported_code(stage: str, model: str) -> set[str]:
     """The files under pipeline/ that a stage imports when that model is chosen, less empty ones, which say nothing."""
-    others = frozenset(f"pipeline.models.{name}" for name in CONFIGS if name != model)
+    others = frozenset(f"pipeline.models.{name}" for name in NETWORKS if name != model)
     return {name for name in closure(f"pipeline.stages.{stage}", without=others) if not is_mark(name)}
 
 
@@ -44,8 +44,8 @@ def covers(entry: str, name: str) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_lists_the_code_it_imports(stage):
     """All that any model makes it import, and no entry that none of it needs."""
-    needed = {model: imported_code(stage, model) for model in CONFIGS}
-    for model in CONFIGS:
+    needed = {model: imported_code(stage, model) for model in NETWORKS}
+    for model in NETWORKS:
         listed = listed_code(stage, model)
         assert not [name for name in needed[model] if not any(covers(entry, name) for entry in listed)]
         everything = set().union(*needed.values()) | {f"pipeline/models/{model}.py"}
@@ -63,7 +63,7 @@ def test_lists_the_params_it_reads(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_lists_the_libraries_that_its_results_come_from(stage):
     (listed,) = (param["versions.yaml"] for param in STAGES[stage]["params"] if isinstance(param, dict))
-    files = set().union(*(imported_code(stage, model) for model in CONFIGS))
+    files = set().union(*(imported_code(stage, model) for model in NETWORKS))
     imported = third_party(files) - NO_RESULT
     names = {re.sub("[-_]+", "-", packages_distributions()[name][0].lower()) for name in imported}
     assert names <= set(listed)

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import small_tasks
 
+from pipeline.config.networks import CNNConfig, ResNetConfig
+from pipeline.config.optimizers import SGD, AdamW, Cosine, Muon, Step
+from pipeline.config.training import Augmentation, EarlyStopping
 from pipeline.loaders import buckets
 from pipeline.loaders.loader import ExampleLoader
-from pipeline.models import cnn, resnet
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Batch, Examples, balanced, score
-from pipeline.training import loop, optimizers, train_step
-from pipeline.training.augmentation import Augmentation, augment
-from pipeline.training.loop import EarlyStopping
+from pipeline.tasks import Batch, Examples
+from pipeline.tasks.loss import balanced, score
+from pipeline.training import loop, optimizers, trainer
+from pipeline.training.augmentation import augment
 from pipeline.training.state import TrainingState
 
 TASK = small_tasks.images()
@@ -46,8 +48,8 @@ def fit(
     tx = optimizers.build(
         settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
     )
-    learn, state = train_step.start(
-        config or cnn.Config(filters=4, kernel=3),
+    learn, state = trainer.start(
+        config or CNNConfig(filters=4, kernel=3),
         TASK,
         tx,
         seed=seed,
@@ -77,10 +79,10 @@ def test_the_seed_decides_every_bit():
 def test_a_block_equals_its_steps_one_by_one():
     data = examples(40)
     ((rows, length),) = buckets.epoch_batches(0, 1, data, batch=8, ends=(0,))
-    config = resnet.Config(widths=(4,), blocks=1)
+    config = ResNetConfig(widths=(4,), blocks=1)
     tx = optimizers.build(small_tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(config, TASK, tx, seed=0)
-    _, single = train_step.start(config, TASK, tx, seed=0)
+    learn, state = trainer.start(config, TASK, tx, seed=0)
+    _, single = trainer.start(config, TASK, tx, seed=0)
     whole, sums = learn.train_block(state, data, jnp.asarray(rows), jnp.int32(5), length)
     each = []
     for row in rows:
@@ -94,7 +96,7 @@ def test_a_block_equals_its_steps_one_by_one():
 def test_a_padded_block_stops_where_it_is_told():
     data = examples(40)
     tx = optimizers.build(small_tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(cnn.Config(filters=4, kernel=3), TASK, tx, seed=0)
+    learn, state = trainer.start(CNNConfig(filters=4, kernel=3), TASK, tx, seed=0)
     state, sums = learn.train_block(state, data, jnp.zeros((9, 8), jnp.int32), jnp.int32(3), 0)
     assert int(state.step) == 3
     assert sums[:, 1].tolist() == [8] * 3 + [0] * 6
@@ -119,17 +121,17 @@ def test_too_few_examples_for_a_batch():
 @pytest.mark.parametrize(
     "change",
     [
-        {"optimizer": optimizers.SGD(name="sgd", momentum=0.9, nesterov=True)},
-        {"optimizer": optimizers.SGD(name="sgd")},
-        {"optimizer": optimizers.AdamW(name="adamw"), "weight_decay": 0.1},
-        {"optimizer": optimizers.Muon(name="muon")},
+        {"optimizer": SGD(name="sgd", momentum=0.9, nesterov=True)},
+        {"optimizer": SGD(name="sgd")},
+        {"optimizer": AdamW(name="adamw"), "weight_decay": 0.1},
+        {"optimizer": Muon(name="muon")},
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
         {"class_weights": balanced(TASK.counts)},
         {"learning_rate": 1e-3},
-        {"schedule": optimizers.Cosine(name="cosine", warmup=0.2)},
-        {"schedule": optimizers.Step(name="step", epochs=1, factor=0.1)},
+        {"schedule": Cosine(name="cosine", warmup=0.2)},
+        {"schedule": Step(name="step", epochs=1, factor=0.1)},
         {"augmentation": Augmentation(shift=1)},
         {"augmentation": Augmentation(flip=True)},
     ],
@@ -142,14 +144,14 @@ def test_every_setting_changes_the_result_and_stays_finite(change):
 
 
 def test_schedules():
-    cosine = optimizers.learning_rate(1.0, optimizers.Cosine(name="cosine", warmup=0.5), epochs=2, steps=10)
+    cosine = optimizers.learning_rate(1.0, Cosine(name="cosine", warmup=0.5), epochs=2, steps=10)
     assert [np.round(cosine(s), 3) for s in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 0.5, 0.0]
-    step = optimizers.learning_rate(1.0, optimizers.Step(name="step", epochs=1, factor=0.5), epochs=3, steps=10)
+    step = optimizers.learning_rate(1.0, Step(name="step", epochs=1, factor=0.5), epochs=3, steps=10)
     assert [step(s) for s in (0, 9, 10, 20)] == [1.0, 1.0, 0.5, 0.25]
 
 
 def test_only_kernels_decay():
-    tx = optimizers.build(optimizers.AdamW(name="adamw"), lambda _: 1.0, weight_decay=0.5, gradient_clip=None)
+    tx = optimizers.build(AdamW(name="adamw"), lambda _: 1.0, weight_decay=0.5, gradient_clip=None)
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     bias, kernel = jax.tree.leaves(updates)
@@ -163,7 +165,7 @@ def test_muon_steps_are_orthogonal_and_of_adam_s_size():
     params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
     random = np.random.default_rng(0)
     gradients = {name: jnp.asarray(random.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
-    tx = optimizers.build(optimizers.Muon(name="muon"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None)
+    tx = optimizers.build(Muon(name="muon"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None)
     updates: Any = tx.update(gradients, tx.init(params), params)[0]
     for step in (updates["w"], *updates["stack"], updates["kernel"].reshape(-1, 5)):
         values = np.linalg.svd(step, compute_uv=False) / 0.2 / np.sqrt(max(step.shape))
@@ -186,7 +188,7 @@ def test_early_stopping_keeps_the_best_epoch():
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
     with pytest.raises(UserError, match=r"not finite at step \d+, learning rate 1e\+30: lower learning_rate"):
-        fit(learning_rate=1e30, optimizer=optimizers.SGD(name="sgd"), epochs=5)
+        fit(learning_rate=1e30, optimizer=SGD(name="sgd"), epochs=5)
 
 
 def test_label_smoothing_by_hand():

@@ -9,21 +9,21 @@ from ruamel.yaml import YAML
 from small_packages import dump
 
 from pipeline.commands import plan
-from pipeline.models import gpt, rnn
-from pipeline.parallel.sharding import Mesh
+from pipeline.config.networks import GPTConfig, RNNConfig
+from pipeline.config.optimizers import AdamW, Constant, Muon
+from pipeline.config.training import Mesh, Training
 from pipeline.runtime.errors import UserError
-from pipeline.training import memory_plan, optimizers
-from pipeline.training.loop import Training
+from pipeline.training import memory_plan
 
-MUON, ADAM = optimizers.Muon(name="muon"), optimizers.AdamW(name="adamw")
-
-
-def transformer(**changes: Any) -> gpt.Config:
-    return gpt.Config.model_validate({"precision": "float32", "dropout": 0.0, "remat": "none"} | changes)
+MUON, ADAM = Muon(name="muon"), AdamW(name="adamw")
 
 
-def recurrent(**changes: Any) -> rnn.Config:
-    return rnn.Config.model_validate({"precision": "float32", "dropout": 0.0} | changes)
+def transformer(**changes: Any) -> GPTConfig:
+    return GPTConfig.model_validate({"precision": "float32", "dropout": 0.0, "remat": "none"} | changes)
+
+
+def recurrent(**changes: Any) -> RNNConfig:
+    return RNNConfig.model_validate({"precision": "float32", "dropout": 0.0} | changes)
 
 
 def settings(batch: int, **changes) -> Training:
@@ -32,7 +32,7 @@ def settings(batch: int, **changes) -> Training:
         batch_size=batch,
         learning_rate=1e-3,
         optimizer=changes.pop("optimizer", ADAM),
-        schedule=optimizers.Constant(name="constant"),
+        schedule=Constant(name="constant"),
         weight_decay=0.1,
         gradient_clip=1.0,
         label_smoothing=0.0,

@@ -10,43 +10,44 @@ import numpy as np
 import pytest
 import small_tasks
 
+from pipeline.config.networks import CNNConfig, LinearConfig, LSTMConfig
+from pipeline.config.optimizers import SGD, Adam, Muon
+from pipeline.config.training import EarlyStopping
 from pipeline.evaluation import token_losses
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader
-from pipeline.models import cnn, linear, lstm
 from pipeline.runtime.errors import Stopped, UserError
 from pipeline.tasks import LanguageModelling, Task
-from pipeline.training import loop, optimizers, train_step
+from pipeline.training import loop, optimizers, trainer
 from pipeline.training.checkpoints.store import Checkpoint
-from pipeline.training.loop import EarlyStopping
 from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
-from pipeline.training.train_step import Learner
+from pipeline.training.trainer import Trainer
 
 CASES = {
-    "cnn": (small_tasks.images(), cnn.Config(filters=4, kernel=3), {}),
+    "cnn": (small_tasks.images(), CNNConfig(filters=4, kernel=3), {}),
     "lstm": (
         small_tasks.texts(),
-        lstm.Config(cell="lstm", width=8, hidden=6, layers=1, dropout=0.2, token_dropout=0.2),
+        LSTMConfig(cell="lstm", width=8, hidden=6, layers=1, dropout=0.2, token_dropout=0.2),
         {},
     ),
     "linear": (
         small_tasks.texts(),
-        linear.Config(ngrams=2, buckets=64),
-        {"optimizer": optimizers.SGD(name="sgd", momentum=0.9)},
+        LinearConfig(ngrams=2, buckets=64),
+        {"optimizer": SGD(name="sgd", momentum=0.9)},
     ),
     "stopping": (
         small_tasks.images(),
-        cnn.Config(filters=4, kernel=3),
+        CNNConfig(filters=4, kernel=3),
         {"early_stopping": EarlyStopping(metric="loss", patience=1), "learning_rate": 0.05, "epochs": 9},
     ),
     "gpt": (
         corpora.TASK,
         corpora.CONFIGS["gpt"](dropout=0.2),
-        {"microbatches": 2, "optimizer": optimizers.Muon(name="muon")},
+        {"microbatches": 2, "optimizer": Muon(name="muon")},
     ),
 }
 
 
-LEARNERS: dict[str, Learner] = {}
+LEARNERS: dict[str, Trainer] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ def train(case: str, keeper: Any, found: Checkpoint | None = None) -> TrainingSt
     task, config, changes = CASES[case]
     settings = small_tasks.TRAINING.model_copy(update={"epochs": 3, **changes})
     tx = optimizers.build(settings.optimizer, lambda _: settings.learning_rate, weight_decay=0.0, gradient_clip=None)
-    learn, state = train_step.start(config, task, tx, seed=0, microbatches=settings.microbatches)
+    learn, state = trainer.start(config, task, tx, seed=0, microbatches=settings.microbatches)
     learn = LEARNERS.setdefault(case, learn)  # one that has compiled already
     run = from_checkpoint(found, state) if found else TrainingState(state)
     return loop.fit(
@@ -94,12 +95,14 @@ def train(case: str, keeper: Any, found: Checkpoint | None = None) -> TrainingSt
     )
 
 
-def sources(task: Task, learn: Learner, batch: int) -> tuple[Loader, Any]:
+def sources(task: Task, learn: Trainer, batch: int) -> tuple[Loader, Any]:
     if isinstance(task, LanguageModelling):
         # Read from files, as if there were too much text for the device.
         feed = WindowLoader(corpora.corpus(900, 300), seed=0, batch=batch, context=16, steps=7, resident=0)
         held_out = corpora.corpus(100, seed=1)
-        return feed, lambda params, rest: token_losses.total_loss(learn, params, rest, held_out, 16)
+        return feed, lambda params, model_state: token_losses.total_loss(
+            learn.predictor, params, model_state, held_out, 16
+        )
     feed = ExampleLoader(small_tasks.examples(task, 60), seed=0, batch=batch)
     return feed, small_tasks.validation(learn, small_tasks.examples(task, 20, 1))
 
@@ -147,10 +150,10 @@ def test_another_network_is_refused():
     train("linear", keeper)
     assert keeper.last
     task, config, _ = CASES["cnn"]
-    _, state = train_step.start(
+    _, state = trainer.start(
         config,
         task,
-        optimizers.build(optimizers.Adam(name="adam"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None),
+        optimizers.build(Adam(name="adam"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None),
         seed=0,
     )
     with pytest.raises(UserError, match="not one of this run"):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import files, lines, split_names
 from pipeline.readers.example import Example, Refused
 

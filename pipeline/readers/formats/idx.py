@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, cast
 import numpy as np
 from jaxtyping import UInt8
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import lines
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.files import Entry

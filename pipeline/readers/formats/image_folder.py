@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import files, split_names
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.split_names import WORDS as SPLITS

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import files, split_names
 from pipeline.readers.example import Example, Refused
 

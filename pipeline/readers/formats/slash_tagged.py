@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import files, lines, raw_data, split_names
 from pipeline.readers.example import Example, Refused
 from pipeline.runtime.errors import UserError

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import files, lines, raw_data, split_names
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES

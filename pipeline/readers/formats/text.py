@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.readers import files, lines, split_names
 from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.files import Entry

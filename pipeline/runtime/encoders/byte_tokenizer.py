@@ -18,7 +18,7 @@ from jaxtyping import Int32
 from pydantic import Field
 from tokenizers import Tokenizer
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime.encoders.text_tokenizer import PADDING, UNKNOWN
 from pipeline.runtime.errors import UserError
 

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from pydantic import NonNegativeInt, PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP")

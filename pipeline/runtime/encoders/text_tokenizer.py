@@ -16,7 +16,7 @@ from jaxtyping import Int32
 from pydantic import Field, PositiveInt
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime.errors import UserError
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int32
 from pydantic import Field, PositiveInt
 
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 

@@ -1,7 +1,7 @@
-"""What all tasks have in common: one label is chosen, once an example or once a token, and scored by cross-entropy."""
+"""The loss of every task that chooses labels: cross-entropy, once an example or once a token."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -51,9 +51,6 @@ def score(
         correct=total(hits, batch.valid),
         targets=total(hits | ~hits, batch.valid),
     )
-
-
-ClassWeights = Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
 
 
 def balanced(counts: Sequence[int]) -> Float[np.ndarray, " k"]:

@@ -1,0 +1,151 @@
+"""The settings of each network, `models.NAME.network` in params.yaml, as a typed union. What they build is in models/.
+
+They stand apart from the networks so that params.yaml can be checked before anything loads Flax.
+"""
+
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias, get_args
+
+from pydantic import Field, PositiveInt
+
+from pipeline.config.section import Section
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class NetworkConfig(Section):
+    tasks: ClassVar[tuple[str, ...]]  # the tasks that the network can do
+
+    @property
+    def tensor_parallel(self) -> dict[str, int]:
+        """What of a layer several devices can share (`mesh.tensor`), and how many there are of each."""
+        return {}
+
+
+class CNNConfig(NetworkConfig):
+    tasks: ClassVar = ("image-classification",)
+
+    name: Literal["cnn"] = "cnn"
+    filters: PositiveInt
+    kernel: PositiveInt  # height and width of a filter, in pixels
+
+
+class ResNetConfig(NetworkConfig):
+    tasks: ClassVar = ("image-classification",)
+
+    name: Literal["resnet"] = "resnet"
+    widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # channels of each stage
+    blocks: PositiveInt  # residual blocks a stage; from the second stage on, the first block halves the image
+
+
+class LinearConfig(NetworkConfig):
+    tasks: ClassVar = ("text-classification",)
+
+    name: Literal["linear"] = "linear"
+    ngrams: PositiveInt  # up to so many tokens in a row
+    buckets: Annotated[int, Field(ge=16)]  # rows of the table that n-grams are hashed into
+
+
+class TextCNNConfig(NetworkConfig):
+    tasks: ClassVar = ("text-classification",)
+
+    name: Literal["textcnn"] = "textcnn"
+    width: PositiveInt  # of a token's vector
+    filters: PositiveInt  # of each kernel
+    kernels: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # in tokens
+    dropout: Share
+
+
+class LSTMConfig(NetworkConfig):
+    tasks: ClassVar = ("text-classification", "sequence-tagging")
+
+    name: Literal["lstm"] = "lstm"
+    cell: Literal["lstm", "gru"]
+    width: PositiveInt  # of a token's vector
+    hidden: PositiveInt  # of each direction's state
+    layers: PositiveInt
+    dropout: Share
+    token_dropout: Share  # of tokens that training takes for unknown ones
+
+
+class TransformerConfig(NetworkConfig):
+    tasks: ClassVar = ("text-classification", "sequence-tagging")
+
+    name: Literal["transformer"] = "transformer"
+    width: PositiveInt
+    heads: PositiveInt
+    layers: PositiveInt
+    dropout: Share
+    token_dropout: Share  # of tokens that training takes for unknown ones
+
+
+class GPTSize(NamedTuple):
+    layers: int
+    width: int
+    heads: int
+    groups: int  # of heads that share keys and values
+    inner: int  # width inside the multilayer perceptron
+
+
+GPT_SIZES = {
+    "nano": GPTSize(4, 256, 4, 2, 704),
+    "124m": GPTSize(12, 768, 12, 12, 2048),
+    "350m": GPTSize(24, 1024, 16, 16, 2736),
+    "1.3b": GPTSize(24, 2048, 16, 4, 6400),
+}
+
+
+class GPTConfig(NetworkConfig):
+    tasks: ClassVar = ("language-modelling",)
+
+    name: Literal["gpt"] = "gpt"
+    variant: Literal["nano", "124m", "350m", "1.3b"]
+    context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
+    dropout: Share
+    precision: Literal["float32", "bfloat16"]  # of products; weights, sums and the loss are float32 in any case
+    remat: Literal["none", "dots", "full"]  # what is computed again for the gradient: the more, the less memory
+
+    @property
+    def size(self) -> GPTSize:
+        return GPT_SIZES[self.variant]
+
+    @property
+    def tensor_parallel(self) -> dict[str, int]:
+        return {"groups of heads": self.size.groups, "inner features": self.size.inner}
+
+
+class RNNSize(NamedTuple):
+    layers: int
+    width: int
+
+
+RNN_SIZES = {
+    ("linear", "nano"): RNNSize(4, 256),
+    ("linear", "124m"): RNNSize(13, 768),
+    ("lstm", "nano"): RNNSize(2, 448),
+    ("lstm", "124m"): RNNSize(9, 1024),
+}
+
+
+class RNNConfig(NetworkConfig):
+    tasks: ClassVar = ("language-modelling",)
+
+    name: Literal["rnn"] = "rnn"
+    cell: Literal["linear", "lstm"]
+    variant: Literal["nano", "124m"]
+    context: Annotated[int, Field(ge=2)]  # tokens of a window in training: it starts from a state of zeros
+    dropout: Share
+    precision: Literal["float32", "bfloat16"]  # of products, less the lstm's; all else is float32 in any case
+
+    @property
+    def size(self) -> RNNSize:
+        return RNN_SIZES[self.cell, self.variant]
+
+
+LanguageModelConfig: TypeAlias = GPTConfig | RNNConfig
+NetworkSettings: TypeAlias = (
+    CNNConfig | ResNetConfig | LinearConfig | TextCNNConfig | LSTMConfig | TransformerConfig | LanguageModelConfig
+)
+Network: TypeAlias = Annotated[NetworkSettings, Field(discriminator="name")]
+NETWORKS: dict[str, type[NetworkSettings]] = {
+    config.model_fields["name"].default: config for config in get_args(NetworkSettings)
+}

@@ -1,0 +1,69 @@
+"""The optimisers and learning-rate schedules that params.yaml may choose, and their settings."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from pipeline.config.section import Section
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SGD(Section):
+    """Gradient descent with momentum (Sutskever et al. 2013), classical or Nesterov's."""
+
+    name: Literal["sgd"]
+    momentum: Share = 0.0
+    nesterov: bool = False
+
+
+class Adam(Section):
+    """Kingma and Ba 2015, arXiv:1412.6980. Weight decay joins the gradient, as in the paper's reading of L2."""
+
+    name: Literal["adam"]
+    b1: Share = 0.9
+    b2: Share = 0.999
+    eps: PositiveFloat = 1e-8
+
+
+class AdamW(Section):
+    """Loshchilov and Hutter 2019, arXiv:1711.05101: weight decay beside the gradient, scaled by the learning rate."""
+
+    name: Literal["adamw"]
+    b1: Share = 0.9
+    b2: Share = 0.999
+    eps: PositiveFloat = 1e-8
+
+
+class Muon(Section):
+    """Jordan et al. 2024 (kellerjordan.github.io/posts/muon): a matrix's averaged gradient is made orthogonal, nearly,
+    before it is taken as a step, of AdamW's size (Liu et al. 2025, arXiv:2502.16982). AdamW takes what is no matrix,
+    and tables of rows that are looked up.
+    """
+
+    name: Literal["muon"]
+    momentum: Share = 0.95
+    b2: Share = 0.95  # of AdamW, for the rest; its b1 is 0.9
+
+
+class Constant(Section):
+    name: Literal["constant"]
+
+
+class Cosine(Section):
+    """Linear from 0 over the share `warmup` of all steps, then half a cosine down to 0 (arXiv:1608.03983)."""
+
+    name: Literal["cosine"]
+    warmup: Share = 0.0
+
+
+class Step(Section):
+    """Times `factor` after every `epochs`."""
+
+    name: Literal["step"]
+    epochs: PositiveInt
+    factor: Annotated[float, Field(gt=0, lt=1)]
+
+
+Optimizer = Annotated[SGD | Adam | AdamW | Muon, Field(discriminator="name")]
+Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]

@@ -1,0 +1,73 @@
+"""A section of params.yaml as a typed, immutable object, and one clear line for the first mistake in it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.config import paths
+from pipeline.runtime.errors import UserError
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A mapping in params.yaml: immutable, hashable, strictly typed; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, content: Any) -> Any:
+        """As extra="forbid" would have it, and says which keys there are."""
+        for key in content if isinstance(content, dict) else ():
+            if key not in cls.model_fields:
+                known = ", ".join(cls.model_fields)
+                raise PydanticCustomError(
+                    "unknown_key", "unknown key {key}; the keys here: {known}", {"key": key, "known": known}
+                )
+        return content
+
+
+def validate(
+    cls: type[T], content: Any, path: Path = paths.PARAMS, *, names: Mapping[str, str] | None = None, under: str = ""
+) -> T:
+    """`content` as a `cls`. Raises UserError with one line for the first wrong key.
+
+    `names` says what a top-level field is called in the file, and `under` the key that `content` stands at.
+    """
+    try:
+        return cls.model_validate(content)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        key, what = _mistake(content, mistakes[0], names or {})
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        raise UserError(f"{path}: {'.'.join(filter(None, (under, key)))}: {what}{more}") from error
+
+
+def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str, str]:
+    """The dotted key of a mistake, and what is wrong with it and would be right."""
+    key = []
+    for part in mistake["loc"]:
+        there = isinstance(part, int) if isinstance(content, list) else isinstance(content, Mapping) and part in content
+        if there or mistake["type"] == "missing":  # else it is the tag of a union, no level of the file
+            key.append(str(part) if key else names.get(str(part), str(part)))
+        content = content[part] if there else content
+    context = mistake.get("ctx", {})
+    match mistake["type"]:
+        case "missing":
+            what = "is missing"
+        case "unknown_key":
+            key.append(str(context["key"]))
+            what = f"unknown key; the keys here: {context['known']}"
+        case "union_tag_invalid":
+            key.append(context["discriminator"].strip("'"))
+            what = f"must be one of {context['expected_tags']}, not {context['tag']!r}"
+        case "union_tag_not_found":
+            key.append(context["discriminator"].strip("'"))
+            what = "is missing"
+        case _:
+            what = f"{mistake['msg'].replace('Input should', 'must')}, not {mistake['input']!r}"
+    return ".".join(key), what

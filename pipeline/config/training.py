@@ -1,0 +1,60 @@
+"""The settings of a training run: `models.NAME.training` in params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.config.optimizers import Optimizer, Schedule
+from pipeline.config.section import Section
+
+
+class Augmentation(Section):
+    shift: Annotated[int, Field(ge=0)] = 0  # at most so many pixels up, down, left and right; black moves in
+    flip: bool = False  # left for right, every other image
+
+
+class Mesh(Section):
+    data: PositiveInt  # groups of devices, each of which has the whole state
+    fsdp: PositiveInt  # devices of a group, among which the state is shared out (Zhao et al. 2023, arXiv:2304.11277)
+    tensor: PositiveInt = 1  # devices that share out each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)
+
+    @property
+    def size(self) -> int:
+        return self.data * self.fsdp * self.tensor
+
+
+class EarlyStopping(Section):
+    """Ends training when `metric` on the validation split has not improved for `patience` epochs; keeps the best."""
+
+    metric: Literal["loss", "accuracy"]
+    patience: PositiveInt
+
+
+class Training(Section):
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat  # the schedule's peak
+    optimizer: Optimizer
+    schedule: Schedule
+    weight_decay: Annotated[float, Field(ge=0)]
+    gradient_clip: PositiveFloat | None  # the largest global norm of a gradient
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    early_stopping: EarlyStopping | None
+    augmentation: Augmentation | None
+    microbatches: PositiveInt = 1  # a batch is taken in so many parts, for want of memory
+    mesh: Mesh | None = None  # several devices that train as one
+    epoch_steps: PositiveInt | None = None  # of a language model's text, an epoch may be less than all there is
+
+    @field_validator("microbatches")
+    @classmethod
+    def _are_even(cls, parts: int, others: ValidationInfo) -> int:
+        size = others.data.get("batch_size", parts)
+        if size % parts:
+            raise PydanticCustomError("uneven", "must divide a batch_size of {size}", {"size": size})
+        return parts
+
+    @property
+    def part(self) -> int:
+        """Examples that are in memory at a time."""
+        return self.batch_size // self.microbatches

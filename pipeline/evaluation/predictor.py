@@ -1,0 +1,165 @@
+"""What a model says of examples: logits, losses, the loss of each token.
+
+Evaluation, explanations and the package build the network here, as training does, and need none of its code.
+Parameters are plain nested dicts of arrays; the module exists only inside jit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int, Integer
+
+from pipeline import tasks
+from pipeline.config import paths
+from pipeline.config.networks import NetworkSettings
+from pipeline.layers import cross_entropy
+from pipeline.layers.cross_entropy import TokenScores
+from pipeline.loaders import buckets
+from pipeline.models import build, weights
+from pipeline.parallel import sharding
+from pipeline.tasks import Batch, Examples, LanguageModelling, Task, lengths
+from pipeline.tasks.loss import LossSums, score
+
+Tree = dict[str, Any]
+Batches = list[tuple[Int[np.ndarray, " b"], int]]  # rows, -1 where a batch falls short, and the length in tokens
+FIXED_BATCH, RAGGED_BATCH = 250, 64  # examples that are predicted together: of one shape, of any length
+
+
+@dataclass(frozen=True, eq=False)  # hashed by identity, so each Predictor compiles once
+class Predictor:
+    task: Task
+    graphdef: nnx.GraphDef[Any]
+    mesh: jax.sharding.Mesh | None = None
+    partition_axes: Mapping[str, int] = field(default_factory=dict)  # see parallel.sharding
+
+    def model(self, params: Tree, model_state: Tree) -> nnx.Module:
+        """The network with these arrays: inside jit."""
+        if self.mesh is None:
+            return nnx.merge(self.graphdef, params, model_state)
+        gather = partial(sharding.gather_fsdp, self.mesh, self.partition_axes)
+        if not self.partition_axes:
+            return nnx.merge(self.graphdef, gather(params), model_state)
+        model: Any = nnx.merge(self.graphdef, params, model_state)
+        model.gather = gather  # such a model is large: it gathers one layer's weights at a time
+        return model
+
+    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
+        """The examples `rows`, each device's share on it. The windows of a text are read by each device on its own, and
+        `rows` says where in its share they begin.
+        """
+        if isinstance(self.task, LanguageModelling):
+            return sharding.map_shards(self.mesh, lambda own, some: self.task.batch(own, some, length), data, rows)
+        return sharding.shard_batch(self.mesh, self.task.batch(data, rows, length))
+
+    def loss_sums(
+        self,
+        model: Any,
+        batch: Batch,
+        *,
+        training: bool = False,
+        rngs: nnx.Rngs | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Float[np.ndarray, " k"] | None = None,
+    ) -> LossSums:
+        """How well the model does on a batch."""
+        if isinstance(self.task, LanguageModelling):
+            x = model.hidden(batch.inputs, training=training, rngs=rngs)  # b t d
+            valid, targets = batch.valid.reshape(-1), batch.targets.reshape(-1)
+            total = partial(cross_entropy.total, label_smoothing=label_smoothing)
+            hidden = x.reshape(-1, x.shape[-1])  # n d
+            loss, correct = sharding.map_sum_shards(self.mesh, total, model.table[...], hidden, targets, valid)
+            count = valid.sum(dtype=jnp.float32)
+            return LossSums(loss, count, correct, count)
+        logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
+        weights = None if class_weights is None else jnp.asarray(class_weights)
+        return score(logits, batch, label_smoothing=label_smoothing, class_weights=weights)
+
+    @partial(jax.jit, static_argnums=(0, 5))
+    def logits(
+        self, params: Tree, model_state: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
+    ) -> Float[Array, "b *t k"]:
+        """The logits of the examples `rows`, as in use: no dropout, running averages."""
+        return self.model(params, model_state)(self.task.batch(data, jnp.asarray(rows), length).inputs)
+
+    @partial(jax.jit, static_argnums=(0, 5))
+    def measure(
+        self, params: Tree, model_state: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
+    ) -> LossSums:
+        """How well the model, as in use, does on the examples `rows`."""
+        batch = self.batch(data, jnp.asarray(rows), length)
+        return sharding.replicate(self.mesh, self.loss_sums(self.model(params, model_state), batch))
+
+    @partial(jax.jit, static_argnums=0)
+    def token_scores(self, params: Tree, model_state: Tree, tokens: Integer[Array | np.ndarray, "b t"]) -> TokenScores:
+        """How a language model predicts each token of these texts but the first, from those before it: `b t-1`. Devices
+        share the texts evenly.
+        """
+        model: Any = self.model(params, model_state)
+        texts: Array = sharding.shard_batch(self.mesh, jnp.asarray(tokens, jnp.int32))
+        x = model.hidden(texts[:, :-1])
+        each: Callable[..., TokenScores] = partial(cross_entropy.each, model.table[...])
+        scores = sharding.map_shards(self.mesh, each, x.reshape(-1, x.shape[-1]), texts[:, 1:].reshape(-1))
+        return sharding.replicate(self.mesh, TokenScores(*(array.reshape(len(texts), -1) for array in scores)))
+
+
+def restore(config: NetworkSettings, task: Task, path: Path) -> tuple[Predictor, Tree]:
+    """A predictor, and the {"params": ..., "model_state": ...} that training wrote to `path`. Raises UserError."""
+    model = build(config, task, rngs=nnx.Rngs(0))
+    like = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
+    return Predictor(task, nnx.graphdef(model)), weights.read(path, like)
+
+
+def load(config: NetworkSettings) -> tuple[Predictor, Task, Tree]:
+    """What preprocess and train left for the stages after them. Raises UserError where it is missing or damaged."""
+    task = tasks.read(paths.FEATURES / "task.json")
+    predictor, tree = restore(config, task, paths.TRAINED / "weights.safetensors")
+    return predictor, task, tree
+
+
+def variables(model: nnx.Module, kind: Any) -> Tree:
+    """The model's variables of one kind, as nested dicts of arrays."""
+    return nnx.to_pure_dict(nnx.state(model, kind))
+
+
+def predict(predictor: Predictor, params: Tree, model_state: Tree, examples: Examples) -> Float[np.ndarray, "n k"]:
+    """The logits of every target, in the order of the targets: a row an example, or a row a token.
+
+    In batches of few shapes: those that fall short are padded, so that nothing compiles twice.
+    """
+    out = np.zeros((len(examples.targets), predictor.task.num_classes), np.float32)
+    data = jax.device_put(examples)
+    for rows, length in evaluation_batches(examples):
+        logits = np.asarray(predictor.logits(params, model_state, data, rows, length))
+        real = rows[rows >= 0]
+        if logits.ndim == 2:
+            out[real] = logits[: len(real)]
+        else:
+            starts = np.asarray(examples.starts)
+            for row, of_row in zip(real, logits):
+                out[starts[row] : starts[row + 1]] = of_row[: starts[row + 1] - starts[row]]
+    return out
+
+
+def measure(predictor: Predictor, params: Tree, model_state: Tree, data: Examples, batches: Batches) -> LossSums:
+    """The sums over `batches`, which `evaluation_batches` made for the same data."""
+    parts = [predictor.measure(params, model_state, data, rows, length) for rows, length in batches]
+    return LossSums(*(np.sum([float(part[i]) for part in parts]) for i in range(len(LossSums._fields))))  # type: ignore[arg-type]
+
+
+def evaluation_batches(examples: Examples) -> Batches:
+    """All examples, shortest bucket first."""
+    sizes = lengths(examples)
+    size = FIXED_BATCH if sizes is None else RAGGED_BATCH
+    ends = buckets.bucket_lengths(sizes)
+    return [
+        (buckets.padded(some, size), bucket.length)
+        for bucket in buckets.sorted_by(sizes, np.arange(len(examples)), ends)
+        for some in buckets.cut(bucket.rows, size)
+    ]
