@@ -57,7 +57,7 @@ def test_lists_the_code_it_imports(stage):
 def test_lists_the_params_it_reads(stage):
     keys = importlib.import_module(f"pipeline.stages.{stage}").Params.keys().values()
     listed = [param for param in STAGES[stage]["params"] if isinstance(param, str)]
-    assert sorted(listed) == sorted(key.replace("{", "${") for key in keys)
+    assert sorted(listed) == sorted(key.path.replace("{", "${") for key in keys)
 
 
 @pytest.mark.parametrize("stage", STAGES)
