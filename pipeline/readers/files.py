@@ -23,7 +23,7 @@ from pipeline.runtime.errors import UserError
 MAX_BYTES = 1 << 30  # of one file, unpacked: room for any document or picture, none for a gzip bomb
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-ABOUT = re.compile(r"(README|LICEN[SC]E|COPYING)([.-].*)?|SHA256SUMS")  # files that speak of the data
+ABOUT = re.compile(r"(README|LICEN[SC]E|COPYING)([.-].*)?|SHA256SUMS|.+\.dvc")  # files about the data
 SPLITS = "splits.csv"
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # the surrogates stand for bytes that are not UTF-8
 DAMAGE = (
@@ -76,7 +76,7 @@ def read(entry: Entry) -> bytes:
 def entries(source: Path, pattern: str = "*") -> Iterator[Entry]:
     """The files of `source` that fit `pattern`: a folder's sorted by name, an archive's in its own order.
 
-    Hidden files, and those that speak of the data (README, LICENSE, COPYING, SHA256SUMS, splits.csv), are left out.
+    Hidden files, and files about the data (README, LICENSE, COPYING, SHA256SUMS, splits.csv, *.dvc), are left out.
     """
     found = False
     for entry in _all(source):

@@ -26,7 +26,8 @@ ARCHIVES = ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "a.tar.bz2", "a.tar.xz", "A.Z
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_an_archive_is_read_in_its_own_order_without_what_speaks_of_the_data(tmp_path, name):
     contents = {"./d/b": "1", "d/a.txt.gz": gzip.compress(b"2"), "README.md": "x", "d/LICENSE": "x", "d/.hidden": "x"}
-    path = pack(tmp_path / name.lower(), contents | {"__MACOSX/d/b": "x"}).rename(tmp_path / name)
+    contents |= {"__MACOSX/d/b": "x", "d/b.dvc": "x"}
+    path = pack(tmp_path / name.lower(), contents).rename(tmp_path / name)
     for source in (path, tmp_path):
         assert list(files.walk(source)) == [("d/b", b"1", f"{path}: d/b"), ("d/a.txt", b"2", f"{path}: d/a.txt.gz")]
         assert files.count(source) is None
@@ -129,6 +130,12 @@ def test_broken_links_and_loops(tmp_path):
     (tmp_path / "a/b").unlink()
     (tmp_path / "a/b").symlink_to(tmp_path)
     fails(tmp_path, "a/b: links to a folder above it", name="text")
+
+
+def test_csv_fields_have_the_usual_limit_until_a_table_is_read():
+    code = "import csv, pipeline.readers; print(csv.field_size_limit())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{128 << 10}\n"
 
 
 def test_a_name_that_is_no_text(tmp_path):

@@ -9,14 +9,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import clone
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from imports import TOP
 from PIL import Image
 from ruamel.yaml import YAML
+from sources import write
 
+from pipeline.config import paths
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.hashes import sha256
 from pipeline.stages import prepare, preprocess, runner
 
 TEXT = {
@@ -174,6 +178,80 @@ def test_no_such_source(make, source, message):
     assert message in failure()
 
 
+@pytest.mark.parametrize("link", ["data", "data/raw", "data/raw/mine", "data/raw/mine/deep", "data/raw/mine/a/b"])
+def test_a_link_to_a_folder(make, tmp_path, link):
+    """DVC would not see a change behind it, and git would store the link in place of the data."""
+    folder = texts(make, GOOD)
+    if not Path(link).exists():
+        write(folder, {f"{link.removeprefix('data/raw/mine/')}/more.csv": "text,label\nmore,yes\n"})
+    run(prepare)
+    Path(link).rename(tmp_path / "elsewhere")
+    Path(link).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    message = failure()
+    assert message.startswith(f"{link}: is a link to a folder; ")
+    assert "`dvc add data/raw/" in message
+
+
+def test_a_folder_on_the_way_is_a_link(make, tmp_path):
+    write(tmp_path / "elsewhere/own", {"rows.csv": "text,label\n"})
+    texts(make, GOOD, source="data/raw/group/own")
+    Path("data/raw/group").symlink_to("../../elsewhere")
+    assert failure().startswith("data/raw/group: is a link to a folder; DVC does not look behind it")
+
+
+def test_pictures_and_tags_behind_a_link_to_a_folder(make, tmp_path):
+    """They lie beside the source, and a row or an option leads there."""
+    source = {"source": "data/raw/mine/all.csv"}
+    reader = {"name": "table", "image": "file", "label": "label"}
+    folder = make(reader, task="image-classification", preprocessing=IMAGE, model="cnn", **source)
+    write(folder, {"all.csv": "file,label\npictures/1.png,a\n"})
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "pictures").symlink_to(tmp_path / "elsewhere")
+    assert failure().startswith("data/raw/mine/pictures: is a link to a folder")
+    reader = {"name": "slash-tagged", "tags": "data/raw/mine/pictures/tags.csv"}
+    make(reader, task="sequence-tagging", preprocessing=WORDS, model="lstm", **source)
+    assert failure().startswith("data/raw/mine/pictures: is a link to a folder")
+
+
+def test_links_to_files_are_read(make, tmp_path):
+    folder = texts(make, GOOD)
+    (folder / "rows.csv").rename(tmp_path / "rows.csv")
+    (folder / "rows.csv").symlink_to(tmp_path / "rows.csv")
+    run(prepare)
+    assert sum(split["examples"] for split in report()["splits"].values()) == 60
+
+
+def test_a_source_that_the_experiment_lacks(make, tmp_path, monkeypatch):
+    """DVC runs a queued or temporary experiment in a copy of what is tracked, and names the project it is of."""
+    texts(make, GOOD)
+    (tmp_path / "copy/data/raw").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(name, "copy")
+    monkeypatch.chdir("copy")
+    assert "(in a clone or an experiment only tracked files exist: run `git add data/raw/mine`" in failure()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert failure() == (
+        f"datasets.mine.source: data/raw/mine: no such file or folder; it exists in {tmp_path}, but an experiment sees "
+        "only tracked files: run `git add data/raw/mine`, or for large data `dvc add data/raw/mine` and "
+        "`git add data/raw/mine.dvc`"
+    )
+
+
+@pytest.mark.slow
+def test_an_experiment_with_data_that_is_not_tracked(tmp_path):
+    """What the message says helps, by git and by DVC."""
+    folder = clone.make(tmp_path / "clone", train=100, test=50)
+    for name, rows in (("some", GOOD[::2]), ("others", GOOD[1::2])):
+        lines = "".join(f"{text},{label}\n" for text, label in rows)
+        write(folder, {f"data/raw/mine/{name}.csv": f"text,label\n{lines}"})
+    chosen = "dvc exp run --temp prepare -S dataset=spam -S model=linear -S datasets.spam.source=data/raw/mine"
+    output = clone.run(chosen, folder, code=None)
+    assert f"it exists in {folder}, but an experiment sees only tracked files: run `git add data/raw/mine`" in output
+    clone.run("git add data/raw/mine/some.csv && dvc add -q data/raw/mine/others.csv", folder)
+    clone.run("git add data/raw/mine/others.csv.dvc data/raw/mine/.gitignore", folder)
+    assert "data/raw/mine: 38 train" in clone.run(chosen, folder)
+
+
 def test_an_empty_source(make):
     make({"name": "text"}, task="text-classification", preprocessing=TEXT, model="linear")
     assert "holds no file" in failure()
@@ -236,6 +314,40 @@ def test_tagged_sentences(make):
     assert np.diff(starts).max() <= 8  # the long sentence is cut, not cut off
     (folder / "all.conll").write_text("\n".join([*sentences, "word"]))
     assert "a line has no tag" in failure()
+
+
+def tagged(make: Make, **files: str) -> None:
+    folder = make({"name": "conll"}, task="sequence-tagging", preprocessing=WORDS, model="lstm")
+    usual = {name: "\n".join(f"the DT\n{name}{letters(i)} NN\n" for i in range(20)) for name in paths.SPLITS[:3]}
+    write(folder, {f"{name}.conll": text for name, text in (usual | files).items()})
+
+
+def test_a_tag_that_training_lacks(make, capsys):
+    """What training reads does not depend on it; the split that has it numbers it after the labels."""
+    tagged(make)
+    run(prepare)
+    run(preprocess)
+    assert np.load("data/features/test/unseen_tags.npy").tolist() == []
+    read_by_training = ("task.json", *(f"train/{path.name}" for path in Path("data/features/train").iterdir()))
+    before = {name: sha256(Path("data/features", name)) for name in read_by_training}
+    tagged(make, test="the DT\nodd NEW\nend NN\n\nodd NEW\nother AFTER\n")
+    run(prepare)
+    note = "note: in the test split 2 words have the tag 'NEW', which training lacks: counted as errors, left out of"
+    assert note in capsys.readouterr().out
+    assert report()["splits"]["test"]["labels_that_training_lacks"] == {"AFTER": 1, "NEW": 2}
+    assert "labels_that_training_lacks" not in report()["splits"]["validation"]
+    run(preprocess)
+    assert {name: sha256(Path("data/features", name)) for name in read_by_training} == before
+    assert json.loads(Path("data/features/task.json").read_text())["labels"] == ["DT", "NN"]
+    assert np.load("data/features/test/unseen_tags.npy").tolist() == ["AFTER", "NEW"]
+    assert sorted(np.load("data/features/test/targets.npy").tolist()) == [0, 1, 2, 3, 3]
+    features = json.loads(Path("data/features/report.json").read_text())
+    assert features["test"]["unseen_tags"] == {"AFTER": 1, "NEW": 2}
+
+
+def test_a_split_whose_tags_all_lack_in_training(make):
+    tagged(make, test="odd NEW\n")
+    assert "the test split has the tag 'NEW', which training lacks: add training examples of it" in failure()
 
 
 def test_a_task_that_does_not_fit_what_is_read(make):
