@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from pipeline.runtime.errors import UserError
@@ -213,15 +213,15 @@ class _Gzip(gzip.GzipFile):
 
 
 def _member(archive: Path, raw: str) -> str:
-    """The name of an archive's member, cleaned of "./". Raises UserError where it leads out of the archive."""
+    """The name of an archive's member, without "./" and "//". Raises UserError where it leads out of the archive."""
     name = raw.replace("\\", "/")
-    path = PurePosixPath(name)
     _printable(archive, name)
     if not name:
         raise UserError(f"{archive}: a member has no name: fetch it again")
-    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+    parts = [part for part in name.split("/") if part not in ("", ".")]  # pathlib would keep each one in memory
+    if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name):
         raise UserError(f"{archive}: {name} climbs out of the archive: do not trust it")
-    return str(path)
+    return "/".join(parts)
 
 
 def _printable(path: Path, member: str = "") -> None:
