@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 from pipeline.config.optimizers import Optimizer, Schedule
 from pipeline.config.section import Section
 
+ClassWeights = Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
+
 
 class Augmentation(Section):
     shift: Annotated[int, Field(ge=0)] = 0  # at most so many pixels up, down, left and right; black moves in

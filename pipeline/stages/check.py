@@ -14,8 +14,8 @@ from pipeline.config import paths
 from pipeline.config.networks import NETWORKS, Network
 from pipeline.config.section import Section, validate
 from pipeline.config.training import Training
+from pipeline.readers.dataset import DatasetSection
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.dataset import DatasetSection
 
 
 class File(Section):

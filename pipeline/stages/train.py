@@ -17,7 +17,7 @@ from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.config.training import Training
+from pipeline.config.training import ClassWeights, Training
 from pipeline.evaluation import predictor, token_losses
 from pipeline.evaluation.predictor import Tree
 from pipeline.loaders import buckets, token_store
@@ -30,7 +30,6 @@ from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import LanguageModelling, Task
-from pipeline.tasks.dataset import ClassWeights
 from pipeline.tasks.loss import LossSums, balanced
 from pipeline.training import allocator, memory_plan, optimizers, trainer
 from pipeline.training.checkpoints import store

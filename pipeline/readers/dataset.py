@@ -5,14 +5,13 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, NonNegativeInt, RootModel
 
 from pipeline.config.section import Section
+from pipeline.config.training import ClassWeights
 from pipeline.readers import Reader
 from pipeline.readers.split import Split
 from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.runtime.encoders.word_vocabulary import WordSpec
-
-ClassWeights = Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
 
 
 class Source(Section):
