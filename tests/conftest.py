@@ -1,18 +1,14 @@
-"""Every test runs strictly: broadcasting must be spelled out. What one test compiled, others need not compile again."""
+"""Every test runs strictly: broadcasting must be spelled out. The next run reads what this one compiles."""
 
-import atexit
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
-CACHE = tempfile.mkdtemp(prefix="compiled-")  # of this worker alone: entries are not written at one stroke
-atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
-os.environ |= {
-    "JAX_COMPILATION_CACHE_DIR": CACHE,
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-}
+import compiled
+import pytest
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # None: this process runs all tests, or has workers that do
+compiled.begin()
 
 from pipeline.runtime import environment  # noqa: E402
 
@@ -20,17 +16,30 @@ environment.set_up()
 
 import clone  # noqa: E402
 import jax  # noqa: E402
-import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_sessionfinish(exitstatus: int) -> None:
+    compiled.end(in_order=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which `dvc repro` ran on a small slice of the data and was committed. Leave it as it is."""
-    folder = clone.make(tmp_path_factory.mktemp("small") / "a clone with spaces")
-    clone.run("dvc repro", folder)
-    clone.run("git add -A && git commit -q -m run", folder)
+    """A clone in which `dvc repro` ran on a small slice of the data and was committed. All workers have the same one:
+    read it, and let nothing write there. Where a command writes, take `copy`.
+    """
+    top = tmp_path_factory.getbasetemp()
+    top = top.parent if WORKER else top
+    folder, ready = top / "small" / "a clone with spaces", top / "small" / "ready"
+    with FileLock(top / "small.lock"):
+        if not ready.exists():
+            clone.make(folder)
+            clone.run("dvc repro", folder)
+            clone.run("git add -A && git commit -q -m run", folder)
+            clone.run("python -m compileall -q pipeline", folder)  # else whoever imports a module first writes there
+            ready.touch()
     return folder
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from pipeline.evaluation.predictor import Tree
 from pipeline.models.weights import named
+from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.loss import LossSums
 from pipeline.training.checkpoints.store import Checkpoint
@@ -85,8 +86,8 @@ def from_checkpoint(found: Checkpoint, state: State) -> TrainingState:
 
 def _as(array: Any, beside: Any) -> Any:
     """The array where the other lies: on the device, or on several."""
-    sharding = beside.sharding
-    return sharding.put(array, sharding) if len(sharding.device_set) > 1 else jnp.asarray(array)
+    placed = beside.sharding
+    return sharding.put(array, placed) if len(placed.device_set) > 1 else jnp.asarray(array)
 
 
 def _tree(state: State, best: Best | None) -> Tree:

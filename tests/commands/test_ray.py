@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import clone
+import compiled
 import psutil
 import pytest
 from repro import command_of
 from ruamel.yaml import YAML
 from small_packages import dump
-from test_processes import LAUNCH, forget, ranks, set_training, train, weights
+from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
 
 from pipeline.runtime.hashes import sha256
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]  # for the clone
 
 ON_RAY = "python -m pipeline on-ray --workers 2"
 
@@ -31,7 +34,6 @@ def wait_for(what: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) 
         time.sleep(0.1)
 
 
-@pytest.mark.slow
 def test_parts_are_killed(ready, tmp_path):
     """A process that trains, and then one of Ray's own: Ray starts all anew, and nothing is lost but the time."""
     set_training(ready, epochs=60, mesh="{data: 2, fsdp: 1}")
@@ -44,15 +46,16 @@ def test_parts_are_killed(ready, tmp_path):
         run = subprocess.Popen(
             ["dvc", "repro", "-s", "train"],
             cwd=ready,
-            env=clone.environment(LAUNCH=ON_RAY, CHECKPOINT_SECONDS="0.1"),
+            env=clone.environment(LAUNCH=ON_RAY, CHECKPOINT_SECONDS="0", **compiled.apart(tmp_path / "compiled")),
             stdout=file,
             stderr=file,
         )
-    wait_for(lambda: bool(list(ready.glob(".checkpoints/*/[0-9]*[0-9]"))) and len(ranks(ready)) == 2, run, log)
+    wait_for(lambda: bool(checkpoints(ready)) and len(ranks(ready)) == 2, run, log)
     first = {process.pid for process in ranks(ready).values()}
     ranks(ready)[1].kill()
     wait_for(lambda: len(ranks(ready)) == 2 and not first & {p.pid for p in ranks(ready).values()}, run, log)
-    time.sleep(6)  # they meet, and train
+    before = checkpoints(ready)[-1:]
+    wait_for(lambda: checkpoints(ready)[-1:] > before, run, log)  # they have met, and train
     worker = psutil.Process(ranks(ready)[0].ppid())
     assert "RayTrainWorker" in " ".join(command_of(worker))
     worker.kill()
@@ -65,7 +68,6 @@ def test_parts_are_killed(ready, tmp_path):
     assert said.count("error: process 0 of 2: training.mesh: says how 2 processes train as one") == 1
 
 
-@pytest.mark.slow
 def test_tokens_are_those_of_one_machine(ready):
     content = YAML(typ="safe").load((ready / "params.yaml").read_text())
     mails = content["datasets"]["shakespeare"] | {

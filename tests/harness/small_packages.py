@@ -1,9 +1,9 @@
 """A small package for each task, made by the stages from a source that a reader reads."""
 
+import importlib
 import json
 import shutil
-import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from good_sources import SECTION, SOURCES
 from imports import TOP
 from ruamel.yaml import YAML
 from sources import write
+
+from pipeline.stages import runner
 
 
 def dump(tree: Any, path: Path) -> None:
@@ -28,6 +30,14 @@ def copy_stages(folder: Path) -> None:
     shutil.copytree(TOP / "pipeline", folder / "pipeline")
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(TOP / name, folder)
+
+
+def run_stages(folder: Path, *names: str) -> None:
+    """The stages, in the folder but in this process: a process for each would take longer to start than to run."""
+    with chdir(folder):
+        for name in names:
+            stage = importlib.import_module(f"pipeline.stages.{name}")
+            runner.once(name, stage.main, stage.Params)
 
 
 def packages(folder: Path) -> list[Path]:
@@ -53,8 +63,6 @@ def packages(folder: Path) -> list[Path]:
         everything["models"][model]["training"] |= {"epochs": 1, "batch_size": 8}
         everything["models"][model]["network"] |= changes
         dump(everything, here / "params.yaml")
-        for stage in ("prepare", "preprocess", "train", "evaluate", "package"):
-            done = subprocess.run([sys.executable, "-m", "pipeline", stage], cwd=here, capture_output=True, text=True)
-            assert done.returncode == 0, f"{name}: {stage}: {done.stdout}{done.stderr}"
+        run_stages(here, "prepare", "preprocess", "train", "evaluate", "package")
         found.append(here / "package")
     return found

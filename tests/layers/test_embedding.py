@@ -11,7 +11,7 @@ import optax
 import pytest
 import small_tasks
 from flax import nnx
-from test_models import batch, config
+from networks import batch, config
 
 from pipeline import models
 from pipeline.config.optimizers import SGD, Adam, AdamW, Muon

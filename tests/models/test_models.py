@@ -9,39 +9,23 @@ import optax
 import pytest
 import small_tasks
 from flax import nnx
+from networks import batch, config
 
 from pipeline.config.networks import NETWORKS, CNNConfig
 from pipeline.evaluation import predictor
 from pipeline.models import build
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Batch, Examples, Task, Words
+from pipeline.tasks import Words
 from pipeline.training import trainer
 
-LSTM = {"width": 16, "hidden": 16, "layers": 1, "dropout": 0.0, "token_dropout": 0.0}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "cnn": {"filters": 8, "kernel": 3},
-    "resnet": {"widths": (8, 16), "blocks": 1},
-    "linear": {"ngrams": 2, "buckets": 5_000},
-    "textcnn": {"width": 16, "filters": 8, "kernels": (2, 3), "dropout": 0.0},
-    "lstm": {"cell": "lstm", **LSTM},
-    "transformer": {"width": 16, "heads": 2, "layers": 2, "dropout": 0.0, "token_dropout": 0.0},
-}
 PAIRS = [(name, task) for name, config in NETWORKS.items() for task in config.tasks if task != "language-modelling"]
 TEXTUAL = [(name, task) for name, task in PAIRS if task != "image-classification"]
-
-
-def config(name: str, **changes: Any) -> Any:
-    return NETWORKS[name](**SETTINGS[name] | changes)
 
 
 @nnx.jit(static_argnames="training")
 def run(model: Any, inputs: Any, *, training: bool = False, rngs: nnx.Rngs | None = None) -> jax.Array:
     """Compiled as a whole: that takes less time than to compile each operation."""
     return model(inputs, training=training, rngs=rngs)
-
-
-def batch(task: Task, data: Examples, length: int = 24) -> Batch:
-    return task.batch(data, jnp.arange(len(data)), length)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

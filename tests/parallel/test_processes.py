@@ -6,23 +6,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import clone
+import compiled
 import pandas as pd
 import prose
-import psutil
 import pytest
-from imports import TOP
-from repro import stage_of
 from ruamel.yaml import YAML
-from small_packages import dump
+from small_packages import dump, run_stages
+from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
 
 from pipeline.runtime import strict_json
-from pipeline.runtime.hashes import sha256
 
-LAUNCH = f"{sys.executable} {TOP / 'tests/harness/launch.py'} 2"
+pytestmark = pytest.mark.xdist_group("processes")  # for the clone
+
 EPOCHS = 60
 
 
@@ -35,59 +35,46 @@ def ready(tmp_path_factory) -> Path:
     return folder
 
 
-def set_training(folder: Path, *, epochs: int, mesh: str = "null", rate: str = "1.0e-3") -> None:
-    """The cnn's settings."""
-    clone.run("git checkout -q params.yaml", folder)
-    path = folder / "params.yaml"
-    above, cnn, rest = path.read_text().partition("  cnn:\n")
-    rest = rest.replace("      epochs: 5\n", f"      epochs: {epochs}\n      mesh: {mesh}\n", 1)
-    path.write_text(above + cnn + rest.replace("learning_rate: 1.0e-3", f"learning_rate: {rate}", 1))
+@contextmanager
+def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run of two processes that share out the weights, and save at each chance."""
+    kept = compiled.apart(folder.with_name("compiled"))
+    environment = clone.environment(LAUNCH=LAUNCH, CHECKPOINT_SECONDS="0", **kept)
+    command = ["dvc", "repro", "-s", "train"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        yield run
+        run.kill()
 
 
-def train(folder: Path, *, code: int = 0, **extra: str) -> str:
-    return clone.run("dvc repro -s train", folder, code=code, **extra)
-
-
-def forget(folder: Path) -> None:
-    """As if nothing had been trained."""
-    clone.run("rm -rf .checkpoints logs model trained_on.json dvc.lock .dvc/cache/runs", folder)
-
-
-def weights(folder: Path) -> str:
-    return sha256(folder / "trained/weights.safetensors")
-
-
-def ranks(folder: Path) -> dict[int, psutil.Process]:
-    """The processes of a training run in the folder."""
-    found = {}
-    for process in psutil.process_iter():
-        try:
-            if stage_of(process) == "train" and Path(process.cwd()) == folder:
-                found[int(process.environ()["TRAIN_RANK"])] = process
-        except (psutil.Error, OSError, KeyError):
-            continue
-    return found
+def wait_for(run: subprocess.Popen[str], what: Callable[[], bool]) -> None:
+    while run.poll() is None and not what():
+        time.sleep(0.05)
+    assert run.poll() is None, run.stdout and run.stdout.read()
 
 
 @pytest.fixture
 def interrupted(ready) -> Iterator[subprocess.Popen[str]]:
-    """A run of two processes that share out the weights, with a checkpoint behind it and an epoch: all is compiled that
-    they do together. One that is killed before is missed by JAX, half a minute later, and not by a step.
+    """Such a run, with a checkpoint behind it and an epoch: all is compiled that they do together. One that is killed
+    before is missed by JAX, half a minute later, and not by a step.
     """
     set_training(ready, epochs=EPOCHS, mesh="{data: 1, fsdp: 2}")
     forget(ready)
-    command = ["dvc", "repro", "-s", "train"]
-    environment = clone.environment(LAUNCH=LAUNCH, CHECKPOINT_SECONDS="0.1")
-    with subprocess.Popen(
-        command, cwd=ready, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as run:
-        log = ready / "logs/train.jsonl"
-        while run.poll() is None and not (
-            list(ready.glob(".checkpoints/*/[0-9]*[0-9]")) and log.exists() and "train_loss" in log.read_text()
-        ):
-            time.sleep(0.05)
+    log = ready / "logs/train.jsonl"
+    with running(ready) as run:
+        wait_for(run, lambda: bool(checkpoints(ready)) and log.exists() and "train_loss" in log.read_text())
         yield run
-        run.kill()
+
+
+def killed(run: subprocess.Popen[str], folder: Path, rank: int) -> str:
+    """Kills one of the two, and waits for the other to end by itself; returns what was printed."""
+    ranks(folder)[rank].kill()
+    output, _ = run.communicate(timeout=240)
+    assert run.returncode == 255
+    assert not ranks(folder)
+    assert "Traceback" not in output
+    return output
 
 
 @pytest.mark.slow
@@ -109,44 +96,32 @@ def test_two_processes_are_as_one(ready):
 def test_two_processes_train_a_language_model(tmp_path):
     """Each reads windows of its own; or both the same ones, for their shares of the layers."""
     folder = prose.make(tmp_path, "gpt", epochs=2, epoch_steps=6)
-    for stage in ("prepare", "preprocess", "train"):
-        clone.run(f"{sys.executable} -m pipeline {stage}", folder)
+    run_stages(folder, "prepare", "preprocess", "train")
     alone = pd.read_csv(folder / "trained/history.csv")
-    for mesh in ({"data": 2, "fsdp": 1}, {"data": 1, "fsdp": 2}, {"data": 1, "fsdp": 1, "tensor": 2}):
-        found = set()
-        for _ in range(2):
-            content = YAML(typ="safe").load((folder / "params.yaml").read_text())
-            content["models"]["gpt"]["training"] |= {"mesh": mesh}
-            dump(content, folder / "params.yaml")
-            clone.run("rm -rf .checkpoints model trained_on.json", folder)
-            assert "of 2 processes" in clone.run(f"{LAUNCH} {sys.executable} -m pipeline train", folder)
-            pd.testing.assert_frame_equal(pd.read_csv(folder / "trained/history.csv"), alone, rtol=1e-5)
-            found.add(weights(folder))
-        assert len(found) == 1
+
+    def trained(**mesh: int) -> str:
+        content = YAML(typ="safe").load((folder / "params.yaml").read_text())
+        content["models"]["gpt"]["training"] |= {"mesh": mesh}
+        dump(content, folder / "params.yaml")
+        clone.run("rm -rf .checkpoints trained", folder)
+        assert "of 2 processes" in clone.run(f"{LAUNCH} {sys.executable} -m pipeline train", folder)
+        pd.testing.assert_frame_equal(pd.read_csv(folder / "trained/history.csv"), alone, rtol=1e-5)
+        return weights(folder)
+
+    trained(data=2, fsdp=1)
+    trained(data=1, fsdp=1, tensor=2)
+    assert trained(data=1, fsdp=2) == trained(data=1, fsdp=2)
 
 
 @pytest.mark.slow
 def test_one_is_killed_and_all_go_on(ready, interrupted):
     """Whichever it is, the others end by themselves; the same command goes on, to the bytes of a run without a stop."""
-    for rank in (1, 0):
-        if rank == 0:
-            interrupted = subprocess.Popen(
-                ["dvc", "repro", "-s", "train"],
-                cwd=ready,
-                env=clone.environment(LAUNCH=LAUNCH, CHECKPOINT_SECONDS="0.1"),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            while len(ranks(ready)) < 2:
-                time.sleep(0.05)
-            time.sleep(8)  # they have met, and train
-        ranks(ready)[rank].kill()
-        said, _ = interrupted.communicate(timeout=240)
-        assert interrupted.returncode == 255
-        assert not ranks(ready)
-        assert rank == 0 or "error: process 0 of 2: a step failed, as when another process has ended" in said
-        assert "Traceback" not in said
+    output = killed(interrupted, ready, rank=1)
+    assert "error: process 0 of 2: a step failed, as when another process has ended" in output
+    before = checkpoints(ready)[-1]
+    with running(ready) as again:
+        wait_for(again, lambda: checkpoints(ready)[-1:] > [before])  # they have met, and train
+        killed(again, ready, rank=0)
     assert "going on from step" in train(ready, LAUNCH=LAUNCH)
     resumed = weights(ready)
     forget(ready)
@@ -161,8 +136,8 @@ def test_a_run_goes_on_elsewhere(ready, interrupted):
     """Asked to end, both save and end; one device goes on from there, when it is told to, and says so."""
     for process in ranks(ready).values():
         process.send_signal(signal.SIGTERM)
-    said, _ = interrupted.communicate(timeout=240)
-    assert "stopped and saved at step" in said
+    output, _ = interrupted.communicate(timeout=240)
+    assert "stopped and saved at step" in output
     (run,) = (path.name for path in (ready / ".checkpoints").iterdir())
 
     set_training(ready, epochs=EPOCHS, rate="2.0e-3")
@@ -171,19 +146,19 @@ def test_a_run_goes_on_elsewhere(ready, interrupted):
 
     set_training(ready, epochs=EPOCHS)
     assert "going on from step" in train(ready, CHECKPOINT_FROM=run)
-    assert strict_json.read(ready / "trained_on.json")["moved_from"] == [run]
+    assert strict_json.read(ready / "logs/trained_on.json")["machine"]["moved_from"] == [run]
     moved = pd.read_csv(ready / "trained/history.csv")
     forget(ready)
     train(ready)
-    assert "moved_from" not in strict_json.read(ready / "trained_on.json")
+    assert "moved_from" not in strict_json.read(ready / "logs/trained_on.json")["machine"]
     straight = pd.read_csv(ready / "trained/history.csv")
     pd.testing.assert_frame_equal(moved.head(), straight.head(), rtol=1e-3)
 
 
 def test_what_does_not_meet(ready):
     set_training(ready, epochs=1)
-    said = train(ready, code=255, LAUNCH=LAUNCH)
-    assert "error: process 0 of 2: training.mesh: says how 2 processes train as one: set it to" in said
-    said = train(ready, code=255, LAUNCH="JAX_COORDINATOR_ADDRESS=127.0.0.1:1 TRAIN_NPROCS=2 TRAIN_RANK=one")
-    assert "error: TRAIN_RANK: beside JAX_COORDINATOR_ADDRESS it must be a number, 0 or more, not 'one'" in said
-    assert "Traceback" not in said
+    output = train(ready, code=255, LAUNCH=LAUNCH)
+    assert "error: process 0 of 2: training.mesh: says how 2 processes train as one: set it to" in output
+    output = train(ready, code=255, LAUNCH="JAX_COORDINATOR_ADDRESS=127.0.0.1:1 TRAIN_NPROCS=2 TRAIN_RANK=one")
+    assert "error: TRAIN_RANK: beside JAX_COORDINATOR_ADDRESS it must be a number, 0 or more, not 'one'" in output
+    assert "Traceback" not in output

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from pipeline.loaders.buckets import BLOCK
 from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
 
+pytestmark = pytest.mark.xdist_group("sharding")  # for the processes that are started once
+
 MESHES = {
     "one": (1, 1, 1),
     "two": (1, 2, 1),
@@ -26,30 +29,55 @@ MESHES = {
     "fsdp and tensor": (1, 2, 2),
 }
 BATCH = 8
+Train = Callable[..., dict[str, Any]]
 
 
-def train(model: str, on: str, to: Path, *, start: Path | None = None, **extra: str) -> dict[str, Any]:
-    """Six steps there, in a process of its own."""
-    more = [] if start is None else ["--start", str(start)]
-    command = [
-        sys.executable,
-        str(TOP / "tests/harness/mesh_run.py"),
-        model,
-        *map(str, MESHES[on]),
-        "--to",
-        str(to),
-        *more,
-    ]
-    done = subprocess.run(command, env=environment(**extra), stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def trains(**extra: str) -> Iterator[Train]:
+    """A process with four devices, and six steps of training in it: of a model, on some of them, to a file."""
+    command = [sys.executable, str(TOP / "tests/harness/mesh_run.py")]
+    with subprocess.Popen(
+        command, env=environment(**extra), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        lines, answers = process.stdin, process.stdout
+        assert lines
+        assert answers
+
+        def train(model: str, on: str, to: Path, start: Path | None = None) -> dict[str, Any]:
+            wish = {"model": model, "mesh": MESHES[on], "to": str(to), "start": start and str(start)}
+            print(json.dumps(wish), file=lines, flush=True)
+            return json.loads(answers.readline())
+
+        yield train
+        lines.close()
+        assert process.wait() == 0
 
 
-def arrays(path: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(path))
+@pytest.fixture(scope="module")
+def train() -> Iterator[Train]:
+    yield from trains()
+
+
+@pytest.fixture(scope="module")
+def train_anew() -> Iterator[Train]:
+    """In a second process, that finds nothing compiled."""
+    yield from trains(JAX_ENABLE_COMPILATION_CACHE="false")
+
+
+@pytest.fixture(scope="module")
+def alone(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    """What each model comes to on one device."""
+    folder, results = tmp_path_factory.mktemp("alone"), {}
+
+    def result(model: str) -> dict[str, Any]:
+        if model not in results:
+            results[model] = train(model, "one", folder / f"{model}.npz")
+        return results[model]
+
+    return result
 
 
 def same(one: Path, other: Path) -> bool:
-    a, b = arrays(one), arrays(other)
+    a, b = dict(np.load(one)), dict(np.load(other))
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
@@ -66,31 +94,31 @@ def same(one: Path, other: Path) -> bool:
         ("lstm", "both"),
     ],
 )
-def test_many_devices_are_as_one(model, on, tmp_path):
-    alone = train(model, "one", tmp_path / "one.npz")
+def test_many_devices_are_as_one(train, train_anew, alone, model, on, tmp_path):
     many = train(model, on, tmp_path / "many.npz")
-    np.testing.assert_allclose(many["losses"], alone["losses"], rtol=1e-5)
+    np.testing.assert_allclose(many["losses"], alone(model)["losses"], rtol=1e-5)
     data, fsdp, tensor = MESHES[on]
     assert many["devices"] == data * fsdp * tensor
     assert many["share"] == 1 / (fsdp * tensor)
     if model == "gpt":  # a device is given its own windows, and no other ones are read for it
         assert many["read"] == BLOCK * BATCH / (data * fsdp)
-    again = train(model, on, tmp_path / "again.npz", JAX_ENABLE_COMPILATION_CACHE="false")
-    assert again == many
+    assert train_anew(model, on, tmp_path / "again.npz") == many
     assert same(tmp_path / "many.npz", tmp_path / "again.npz")
 
 
 @pytest.mark.slow
-def test_a_checkpoint_moves_from_four_devices_to_one_to_two(tmp_path):
-    """It goes on as the run on one device does; on the mesh that it came from, to the same bits as without a stop."""
-    files = {name: tmp_path / f"{name}.npz" for name in ("four", "one", "two", "straight", "further", "back")}
-    losses = train("gpt", "fsdp", files["four"])["losses"]
-    losses += train("gpt", "one", files["one"], start=files["four"])["losses"]
-    losses += train("gpt", "two", files["two"], start=files["one"])["losses"]
-    straight = train("gpt", "one", files["straight"])["losses"]
-    straight += train("gpt", "one", files["further"], start=files["straight"])["losses"]
-    straight += train("gpt", "one", files["back"], start=files["further"])["losses"]
-    np.testing.assert_allclose(losses, straight, rtol=1e-5)
+def test_a_checkpoint_moves_from_four_devices_to_one_to_two(train, tmp_path):
+    """It goes on as the run on one device does, but for the last bits."""
+
+    def losses(*meshes: str) -> list[float]:
+        found, start = [], None
+        for number, on in enumerate(meshes):
+            to = tmp_path / f"{number} of {'-'.join(meshes)}.npz"
+            found += train("gpt", on, to, start)["losses"]
+            start = to
+        return found
+
+    np.testing.assert_allclose(losses("fsdp", "one", "two"), losses("one", "one", "one"), rtol=1e-5)
 
 
 def test_a_mesh_that_does_not_fit(monkeypatch):
