@@ -17,7 +17,7 @@ class NetworkConfig(Section):
 
     @property
     def tensor_parallel(self) -> dict[str, int]:
-        """What of a layer several devices can share (`mesh.tensor`), and how many there are of each."""
+        """What several devices can share of a layer (`mesh.tensor`), and how many there are of each."""
         return {}
 
 
@@ -34,14 +34,14 @@ class ResNetConfig(NetworkConfig):
 
     name: Literal["resnet"] = "resnet"
     widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # channels of each stage
-    blocks: PositiveInt  # residual blocks a stage; from the second stage on, the first block halves the image
+    blocks: PositiveInt  # residual blocks per stage; the first block of each later stage halves the image
 
 
 class LinearConfig(NetworkConfig):
     tasks: ClassVar = ("text-classification",)
 
     name: Literal["linear"] = "linear"
-    ngrams: PositiveInt  # up to so many tokens in a row
+    ngrams: PositiveInt  # longest n-gram, in tokens
     buckets: Annotated[int, Field(ge=16)]  # rows of the table that n-grams are hashed into
 
 
@@ -64,7 +64,7 @@ class LSTMConfig(NetworkConfig):
     hidden: PositiveInt  # of each direction's state
     layers: PositiveInt
     dropout: Share
-    token_dropout: Share  # of tokens that training takes for unknown ones
+    token_dropout: Share  # of tokens that training replaces by the unknown token
 
 
 class TransformerConfig(NetworkConfig):
@@ -75,7 +75,7 @@ class TransformerConfig(NetworkConfig):
     heads: PositiveInt
     layers: PositiveInt
     dropout: Share
-    token_dropout: Share  # of tokens that training takes for unknown ones
+    token_dropout: Share  # of tokens that training replaces by the unknown token
 
 
 class GPTSize(NamedTuple):
@@ -101,8 +101,8 @@ class GPTConfig(NetworkConfig):
     variant: Literal["nano", "124m", "350m", "1.3b"]
     context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
     dropout: Share
-    precision: Literal["float32", "bfloat16"]  # of products; weights, sums and the loss are float32 in any case
-    remat: Literal["none", "dots", "full"]  # what is computed again for the gradient: the more, the less memory
+    precision: Literal["float32", "bfloat16"]  # of matrix products; weights, sums and the loss stay float32
+    remat: Literal["none", "dots", "full"]  # what the backward pass recomputes to save memory
 
     @property
     def size(self) -> GPTSize:
@@ -132,9 +132,9 @@ class RNNConfig(NetworkConfig):
     name: Literal["rnn"] = "rnn"
     cell: Literal["linear", "lstm"]
     variant: Literal["nano", "124m"]
-    context: Annotated[int, Field(ge=2)]  # tokens of a window in training: it starts from a state of zeros
+    context: Annotated[int, Field(ge=2)]  # tokens of a training window, which starts from a state of zeros
     dropout: Share
-    precision: Literal["float32", "bfloat16"]  # of products, less the lstm's; all else is float32 in any case
+    precision: Literal["float32", "bfloat16"]  # of matrix products, except an lstm's; everything else stays float32
 
     @property
     def size(self) -> RNNSize:

@@ -1,4 +1,4 @@
-"""The optimisers and learning-rate schedules that params.yaml may choose, and their settings."""
+"""Optimisers and learning-rate schedules: their settings in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ class SGD(Section):
 
 
 class Adam(Section):
-    """Kingma and Ba 2015, arXiv:1412.6980. Weight decay joins the gradient, as in the paper's reading of L2."""
+    """Kingma and Ba 2015, arXiv:1412.6980. Weight decay is added to the gradient (L2)."""
 
     name: Literal["adam"]
     b1: Share = 0.9
@@ -27,7 +27,7 @@ class Adam(Section):
 
 
 class AdamW(Section):
-    """Loshchilov and Hutter 2019, arXiv:1711.05101: weight decay beside the gradient, scaled by the learning rate."""
+    """Loshchilov and Hutter 2019, arXiv:1711.05101: weight decay apart from the gradient, scaled by the learning rate."""
 
     name: Literal["adamw"]
     b1: Share = 0.9
@@ -36,14 +36,14 @@ class AdamW(Section):
 
 
 class Muon(Section):
-    """Jordan et al. 2024 (kellerjordan.github.io/posts/muon): a matrix's averaged gradient is made orthogonal, nearly,
-    before it is taken as a step, of AdamW's size (Liu et al. 2025, arXiv:2502.16982). AdamW takes what is no matrix,
-    and tables of rows that are looked up.
+    """Jordan et al. 2024 (kellerjordan.github.io/posts/muon): the averaged gradient of a matrix is made nearly
+    orthogonal and scaled to the size of an AdamW step (Liu et al. 2025, arXiv:2502.16982). AdamW updates embedding
+    tables, and everything that is not a matrix.
     """
 
     name: Literal["muon"]
     momentum: Share = 0.95
-    b2: Share = 0.95  # of AdamW, for the rest; its b1 is 0.9
+    b2: Share = 0.95  # of AdamW, whose b1 is 0.9
 
 
 class Constant(Section):
@@ -51,14 +51,14 @@ class Constant(Section):
 
 
 class Cosine(Section):
-    """Linear from 0 over the share `warmup` of all steps, then half a cosine down to 0 (arXiv:1608.03983)."""
+    """Linear from 0 during the fraction `warmup` of all steps, then half a cosine down to 0 (arXiv:1608.03983)."""
 
     name: Literal["cosine"]
     warmup: Share = 0.0
 
 
 class Step(Section):
-    """Times `factor` after every `epochs`."""
+    """Multiplies the learning rate by `factor` after every `epochs`."""
 
     name: Literal["step"]
     epochs: PositiveInt

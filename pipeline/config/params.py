@@ -1,4 +1,4 @@
-"""params.yaml, typed: what a stage reads of it, checked, with one clear line for a mistake."""
+"""What a stage reads of params.yaml, typed and checked, with one clear line for a mistake."""
 
 import json
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from pipeline.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Key:
-    """Where in params.yaml a field of a stage's Params is: "datasets.{dataset}.task" or "seed".
+    """Where a field of a stage's Params stands in params.yaml: "datasets.{dataset}.task" or "seed".
 
-    `tag` names the selector that says of which kind a section is: the one at models.cnn.network is that of a "cnn".
+    With a `tag`, that selector names the kind of section: the one at models.cnn.network describes a "cnn".
     """
 
     path: str
@@ -25,11 +25,11 @@ class Key:
 
 
 class StageParams(Section):
-    """What one stage reads. Each field is annotated with its Key, and dvc.yaml lists just these keys."""
+    """What one stage reads. Each field is annotated with its Key; dvc.yaml lists exactly these keys."""
 
     @classmethod
     def keys(cls) -> dict[str, Key]:
-        """Each field's name and its key, with the selectors still in braces."""
+        """The key of each field, by the field's name, with the selectors still in braces."""
         return {
             name: next(extra for extra in field.metadata if isinstance(extra, Key))
             for name, field in cls.model_fields.items()
@@ -43,8 +43,8 @@ class StageParams(Section):
         names = {name: key.path.format(**selected) for name, key in cls.keys().items()}
         values = {name: look_up(content, key, path) for name, key in names.items()}
         for name, key in cls.keys().items():
-            if key.tag and isinstance(values[name], dict):
-                values[name] = {**values[name], "name": selected[key.tag]}
+            if key.tag:
+                values[name] = tagged(values[name], selected[key.tag], names[name], path)
         return validate(cls, values, path, names=names)
 
 
@@ -52,7 +52,7 @@ def read(path: Path = paths.PARAMS) -> dict[str, Any]:
     """The mapping in the YAML 1.2 file `path`, as DVC reads it (1e-5 is a number). Raises UserError."""
     try:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        # What no file can hold is no parameter: half a character ("\\ud800"), a mapping inside itself.
+        # Refuse what no file could hold: half a character ("\\ud800"), a mapping inside itself.
         json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file in {Path.cwd().name}; run from the top of the repository") from error
@@ -64,15 +64,24 @@ def read(path: Path = paths.PARAMS) -> dict[str, Any]:
 
 
 def look_up(content: Mapping[str, Any], key: str, path: Path = paths.PARAMS) -> Any:
-    """The value at the dotted `key`. Raises UserError naming the part that is missing and what there is instead."""
+    """The value at the dotted `key`. Raises UserError naming the part that is missing and the keys that exist."""
     value: Any = content
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(value, Mapping) or part not in value:
-            there = f" (there: {', '.join(map(str, value))})" if isinstance(value, Mapping) else ""
-            raise UserError(f"{path}: {'.'.join(parts[: depth + 1])} is missing{there}")
+            keys = f"; the keys here: {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""
+            raise UserError(f"{path}: {'.'.join(parts[: depth + 1])} is missing{keys}")
         value = value[part]
     return value
+
+
+def tagged(section: Any, tag: str, key: str, path: Path = paths.PARAMS) -> Any:
+    """The section at `key` with its kind, `tag`, as its name. Raises UserError where the section has a name itself."""
+    if not isinstance(section, Mapping):
+        return section  # validation says what is wrong with it
+    if "name" in section:
+        raise UserError(f"{path}: {key}.name: unknown key; the key of the section, {tag}, names the network: remove it")
+    return {**section, "name": tag}
 
 
 def _selectors(content: Mapping[str, Any]) -> dict[str, str]:

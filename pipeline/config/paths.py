@@ -1,4 +1,4 @@
-"""Where each stage writes: the one place beside dvc.yaml, and a test holds the two equal."""
+"""Where each stage writes. dvc.yaml lists the same paths; a test compares the two."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ RAW = Path("data/raw")
 
 PREPARED = Path("data/prepared")  # prepare
 FEATURES = Path("data/features")  # preprocess
-ENCODER = FEATURES / "encoder"  # what turns a raw input into numbers
+ENCODER = FEATURES / "encoder"  # what encodes a raw input
 IMAGE = ENCODER / "image.json"
 TOKENIZER = ENCODER / "tokenizer.json"
 VOCABULARY = ENCODER / "words.json"
 
-TRAINED = Path("trained")  # train: all of it in DVC's cache, so that no training run is ever made twice
+TRAINED = Path("trained")  # train: all of it in DVC's cache, so that no training run is repeated
 
 EVALUATION = Path("evaluation")  # evaluate
 HISTORY = Path("plots/history.csv")
@@ -28,11 +28,11 @@ PACKAGE = Path("package")  # package
 
 CHECKPOINTS = Path(".checkpoints")  # of unfinished training, in the repository that DVC was started in
 
-LOGS = Path("logs")  # times and rates: they differ from run to run, so DVC does not see them
+LOGS = Path("logs")  # times and rates differ from run to run, so DVC does not track them
 TRAINED_ON = LOGS / "trained_on.json"  # the machine that trained the model in `trained`, if it was trained here
 
 SPLITS = ("train", "validation", "test", "shifted")
-TESTS = ("test", "shifted")  # the source's usual test split, and a harder one where it offers one
+TESTS = ("test", "shifted")  # the usual test split, and a harder one where the source has one
 
 
 def prepared(split: str) -> Path:
@@ -41,5 +41,5 @@ def prepared(split: str) -> Path:
 
 
 def features(split: str) -> Path:
-    """The folder of a split's arrays. Not every source has the harder test split: it lies within the usual one."""
+    """The folder of a split's arrays. The harder test split, which not every source has, lies within the usual one."""
     return FEATURES / "test" / split if split == "shifted" else FEATURES / split

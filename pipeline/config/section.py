@@ -21,10 +21,10 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _knows_every_key(cls, content: Any) -> Any:
-        """As extra="forbid" would have it, and says which keys there are."""
+        """Does what extra="forbid" does, and lists the keys that exist. A tag with a default is not typed by people."""
         for key in content if isinstance(content, dict) else ():
             if key not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
+                known = ", ".join(n for n, field in cls.model_fields.items() if n != "name" or field.is_required())
                 raise PydanticCustomError(
                     "unknown_key", "unknown key {key}; the keys here: {known}", {"key": key, "known": known}
                 )
@@ -36,7 +36,7 @@ def validate(
 ) -> T:
     """`content` as a `cls`. Raises UserError with one line for the first wrong key.
 
-    `names` says what a top-level field is called in the file, and `under` the key that `content` stands at.
+    `names` maps a top-level field to its key in the file; `under` is the key at which `content` stands.
     """
     try:
         return cls.model_validate(content)
@@ -48,13 +48,15 @@ def validate(
 
 
 def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str, str]:
-    """The dotted key of a mistake, and what is wrong with it and would be right."""
+    """The dotted key of pydantic's `mistake`, and what is wrong there and what would be right."""
     key = []
     for part in mistake["loc"]:
-        there = isinstance(part, int) if isinstance(content, list) else isinstance(content, Mapping) and part in content
-        if there or mistake["type"] == "missing":  # else it is the tag of a union, no level of the file
+        exists = (
+            isinstance(part, int) if isinstance(content, list) else isinstance(content, Mapping) and part in content
+        )
+        if exists or mistake["type"] == "missing":  # otherwise it is the tag of a union, which is no level of the file
             key.append(str(part) if key else names.get(str(part), str(part)))
-        content = content[part] if there else content
+        content = content[part] if exists else content
     context = mistake.get("ctx", {})
     match mistake["type"]:
         case "missing":

@@ -8,18 +8,20 @@ from pydantic_core import PydanticCustomError
 from pipeline.config.optimizers import Optimizer, Schedule
 from pipeline.config.section import Section
 
-ClassWeights = Literal["none", "balanced"]  # balanced: all classes weigh the same together, however rare
+ClassWeights = Literal["none", "balanced"]  # balanced: each class has the same total weight, however rare
 
 
 class Augmentation(Section):
-    shift: Annotated[int, Field(ge=0)] = 0  # at most so many pixels up, down, left and right; black moves in
-    flip: bool = False  # left for right, every other image
+    shift: Annotated[int, Field(ge=0)] = 0  # pixels, at most, up, down, left and right; black fills the gap
+    flip: bool = False  # left to right, half of the images
 
 
 class Mesh(Section):
-    data: PositiveInt  # groups of devices, each of which has the whole state
-    fsdp: PositiveInt  # devices of a group, among which the state is shared out (Zhao et al. 2023, arXiv:2304.11277)
-    tensor: PositiveInt = 1  # devices that share out each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)
+    """Devices that train as one: data x fsdp x tensor of them."""
+
+    data: PositiveInt  # groups of devices, each with the whole state
+    fsdp: PositiveInt  # devices of a group, which share the state (Zhao et al. 2023, arXiv:2304.11277)
+    tensor: PositiveInt = 1  # devices that share each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)
 
     @property
     def size(self) -> int:
@@ -44,9 +46,9 @@ class Training(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     early_stopping: EarlyStopping | None
     augmentation: Augmentation | None
-    microbatches: PositiveInt = 1  # a batch is taken in so many parts, for want of memory
+    microbatches: PositiveInt = 1  # parts in which a batch is processed, to save memory
     mesh: Mesh | None = None  # several devices that train as one
-    epoch_steps: PositiveInt | None = None  # of a language model's text, an epoch may be less than all there is
+    epoch_steps: PositiveInt | None = None  # for language models: batches per epoch, if not one pass over the text
 
     @field_validator("microbatches")
     @classmethod
@@ -58,5 +60,5 @@ class Training(Section):
 
     @property
     def part(self) -> int:
-        """Examples that are in memory at a time."""
+        """Examples whose activations are in memory at a time."""
         return self.batch_size // self.microbatches

@@ -1,7 +1,6 @@
-"""The whole of params.yaml, before a stage computes anything: every section, and whether the chosen ones fit together.
+"""Checks the whole of params.yaml before a stage computes anything: every section, and whether the chosen ones fit.
 
-It only refuses, and nothing that it reads enters a result: so a stage calls it and yet does not depend on it.
-By hand, with a look at dvc.lock: python -m pipeline check
+It only refuses; nothing that it reads enters a result. By hand: `python -m pipeline check`.
 """
 
 from pathlib import Path
@@ -41,16 +40,15 @@ def params(path: Path = paths.PARAMS) -> None:
     for name, section in file.models.items():
         if name not in NETWORKS:
             raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(NETWORKS)}")
-        if isinstance(section, dict) and isinstance(network := section.get("network"), dict):
-            section = {**section, "network": {**network, "name": name}}
+        if isinstance(section, dict) and "network" in section:
+            section = {**section, "network": yaml.tagged(section["network"], name, f"models.{name}.network", path)}
         validate(Model, section, path, under=f"models.{name}")
-    for selector, chosen, there in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
-        if chosen not in there:
-            raise UserError(f"{path}: {selector}: must be one of {', '.join(there)}, not {chosen!r}")
+    for selector, chosen, sections in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
+        if chosen not in sections:
+            raise UserError(f"{path}: {selector}: must be one of {', '.join(sections)}, not {chosen!r}")
     task = datasets[file.dataset].task
     able = [name for name, config in NETWORKS.items() if task in config.tasks]
     if file.model not in able:
         raise UserError(
-            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; "
-            f"it takes one of {', '.join(able)}"
+            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; choose one of {', '.join(able)}"
         )

@@ -78,6 +78,11 @@ MISTAKES = [
         "models.gpt.training.microbatches: must divide a batch_size of 8, not 3",
     ),
     ({"models__resnet__network__widths": [8, 0]}, "models.resnet.network.widths.1: must be greater than 0, not 0"),
+    ({"models__cnn__network__stride": 2}, "models.cnn.network.stride: unknown key; the keys here: filters, kernel"),
+    (
+        {"models__cnn__network__name": "resnet"},
+        "cnn.network.name: unknown key; the key of the section, cnn, names",
+    ),
     ({"models__cnn__network__kernel": "3"}, "models.cnn.network.kernel: must be a valid integer, not '3'"),
     (
         {"datasets__fashion-mnist__reader": {"name": "idy"}},
@@ -112,7 +117,7 @@ def test_a_mistake_is_one_line(write, change, message):
 
 def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):
     monkeypatch.setattr("pipeline.config.networks.ResNetConfig.tasks", ("text-classification",))
-    with pytest.raises(UserError, match=r"model: resnet cannot do image-classification, .* takes one of cnn$"):
+    with pytest.raises(UserError, match=r"model: resnet cannot do image-classification, .* choose one of cnn$"):
         check.params(write(model="resnet"))
 
 
