@@ -1,7 +1,7 @@
-"""Bytes on disk -> examples. A new reader is one new file and one line here.
+"""Bytes on disk -> examples. A new reader is one new file in formats/ and one name in the union below.
 
-A reader is a section of params.yaml: its name, its options, and `read(source)`, which yields an Example, or a Refused,
-for each picture, row, file or sentence. It raises UserError where the whole source is of no use.
+A reader is a section of params.yaml: its name, its options, and `read(source)`, which yields an Example or a Refused
+for each picture, row, file or sentence. It raises UserError where the source as a whole cannot be used.
 """
 
 from typing import Annotated

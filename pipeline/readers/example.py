@@ -1,4 +1,4 @@
-"""What every reader yields: examples, and what it had to leave out."""
+"""What every reader yields: examples, and what it could not use."""
 
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -8,16 +8,16 @@ Split: TypeAlias = Literal["train", "validation", "test", "shifted"]
 class Example(NamedTuple):
     """One example as the source has it."""
 
-    where: str  # file, and row or line: for messages
+    where: str  # the file and its row or line, for messages
     content: bytes | str | tuple[str, ...]  # an image file (PNG, JPEG, WebP); a text; the words of a sentence
     label: str | tuple[str, ...]  # the class; or a tag for each word
-    split: Split | None = None  # where the source says so
-    group: str | None = None  # examples of one group are never split up
-    key: bytes | None = None  # what makes two images equal, where that is not the bytes of the file
+    split: Split | None = None  # if the source defines it
+    group: str | None = None  # the examples of a group all go into one split
+    key: bytes | None = None  # two images are equal if their keys are; without a key, if their files are
 
 
 class Refused(NamedTuple):
-    """A row, line or file that is no example."""
+    """A row, line or file that cannot be used."""
 
     where: str
-    reason: str  # the same words for the same fault: the report counts by it
+    reason: str  # always the same words for the same fault: the report counts by reason

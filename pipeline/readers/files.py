@@ -1,6 +1,6 @@
-"""The files of a source, one at a time: a folder's, an archive's members, or a single file; .gz is unpacked on the way.
+"""The files of a source, one at a time: those in a folder or an archive, or a single file; .gz is unpacked on the way.
 
-Nothing is written to disk, and no more than one file is held in memory.
+Nothing is written to disk, and at most one file is in memory.
 """
 
 import gzip
@@ -20,12 +20,12 @@ from typing import BinaryIO, NamedTuple, cast
 
 from pipeline.runtime.errors import UserError
 
-MAX_BYTES = 1 << 30  # of one file, unpacked: room for any document or picture, none for a gzip bomb
+MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or picture, too little for a gzip bomb
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ABOUT = re.compile(r"(README|LICEN[SC]E|COPYING)([.-].*)?|SHA256SUMS|.+\.dvc")  # files about the data
 SPLITS = "splits.csv"
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # the surrogates stand for bytes that are not UTF-8
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # Python reads bytes that are not UTF-8 as surrogates
 DAMAGE = (
     OSError,  # gzip.BadGzipFile among them
     EOFError,
@@ -44,16 +44,16 @@ class File(NamedTuple):
 
     name: str  # its path in the source or in its archive, with "/", without .gz
     content: bytes
-    where: str  # its path from here, and the archive it is in: for messages
+    where: str  # its path from here, after that of its archive if it is in one: for messages
 
 
 class Entry(NamedTuple):
-    """A file that is not read yet. `open` it before the next Entry is asked for."""
+    """A file that has not been read. `open` it before taking the next Entry."""
 
     name: str
     where: str
     open: Callable[[], BinaryIO]
-    path: Path | None = None  # where it lies on disk; None within an archive
+    path: Path | None = None  # on disk; None in an archive
 
 
 def walk(source: Path, pattern: str = "*") -> Iterator[File]:
@@ -63,10 +63,10 @@ def walk(source: Path, pattern: str = "*") -> Iterator[File]:
 
 
 def read(entry: Entry) -> bytes:
-    """The whole content. Raises UserError where it is damaged, forbidden or too large."""
+    """The whole content. Raises UserError if it is damaged, unreadable or too large."""
     content = bytearray()
     with reading(entry.where), entry.open() as file:
-        while part := file.read(1 << 20):  # not all at once: for that, a gigabyte would be set aside
+        while part := file.read(1 << 20):  # reading all at once would allocate a gigabyte
             content += part
             if len(content) > MAX_BYTES:
                 raise UserError(f"{entry.where}: is larger than {MAX_BYTES:,} bytes when unpacked: split it up")
@@ -78,18 +78,18 @@ def entries(source: Path, pattern: str = "*") -> Iterator[Entry]:
 
     Hidden files, and files about the data (README, LICENSE, COPYING, SHA256SUMS, splits.csv, *.dvc), are left out.
     """
-    found = False
+    empty = True
     for entry in _all(source):
         if matches(entry.name, pattern):
-            found = True
+            empty = False
             yield entry
-    if not found:
+    if empty:
         fit = "" if pattern == "*" else f" whose name fits {pattern!r}"
         raise UserError(f"{source}: holds no file{fit}")
 
 
 def count(source: Path) -> int | None:
-    """The number of files where a look at the folders tells it; None where an archive would have to be opened."""
+    """The number of files in a folder; None for a single file, or where an archive would have to be opened."""
     with reading(source):
         if not source.is_dir():
             return None
@@ -102,19 +102,19 @@ def count(source: Path) -> int | None:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """As in a shell, but that * crosses "/"; a pattern without "/" may fit the last part of the name alone."""
+    """As in a shell, except that * matches "/" too; a pattern without "/" may match the last part of a name alone."""
     return fnmatchcase(name, pattern) or ("/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern))
 
 
 @contextmanager
 def reading(where: str | Path) -> Iterator[None]:
-    """What the system, an archive or a decompressor raises becomes a UserError that names `where`."""
+    """Turns what the system, an archive or a decompressor raises into a UserError that names `where`."""
     try:
         yield
     except PermissionError as error:
         raise UserError(f"{where}: no permission to read it; allow it with chmod -R u+rX") from error
     except FileNotFoundError as error:
-        raise UserError(f"{where}: no such file or folder; put it there or mend `source`") from error
+        raise UserError(f"{where}: no such file or folder; put it there or correct the path") from error
     except DAMAGE as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"{where}: cannot be read ({' '.join(reason.split())}); fetch it again") from error
@@ -122,8 +122,8 @@ def reading(where: str | Path) -> Iterator[None]:
 
 def _all(source: Path) -> Iterator[Entry]:
     with reading(source):
-        folder = stat.S_ISDIR(source.stat().st_mode)
-    for path, name in _folder(source) if folder else [(source, source.name)]:
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    for path, name in _folder(source) if is_folder else [(source, source.name)]:
         _printable(path)
         if path.name.lower().endswith(ZIP):
             yield from _zip(path)
@@ -139,8 +139,8 @@ def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iter
     folders: set[str] = set()
     with reading(folder):
         above = (*above, os.path.realpath(folder))
-        with os.scandir(folder) as found:
-            for entry in found:
+        with os.scandir(folder) as scanned:
+            for entry in scanned:
                 if entry.is_dir():
                     folders.add(entry.name)
                 elif not entry.is_file():
@@ -182,7 +182,10 @@ def _tar(path: Path) -> Iterator[Entry]:
 
 
 def _ended(archive: tarfile.TarFile) -> None:
-    """tarfile takes a damaged header for the end, which is a block of zeros. What follows is read for its checksum."""
+    """Checks that the archive ends in a block of zeros: tarfile mistakes a damaged header for the end.
+
+    What follows is read as well, so that a decompressor verifies its checksum.
+    """
     file = archive.fileobj
     assert file is not None
     file.seek(archive.offset)
@@ -191,7 +194,7 @@ def _ended(archive: tarfile.TarFile) -> None:
     for _ in range(1 << 10):
         if not file.read(1 << 20):
             return
-    raise EOFError("it goes on for more than 1 GiB after its end")
+    raise EOFError("more than 1 GiB follows its end")
 
 
 def _entry(name: str, where: str, open_it: Callable[[], BinaryIO], path: Path | None = None) -> Entry:
@@ -201,7 +204,7 @@ def _entry(name: str, where: str, open_it: Callable[[], BinaryIO], path: Path | 
 
 
 class _Gzip(gzip.GzipFile):
-    """GzipFile leaves the file below open."""
+    """A GzipFile that also closes the file below."""
 
     def __init__(self, below: BinaryIO) -> None:
         self.below = below

@@ -1,4 +1,4 @@
-"""Text line by line, whatever Unicode it is stored in: UTF-8, with a byte order mark or without, or UTF-16 with one."""
+"""Text line by line, in UTF-8, with or without a byte order mark, or in UTF-16 with one."""
 
 import codecs
 import csv
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline.readers.files import Entry, reading
 from pipeline.runtime.errors import UserError
 
-MAX_LINE = 1 << 26  # bytes; no sentence and no row of a table is longer
+MAX_LINE = 1 << 26  # bytes: longer than any sentence or row of a table
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -26,7 +26,7 @@ def decode(content: bytes) -> str:
 
 
 def lines(entry: Entry) -> Iterator[str]:
-    """The lines, each with its end (LF or CR LF). Raises UserError where the file is not Unicode, naming the line."""
+    """The lines, each with its ending (LF or CR LF). Raises UserError, naming the line, if the file is not Unicode."""
     with reading(entry.where), entry.open() as file:
         line = file.readline(MAX_LINE)
         if line.startswith(UTF_16):
@@ -64,9 +64,9 @@ def _checked(entry: Entry, row: int, line: str) -> str:
 
 
 def rows(entry: Entry, delimiter: str) -> Iterator[Row]:
-    """The rows of a table, blank lines left out. Commas come with CSV's quotes; other tables know no quotes.
+    """The rows of a table, without blank lines. Only tables with commas have quotes, those of CSV.
 
-    Raises UserError where a wrong quote spans lines: nobody can tell how many rows it swallowed.
+    Raises UserError where a wrong quote spans lines: there is no telling how many rows it swallowed.
     """
     if delimiter != ",":
         for number, line in enumerate(lines(entry), start=1):
@@ -76,18 +76,18 @@ def rows(entry: Entry, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE)  # of the process; the default of 128 KiB is less than a long document
     reader = csv.reader(lines(entry), strict=True)
     while True:
-        before = reader.line_num
+        line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            if reader.line_num > before + 1 or "end of data" in str(error):
+            if reader.line_num > line or "end of data" in str(error):
                 raise UserError(
-                    f"{entry.where} row {before + 1}: a quote is opened here and never closed as it should; "
-                    "write a quote within quotes twice"
+                    f"{entry.where} row {line}: a quote is opened here and not closed correctly; "
+                    "inside quotes, write a quote twice"
                 ) from error
-            yield Row(before + 1, None)
+            yield Row(line, None)
             continue
         if cells:
-            yield Row(before + 1, tuple(cells))
+            yield Row(line, tuple(cells))

@@ -1,4 +1,4 @@
-"""Which split an example belongs to, by what the source says: splits.csv, the name of a file or a folder, a cell."""
+"""Which split the source puts an example in: by splits.csv, by the name of a file or folder, or by a cell."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ WORDS: dict[str, Split] = {
     "valid": "validation",
     "validation": "validation",
     "dev": "validation",
-    "testa": "validation",  # as CoNLL-2003 calls it
+    "testa": "validation",  # in CoNLL-2003
     "test": "test",
     "testb": "test",
     "shifted": "shifted",
@@ -25,7 +25,7 @@ WORDS: dict[str, Split] = {
 
 
 def rules(source: Path) -> Callable[[str], Split | None]:
-    """The split of a file by its name: that of the first pattern in splits.csv that fits; None without one."""
+    """The split of a file by its name: that of the first pattern in splits.csv that matches, or None."""
     path = source / SPLITS
     with reading(source):
         if not path.is_file():
@@ -34,19 +34,19 @@ def rules(source: Path) -> Callable[[str], Split | None]:
     header = next(rows, None)
     if header is None or header.cells != ("pattern", "split"):
         raise UserError(f"{path}: its first line must be pattern,split")
-    found: list[tuple[str, Split]] = []
+    splits: list[tuple[str, Split]] = []
     for row, cells in rows:
         if cells is None or len(cells) != 2 or cells[1] not in get_args(Split):
             allowed = ", ".join(get_args(Split))
             raise UserError(f"{path} row {row}: must be a pattern, a comma and one of {allowed}")
-        found.append((cells[0], cast(Split, cells[1])))
-    return lambda name: next((split for pattern, split in found if matches(name, pattern)), None)
+        splits.append((cells[0], cast(Split, cells[1])))
+    return lambda name: next((split for pattern, split in splits if matches(name, pattern)), None)
 
 
 def named(name: str) -> Split | None:
-    """The split that a file's name speaks of: eng.train, en-ud-dev.conllu, test/a.conll. None where it is not clear."""
+    """The split in a file's name: eng.train, en-ud-dev.conllu, test/a.conll. None where it is missing or ambiguous."""
     for part in reversed(name.lower().split("/")):
-        found: set[Split] = {WORDS[word] for word in re.split("[^a-z]+", part) if word in WORDS}
-        if found:
-            return found.pop() if len(found) == 1 else None
+        splits: set[Split] = {WORDS[word] for word in re.split("[^a-z]+", part) if word in WORDS}
+        if splits:
+            return splits.pop() if len(splits) == 1 else None
     return None

@@ -1,5 +1,5 @@
-"""A stage dies with the DVC that started it: killed, DVC leaves its stage behind, which would go on to train, unseen,
-beside the next one.
+"""A stage ends when the DVC that started it does: a killed DVC leaves its stage behind, which would train on, unseen,
+next to the stage of the next run.
 """
 
 import os
@@ -10,37 +10,37 @@ import time
 import psutil
 
 BETWEEN = {"sh", "bash", "dash", "zsh", "ksh", "fish", "mpirun", "mpiexec", "orterun", "prterun"}
-EVERY = 0.5  # seconds between two looks
-PATIENCE = 60  # seconds for a stage to save and end
+EVERY = 0.5  # seconds between checks
+PATIENCE = 60  # seconds for a stage to save and end after SIGTERM
 
 
 def watch(started_by: int) -> None:
-    """Sends this process SIGTERM, as a user would, once a process that it was started by is gone. Only under DVC:
-    whoever starts a stage by hand may want it to outlive the terminal.
+    """Sends this process SIGTERM, as a user would, once one of the processes that started it is gone. Only under DVC: a
+    stage started by hand may be meant to outlive its terminal.
     """
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_watch, args=(started_by, ancestors()), daemon=True).start()
 
 
 def ancestors() -> list[psutil.Process]:
-    """Parents up to DVC: it starts a stage by way of a shell, and that may start a launcher."""
-    found: list[psutil.Process] = []
+    """The parent processes up to DVC, which starts a stage through a shell and perhaps a launcher."""
+    parents: list[psutil.Process] = []
     for parent in psutil.Process().parents():
-        found.append(parent)
+        parents.append(parent)
         if parent.name() not in BETWEEN:
             break
-    return found
+    return parents
 
 
 def _watch(started_by: int, parents: list[psutil.Process]) -> None:
-    while os.getppid() == started_by and all(_lives(parent) for parent in parents):
+    while os.getppid() == started_by and all(_is_alive(parent) for parent in parents):
         time.sleep(EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(PATIENCE)  # the signal waits for the end of what runs outside Python
+    time.sleep(PATIENCE)  # a handler runs only once code outside Python returns
     os._exit(128 + signal.SIGTERM)
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -72,7 +72,7 @@ HOSTILE = {
     "wrong axes": (lambda s: images_of(s).write_bytes(pack(LABELS)), "with 3 axes"),
     "cut short": (lambda s: images_of(s).write_bytes(pack(PIXELS)[:-7]), "holds 113 of the 120 bytes"),
     "too long": (lambda s: images_of(s).write_bytes(pack(PIXELS) + b"x"), "more than the 120 bytes"),
-    "huge header": (lambda s: images_of(s).write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 12), "its header speaks of"),
+    "huge header": (lambda s: images_of(s).write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 12), "its header announces"),
     "count mismatch": (lambda s: images_of(s).write_bytes(pack(PIXELS[:3])), "3 images but .* 4 labels"),
     "cut gzip": (lambda s: labels_of(s).write_bytes(gzip.compress(pack(LABELS[:4]))[:-9]), "cannot be read"),
     "not gzip": (lambda s: labels_of(s).write_bytes(pack(LABELS[:4])), "cannot be read .*gzip"),

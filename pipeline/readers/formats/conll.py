@@ -1,4 +1,4 @@
-"""Columns: one word a line with its tag, a blank line after each sentence. CoNLL-2000, CoNLL-2003, CoNLL-U and kin."""
+"""CoNLL-2000, CoNLL-2003, CoNLL-U and similar: one word a line, its tag in a column, a blank line after a sentence."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,15 +9,15 @@ from pipeline.config.section import Section
 from pipeline.readers import files, lines, split_names
 from pipeline.readers.example import Example, Refused
 
-COMMENT = re.compile(r"#\s*\w+\s*=")  # # text = ..., as CoNLL-U has it
-NO_WORD = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 3-4 is a range of words that follow, 8.1 a word that is not there
+COMMENT = re.compile(r"#\s*\w+\s*=")  # in CoNLL-U: # text = ...
+NO_WORD = re.compile(r"\d+[-.]\d+")  # in CoNLL-U: 3-4 is the range of the words that follow, 8.1 an omitted word
 CONLL_U = 10  # columns
 
 
 class Line(NamedTuple):
     number: int
     text: str
-    columns: list[str]  # parted by tabs, if there is one, and else by spaces
+    columns: list[str]  # separated by tabs if there is one, otherwise by spaces
 
     @property
     def form(self) -> tuple[bool, int]:
@@ -25,11 +25,11 @@ class Line(NamedTuple):
 
 
 class Reader(Section):
-    """A file's name tells its split where splits.csv does not: eng.train, en-ud-dev.conllu, test/a.txt."""
+    """Where splits.csv does not give a file's split, its name may: eng.train, en-ud-dev.conllu, test/a.txt."""
 
     name: Literal["conll"]
-    files: str = "*"  # only those whose name fits this pattern
-    token: int = 0  # the word's column, from 0; from the end where negative
+    files: str = "*"  # only files whose name matches this pattern
+    token: int = 0  # the word's column, counted from 0; negative: from the end
     tag: int = -1
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
@@ -56,10 +56,10 @@ class Reader(Section):
         return Example(f"{file} line {sentence[0].number}", tuple(words), tuple(tags), split)
 
 
-def _blocks(found: Iterable[str]) -> Iterator[list[Line]]:
+def _blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
     """The lines between blank lines."""
     block: list[Line] = []
-    for number, line in enumerate(found, start=1):
+    for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
         if not text.strip() or text.startswith("-DOCSTART-"):
             yield block
@@ -71,7 +71,7 @@ def _blocks(found: Iterable[str]) -> Iterator[list[Line]]:
 
 
 def _is_word(line: Line, form: tuple[bool, int] | None) -> bool:
-    """A line that starts with # is a word only if it looks as the others do, `form`; else it is a comment."""
+    """A line that starts with # is a word only if it has the `form` of the other lines; otherwise it is a comment."""
     if line.form == (True, CONLL_U) and NO_WORD.fullmatch(line.columns[0]):
         return False
     return not line.text.startswith("#") or (line.form == form and not COMMENT.match(line.text))

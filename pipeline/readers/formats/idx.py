@@ -1,12 +1,11 @@
-"""The IDX format of MNIST and its kin: {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz, in one folder.
+"""The IDX format of MNIST and similar data: {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz, in one folder.
 
 Big-endian: two zero bytes, 0x08 for unsigned bytes, the number of axes, each axis's length as 4 bytes, the values
-(http://yann.lecun.com/exdb/mnist/). An optional labels.txt names the classes, one a line, from 0 on.
+(http://yann.lecun.com/exdb/mnist/). An optional labels.txt names the classes, one a line, starting with class 0.
 """
 
 import gzip
 import math
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -17,7 +16,7 @@ from jaxtyping import UInt8
 from pipeline.config.section import Section
 from pipeline.readers import lines
 from pipeline.readers.example import Example, Refused
-from pipeline.readers.files import Entry
+from pipeline.readers.files import Entry, reading
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
@@ -62,27 +61,21 @@ class Reader(Section):
 
 
 def read_array(path: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
-    """The array in an IDX file of unsigned bytes. Raises UserError where its header or its length is wrong."""
-    try:
-        with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
-            header = file.read(4 + 4 * axes)
-            if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, UNSIGNED_BYTES, axes]):
-                start = header[:4].hex(" ") or "nothing"
-                what = f"not an IDX file of unsigned bytes with {axes} axes"
-                raise UserError(f"{path}: {what}: it starts with {start}, not 00 00 08 {axes:02x}; fetch it again")
-            shape = [int.from_bytes(header[i : i + 4], "big") for i in range(4, len(header), 4)]
-            size = math.prod(shape)
-            if size > MAX_BYTES:
-                raise UserError(
-                    f"{path}: its header speaks of {size:,} bytes, more than the {MAX_BYTES:,} that are read"
-                )
-            content = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{path}: cannot be read ({reason}); fetch it again") from error
+    """The array in an IDX file of unsigned bytes. Raises UserError if its header or its length is wrong."""
+    with reading(path), cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
+        header = file.read(4 + 4 * axes)
+        if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, UNSIGNED_BYTES, axes]):
+            start = header[:4].hex(" ") or "nothing"
+            what = f"not an IDX file of unsigned bytes with {axes} axes"
+            raise UserError(f"{path}: {what}: it starts with {start}, not 00 00 08 {axes:02x}; fetch it again")
+        shape = [int.from_bytes(header[i : i + 4], "big") for i in range(4, len(header), 4)]
+        size = math.prod(shape)
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: its header announces {size:,} bytes, and at most {MAX_BYTES:,} are read")
+        content = file.read(size + 1)
     if len(content) != size:
         more = "more than" if len(content) > size else f"{len(content):,} of"
-        raise UserError(f"{path}: holds {more} the {size:,} bytes that its header speaks of; fetch it again")
+        raise UserError(f"{path}: holds {more} the {size:,} bytes that its header announces; fetch it again")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
@@ -91,10 +84,10 @@ def _find(source: Path, stem: str) -> Path | None:
 
 
 def _need(source: Path, stem: str) -> Path:
-    found = _find(source, stem)
-    if found is None:
+    path = _find(source, stem)
+    if path is None:
         raise UserError(f"{source}: {stem} (or {stem}.gz) is missing; the idx reader needs it")
-    return found
+    return path
 
 
 def _label_names(source: Path) -> list[str]:

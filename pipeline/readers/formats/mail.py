@@ -1,4 +1,4 @@
-"""RFC 822 mails, one a file, classed by the folder that they lie in. Of the headers only the subject is kept."""
+"""RFC 822 mails, one a file; the folder that a mail lies in is its class. Of the headers only the subject is kept."""
 
 import email
 import re
@@ -13,13 +13,14 @@ from pipeline.config.section import Section
 from pipeline.readers import files, split_names
 from pipeline.readers.example import Example, Refused
 
-ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")  # bounded, or it takes quadratic time
+# Bounded: otherwise matching would need quadratic time.
+ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")
 
 
 class Reader(Section):
     name: Literal["mail"]
-    files: str = "*"  # only those whose name fits this pattern
-    labels: dict[str, str] | None = None  # folder -> class; a folder that is not here is left out
+    files: str = "*"  # only files whose name matches this pattern
+    labels: dict[str, str] | None = None  # folder -> class; mails in other folders are refused
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
         split_of = split_names.rules(source)
@@ -34,7 +35,7 @@ class Reader(Section):
                 continue
             try:
                 text = text_of(content)
-            except Exception:  # the parsers of mail and HTML promise to take anything, and nearly do
+            except Exception:  # the parsers of mail and HTML promise to accept anything, and nearly do
                 yield Refused(where, "is not a readable mail")
                 continue
             yield Example(where, text, label, split_of(name)) if text else Refused(where, "has no text")
@@ -51,14 +52,14 @@ def text_of(content: bytes) -> str:
 def _subject(mail: Message) -> str:
     raw = str(mail.get("subject", ""))
     try:
-        found = decode_header(raw)
+        parts = decode_header(raw)
     except Exception:  # damaged base64
         return raw
-    return " ".join(_decoded(part, charset) if isinstance(part, bytes) else part for part, charset in found)
+    return " ".join(_decoded(part, charset) if isinstance(part, bytes) else part for part, charset in parts)
 
 
 def _part(part: Message) -> str:
-    """A part's text; that of a multipart mail without parts is taken as it is."""
+    """A part's text; a multipart mail without parts counts as plain text."""
     if part.is_multipart() or part.get_content_maintype() not in ("text", "multipart"):
         return ""
     content = part.get_payload(decode=True)
@@ -70,7 +71,7 @@ def _decoded(content: bytes, charset: str | None) -> str:
     for known in (charset or "utf-8", "utf-8"):
         try:
             return content.decode(known)
-        except (LookupError, ValueError):  # an unknown charset, or another than it says
+        except (LookupError, ValueError):  # an unknown or wrong charset
             continue
     return content.decode("latin-1")
 

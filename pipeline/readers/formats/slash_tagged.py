@@ -1,4 +1,4 @@
-"""The form of the Brown corpus: one sentence a line, each word with its tag behind its last slash."""
+"""The format of the Brown corpus: one sentence a line, each word followed by a slash and its tag."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +14,8 @@ class Reader(Section):
     """The sentences of one file are one group."""
 
     name: Literal["slash-tagged"]
-    files: str = "*"  # only those whose name fits this pattern
-    tags: str | None = None  # a CSV file (tag,becomes) that maps the corpus' tags to coarser ones
+    files: str = "*"  # only files whose name matches this pattern
+    tags: str | None = None  # a CSV file (tag,becomes) that maps the corpus's tags to coarser ones
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
         split_of = split_names.rules(source)
@@ -40,10 +40,10 @@ def _coarser(path: Path) -> dict[str, str]:
     header = next(rows, None)
     if header is None or header.cells != ("tag", "becomes"):
         raise UserError(f"{path}: its first line must be tag,becomes")
-    found: dict[str, str] = {}
+    becomes: dict[str, str] = {}
     for row, cells in rows:
         if cells is None or len(cells) != 2 or not all(cells):
             raise UserError(f"{path} row {row}: must be a tag, a comma and what it becomes")
-        if found.setdefault(cells[0], cells[1]) != cells[1]:
-            raise UserError(f"{path} row {row}: the tag {cells[0]} becomes {found[cells[0]]} further up")
-    return found
+        if becomes.setdefault(cells[0], cells[1]) != cells[1]:
+            raise UserError(f"{path} row {row}: the tag {cells[0]} becomes {becomes[cells[0]]} further up")
+    return becomes

@@ -1,6 +1,6 @@
 """A table with a row for each example: CSV, TSV, JSON Lines or Parquet, plain or .gz; or a folder of such tables.
 
-The text stands in a column, or the path of a picture, from the table's folder on; in Parquet the picture itself may.
+A column holds the text, or the path of a picture relative to the table's folder; in Parquet, also the picture itself.
 """
 
 import io
@@ -25,15 +25,15 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
-ROWS = 256  # of Parquet, in memory at a time: they may hold pictures
+ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
 
 class Refusal(Exception):
-    """Why a row is no example."""
+    """Why a row cannot be used."""
 
 
 class Reader(Section):
-    """The columns by their names. `split` and `group` are optional; an empty cell there says nothing."""
+    """The names of the columns. `split` and `group` are optional, and their cells may be empty."""
 
     name: Literal["table"]
     text: str | None = None
@@ -55,7 +55,7 @@ class Reader(Section):
             if suffix not in SUFFIXES:
                 if entry.path == source:
                     raise UserError(f"{source}: is no table: its name must end with {', '.join(SUFFIXES)}")
-                if self.image is None or suffix not in PICTURES:  # else a row may speak of it
+                if self.image is None or suffix not in PICTURES:  # otherwise a row may name it
                     yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
                 continue
             rows = _parquet if suffix in PARQUET else _json_lines if suffix in JSON_LINES else _cells
@@ -92,7 +92,7 @@ class Reader(Section):
 
 
 def _text(value: Any, what: str) -> str:
-    """A cell as text. A number's form is Python's: 3, 3.0, True."""
+    """A cell as text. Numbers are written as in Python: 3, 3.0, True."""
     if value is None or value != value:  # pandas stores what is missing as NaN
         return ""
     if isinstance(value, (bytes, list, dict)):
@@ -112,7 +112,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _picture(value: Any, entry: files.Entry) -> bytes:
-    if isinstance(value, dict):  # as Hugging Face stores pictures
+    if isinstance(value, dict):  # the way Hugging Face stores pictures
         value = value.get("bytes") or value.get("path")
     if not isinstance(value, bytes):
         value = _picture_file(_text(value, "image").strip(), entry)
@@ -132,19 +132,19 @@ def _picture_file(name: str, entry: files.Entry) -> bytes:
     raw_data.refuse_folder_links(path)
     try:
         is_file = path.is_file()
-    except OSError:  # too long a name
+    except OSError:  # the name is too long
         is_file = False
     if not is_file:
         raise Refusal("its image does not exist")
     return files.read(files.Entry(name, str(path), lambda: path.open("rb")))
 
 
-def _check_columns(entry: files.Entry, there: Sequence[str], wanted: list[str]) -> None:
+def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]) -> None:
     for name in wanted:
-        if name not in there:
-            raise UserError(f"{entry.where}: has no column {name} (there: {', '.join(there)})")
-        if there.count(name) > 1:
-            raise UserError(f"{entry.where}: has {there.count(name)} columns {name}: rename all but one")
+        if name not in columns:
+            raise UserError(f"{entry.where}: has no column {name} (its columns: {', '.join(columns)})")
+        if columns.count(name) > 1:
+            raise UserError(f"{entry.where}: has {columns.count(name)} columns {name}: rename all but one")
 
 
 def _cells(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -186,7 +186,7 @@ def _parquet(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[
     number = 0
     try:
         with files.reading(entry.where):
-            # Parquet is read from its end: what streams must be unpacked first
+            # Parquet is read from its end: a stream must be unpacked first.
             plain = entry.path is not None and not entry.path.name.lower().endswith(".gz")
             file = entry.open() if plain else io.BytesIO(files.read(entry))
             with file, pq.ParquetFile(file) as table:
@@ -195,6 +195,6 @@ def _parquet(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[
                     for row in batch.to_pylist():
                         number += 1
                         yield number, row
-    except pa.ArrowException as error:  # those that are no ValueError or OSError
+    except pa.ArrowException as error:  # those that are neither ValueError nor OSError
         reason = " ".join(str(error).split())
         raise UserError(f"{entry.where}: cannot be read ({reason}); fetch it again") from error

@@ -1,4 +1,4 @@
-"""Plain text files, each one example, its class the folder that it lies in."""
+"""Plain text files, each one example; the folder that a file lies in is its class."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +16,8 @@ class Reader(Section):
     """A file that lies in no folder has the label ""."""
 
     name: Literal["text"]
-    files: str = "*"  # only those whose name fits this pattern
-    part: PositiveInt | None = None  # characters: a file is cut into examples of so many or more, at ends of lines
+    files: str = "*"  # only files whose name matches this pattern
+    part: PositiveInt | None = None  # cut each file, at ends of lines, into examples of at least this many characters
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
         split_of = split_names.rules(source)
@@ -39,8 +39,8 @@ class Reader(Section):
 
 
 def parts(entry: Entry, size: int, split: Split | None) -> Iterator[Example | Refused]:
-    """A file of any length, a part in memory at a time. Where the source does not say which split it belongs to, each
-    part goes where its own content sends it.
+    """A file of any length, one part in memory at a time. Where the source does not define the file's split, each
+    part's own content decides.
     """
     held: list[str] = []
     length, label = 0, entry.name.rpartition("/")[0].rpartition("/")[2]
