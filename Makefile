@@ -14,13 +14,10 @@ repro: .venv/run  ## bring every stage up to date: raw data -> package
 	dvc repro
 
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
-	python -m pytest -n 2 --dist worksteal -m "slow or not slow"
+	python -m pytest -n 2 --dist loadgroup -m "slow or not slow"
 
-chaos: .venv/dev  ## interrupt and damage runs at random: nothing may be lost, all bytes equal (about an hour)
-	PYTHONPATH=.:tests/harness:tests/soak python tests/soak/chaos.py
-
-fuzz: .venv/dev  ## damage params, sources, packages, questions, checkpoints at random: only clear errors may come of it
-	PYTHONPATH=.:tests/harness:tests/soak python tests/soak/fuzz.py
+soak: .venv/dev  ## interrupt, damage and fuzz at length: nothing may be lost, only clear errors may come (hours)
+	PYTHONPATH=.:tests/harness:tests/soak python tests/soak/soak.py $(SOAK)
 
 lint: .venv/dev  ## check style and types
 	ruff check .
@@ -47,4 +44,4 @@ clean:  ## remove the environment and all that the stages wrote; the DVC cache s
 	@$(INSTALL) -r requirements-dev.txt
 	@touch .venv/dev
 
-.PHONY: help repro test chaos fuzz lint pins clean
+.PHONY: help repro test soak lint pins clean

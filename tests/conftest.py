@@ -17,6 +17,7 @@ environment.set_up()
 import clone  # noqa: E402
 import jax  # noqa: E402
 from filelock import FileLock  # noqa: E402
+from repro import Pipeline  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -47,3 +48,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(small: Path, tmp_path: Path) -> Path:
     """A copy of the small clone, cache and all, to do anything to."""
     return Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A clone in which training takes a while, to be killed and restored: "whole" with its committed run, "fresh" just
+    before training.
+    """
+    pipeline = Pipeline(tmp_path_factory.mktemp("measured") / "a clone")
+    pipeline.measure()
+    pipeline.keep("whole")
+    pipeline.wipe()
+    clone.run("dvc repro -q preprocess", pipeline.folder)
+    pipeline.keep("fresh")
+    return pipeline

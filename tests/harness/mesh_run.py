@@ -71,7 +71,7 @@ def run(model: str, mesh: list[int], to: Path, start: Path | None) -> dict[str, 
     devices = None
     if wanted.size > 1:
         with mock.patch("jax.device_count", return_value=wanted.size):  # the mesh takes the first ones of those here
-            devices = sharding.make(wanted, batch=BATCH // parts, layer=getattr(config, "layer", {}))
+            devices = sharding.make(wanted, batch=BATCH // parts, layer=config.tensor_parallel)
     tx = optimizers.build(optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
     learn, state = trainer.start(config, task, tx, seed=0, microbatches=parts, devices=devices)
     begun = TrainingState(state)

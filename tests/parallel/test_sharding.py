@@ -131,4 +131,4 @@ def test_a_mesh_that_does_not_fit(monkeypatch):
     with pytest.raises(UserError, match="tensor: gpt alone has layers that devices can share out: set it to 1"):
         sharding.make(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer={})
     with pytest.raises(UserError, match="tensor: 3 devices do not share 2 groups of heads evenly"):
-        sharding.make(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer=corpora.CONFIGS["gpt"]().layer)
+        sharding.make(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer=corpora.CONFIGS["gpt"]().tensor_parallel)

@@ -1,16 +1,9 @@
-"""Interrupts the pipeline at random moments, damages its checkpoints, fills its disk: the same must come out.
+"""Interrupts the pipeline at random moments, damages its checkpoints, fills its disk: the same must come out."""
 
-make chaos, or: PYTHONPATH=.:tests/harness:tests/soak python tests/soak/chaos.py --seed 0 --kills 200 --damages 50
-
-Works in a clone on a slice of the data. Ends with a table, and with exit code 1 if anything was lost or differed.
-"""
-
-import argparse
+import math
 import os
 import random
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +12,7 @@ from typing import Any
 import psutil
 from damage import flip
 from full_disk import fill_up
-from repro import STAGES, Pipeline, command_of
+from repro import RESUMED, STAGES, Pipeline, command_of
 from tally import Log
 from tqdm import tqdm
 
@@ -142,7 +135,7 @@ def a_damage(pipeline: Pipeline, rng: random.Random, log: Log, *, last: bool) ->
     if not spoke:
         log.lost(fault, f"no warning: {pipeline.said()[-300:]}")
     pipeline.wait_for(lambda: len(pipeline.checkpoints()) > 1 and pipeline.training(), 120)
-    log.tallies[fault].resumed += "going on from step" in pipeline.said()
+    log.tallies[fault].resumed += RESUMED in pipeline.said()
     if last:
         pipeline.finish()
         pipeline.comes_to_its_end(log, fault)
@@ -151,37 +144,30 @@ def a_damage(pipeline: Pipeline, rng: random.Random, log: Log, *, last: bool) ->
         pipeline.finish()
 
 
-def run(folder: Path, *, seed: int, kills: int, damages: int) -> Log:
-    """All faults, in a clone at `folder`."""
+def run(
+    pipeline: Pipeline,
+    log: Log,
+    *,
+    seed: int,
+    kills: int,
+    damages: int,
+    full: tuple[str, ...] = STAGES,
+    until: float = math.inf,
+) -> None:
+    """All faults, and a disk that is full under each of the stages `full`; the clone must have been measured. No fault
+    begins when the clock of `time.monotonic` is past `until`.
+    """
     rng = random.Random(seed)
-    log = Log(folder / "chaos.jsonl")
-    pipeline = Pipeline(folder / "clone")
-    pipeline.measure()
-    log.note("none", seconds=pipeline.durations).tried += 1
     with tqdm(total=kills + damages, desc="chaos", unit=" faults", disable=None) as bar:
         done = 0
-        while done < kills:
+        while done < kills and time.monotonic() < until:
             done += a_round(pipeline, rng, log, min(rng.randint(1, MOST), kills - done), bar)
         pipeline.wipe()
         for number in range(damages):
-            a_damage(pipeline, rng, log, last=number % 5 == 4 or number == damages - 1)
+            last = number == damages - 1 or time.monotonic() >= until
+            a_damage(pipeline, rng, log, last=last or number % 5 == 4)
             bar.update()
-    fill_up(pipeline, log)
-    return log
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--damages", type=int, default=50)
-    arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    log = run(folder, seed=arguments.seed, kills=arguments.kills, damages=arguments.damages)
-    print(log.table())
-    print(f"{log.path}: a line for each fault")
-    return 1 if any(tally.lost for tally in log.tallies.values()) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            if last:
+                break
+    if time.monotonic() < until:
+        fill_up(pipeline, log, full)

@@ -24,24 +24,28 @@ def small_disk(at: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
-def fill_up(pipeline: Pipeline, log: Log) -> None:
-    """A disk that is full, under the checkpoints alone, then under everything, for each stage; then there is room."""
+def fill_up(pipeline: Pipeline, log: Log, stages: tuple[str, ...]) -> None:
+    """A disk that is full, under the checkpoints alone, then under everything, for each of the stages; then there is
+    room.
+    """
     fault = "full disk: checkpoints"
     pipeline.wipe()
     try:
         with small_disk(pipeline.folder / ".checkpoints", "1m"):
             log.note(fault).tried += 1
-            pipeline.start()
+            pipeline.start("train")
             code, said = pipeline.finish(), pipeline.said()
-            if code or "warning: no checkpoint was written" not in said or pipeline.lock() != pipeline.reference:
+            if code or "warning: no checkpoint was written" not in said or not pipeline.same("train"):
                 log.lost(fault, f"exit {code}: {said[-1500:]}")
         small, usual = pipeline.folder.with_name("small"), pipeline.folder
         with small_disk(small, "600m"):
             pipeline.wipe()
             pipeline.folder = Path(shutil.copytree(usual, small / "clone", symlinks=True))
-            for stage in STAGES:
+            for stage in stages:
                 fault = f"full disk: {stage}"
                 log.note(fault).tried += 1
+                if before := STAGES[: STAGES.index(stage)]:
+                    clone.run(f"dvc repro -q {before[-1]}", pipeline.folder, CHECKPOINT_SECONDS=SECONDS)
                 shutil.rmtree(pipeline.folder / ".checkpoints", ignore_errors=True)  # evaluate would make room of them
                 fill(small, leave=20_000)
                 pipeline.start()
@@ -49,7 +53,6 @@ def fill_up(pipeline: Pipeline, log: Log) -> None:
                 if not code or "no space left" not in said.lower() or "Traceback" in said:
                     log.lost(fault, f"exit {code}: {said[-1500:]}")
                 (small / "filler").unlink()
-                clone.run(f"dvc repro -q {stage}", pipeline.folder, CHECKPOINT_SECONDS=SECONDS)
             pipeline.comes_to_its_end(log, "full disk: the end")
         pipeline.folder = usual
     except PermissionError as error:

@@ -1,21 +1,21 @@
 """Damages everything that people hand to the project, at random: only clear errors may come of it.
 
-make fuzz, or: PYTHONPATH=.:tests/harness:tests/soak python tests/soak/fuzz.py --seed 0 --cases 5000
-
 Parameter files, the sources of each reader, packages and what is asked of them, checkpoints. Each case is answered, or
-refused in one line; anything else (another exception, a hang, a write outside the outputs) is printed with its number,
-by which `--only` repeats it.
+refused in one line; anything else (another exception, a hang, a write outside the outputs) is noted with its number.
+This tries one case again: PYTHONPATH=.:tests/harness:tests/soak python tests/soak/fuzz.py --seed 0 --only NUMBER
 """
 
 import argparse
 import io
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -23,6 +23,7 @@ from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from random import Random
 from types import FrameType
+from typing import Any
 
 from fuzz_cases import KINDS, PACKAGES, one_line
 from imports import TOP
@@ -73,24 +74,30 @@ def case(seed: int, number: int, folder: Path) -> tuple[str, str, str]:
     return kind.__name__, outcome, wrong
 
 
-def work(seed: int, numbers: range, folder: Path) -> None:
+def work(seed: int, numbers: range, until: float, folder: Path) -> None:
     """A line before each case, and one after it."""
     signal.signal(signal.SIGALRM, _hang)
     warnings.simplefilter("error")
     for number in numbers:
+        if time.monotonic() >= until:
+            return
         print(json.dumps([number]), flush=True)
         print(json.dumps([number, *case(seed, number, folder)]), flush=True)
 
 
-def run(folder: Path, *, seed: int, cases: int, only: int | None = None) -> tuple[dict[str, Counter[str]], list[str]]:
-    """All cases, in a process of their own, since one of them may bring it down; the outcomes, and what was wrong."""
+def run(
+    folder: Path, *, seed: int, numbers: range, until: float = math.inf
+) -> tuple[dict[str, Counter[str]], list[str]]:
+    """These cases, in a process of their own, since one of them may bring it down; the outcomes, and what was wrong. No
+    case begins when the clock of `time.monotonic` is past `until`.
+    """
     made = packages(folder)
     outcomes: dict[str, Counter[str]] = {}
     found: list[str] = []
-    start, stop = (0, cases) if only is None else (only, only + 1)
+    start, stop = numbers.start, numbers.stop
     with tqdm(total=stop - start, desc="fuzz", unit=" cases", disable=None) as bar:
         while start < stop:
-            command = [sys.executable, __file__, "--work", str(start), str(stop), "--seed", str(seed), "--at", folder]
+            command = [sys.executable, __file__, "--seed", seed, "--work", start, stop, until, "--at", folder]
             environment = {**os.environ, "PYTHONPATH": str(TOP)}
             with subprocess.Popen(
                 [*map(str, command), *map(str, made)], stdout=subprocess.PIPE, text=True, env=environment
@@ -108,31 +115,44 @@ def run(folder: Path, *, seed: int, cases: int, only: int | None = None) -> tupl
                     bar.update()
             if worker.returncode and number < start:
                 raise SystemExit(f"no case could begin: the process ended with {worker.returncode}")
-            if worker.returncode:
-                found.append(f"case {number}: the process ended with {worker.returncode}")
+            if not worker.returncode:
+                break
+            found.append(f"case {number}: the process ended with {worker.returncode}")
             start = number + 1
     return outcomes, found
+
+
+def rows(outcomes: dict[str, Counter[str]], wrong: list[str]) -> list[dict[str, Any]]:
+    """Of the final table."""
+    return [
+        {
+            "what": kind.replace("_", " "),
+            "tried": counts.total(),
+            "answered": counts["answered"],
+            "refused": counts["refused"],
+            "wrong": sum(f": {kind}: " in line for line in wrong),
+        }
+        for kind, counts in sorted(outcomes.items())
+    ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", type=int, default=5_000)
-    parser.add_argument("--only", type=int, help="the number of the one case to try")
-    parser.add_argument("--work", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--only", type=int, default=0, help="the number of the one case to try")
+    parser.add_argument("--work", type=float, nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--at", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("packages", type=Path, nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
         PACKAGES.extend(arguments.packages)
-        work(arguments.seed, range(*arguments.work), arguments.at / "case")
+        start, stop, until = arguments.work
+        work(arguments.seed, range(int(start), int(stop)), until, arguments.at / "case")
         return 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        outcomes, found = run(Path(folder), seed=arguments.seed, cases=arguments.cases, only=arguments.only)
-    for kind, counts in sorted(outcomes.items()):
-        print(f"{kind}: {', '.join(f'{count:,} {outcome}' for outcome, count in sorted(counts.items()))}")
-    print(*found, sep="\n")
-    return 1 if found else 0
+        outcomes, wrong = run(Path(folder), seed=arguments.seed, numbers=range(arguments.only, arguments.only + 1))
+    print(outcomes, *wrong, sep="\n")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import clone
+import compiled
 import psutil
 from ruamel.yaml import YAML
 from tally import Log
@@ -19,6 +20,7 @@ OUTPUTS = ("data/prepared", "data/features", "trained", "evaluation", "package",
 LEFT = (*OUTPUTS, "dvc.lock", ".checkpoints", "logs", ".dvc/cache", ".dvc/tmp")
 EPOCHS = 40
 SECONDS = "0.1"  # between checkpoints
+RESUMED = "going on from step"  # what train prints when it does
 
 
 class Pipeline:
@@ -31,17 +33,23 @@ class Pipeline:
         self.reference = b""
         self.process: subprocess.Popen[bytes] | None = None
         self.output = folder.with_name("output.txt")
+        self.environment = {"CHECKPOINT_SECONDS": SECONDS, "PYTHONUNBUFFERED": "1"}
 
-    def start(self) -> None:
-        """As `make repro` does, but for the environment: what is left of a dvc.lock is looked at before. Half an entry
-        that a kill left in the compiler's cache is compiled anew.
+    def start(self, *stages: str) -> None:
+        """As `make repro` does, but for the environment, or up to these stages: what is left of a dvc.lock is looked at
+        before.
         """
         if not self.readable():
             clone.run("python -m pipeline check", self.folder)
-        environment = clone.environment(CHECKPOINT_SECONDS=SECONDS, PYTHONUNBUFFERED="1")
+        environment = clone.environment(**self.environment)
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                ["dvc", "repro"], cwd=self.folder, env=environment, stdout=file, stderr=file, start_new_session=True
+                ["dvc", "repro", *stages],
+                cwd=self.folder,
+                env=environment,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
             )
 
     def said(self) -> str:
@@ -63,7 +71,9 @@ class Pipeline:
         return self.process.wait(timeout=600)
 
     def measure(self) -> None:
-        """Runs it without any fault, and notes how long each stage takes and the dvc.lock that it comes to."""
+        """Runs it without any fault, and notes how long each stage takes and the dvc.lock that it writes. From then on
+        it may be killed: half an entry that this leaves of a compiled program is its own, and compiled anew.
+        """
         self.start()
         began = [(time.monotonic(), "start")]
         for stage in STAGES:
@@ -74,6 +84,16 @@ class Pipeline:
         ends = [at for at, _ in began[2:]] + [time.monotonic()]
         self.durations = {stage: end - at for (at, stage), end in zip(began[1:], ends, strict=True)}
         self.reference = self.lock()
+        self.environment |= compiled.apart(self.folder.with_name("compiled"))
+
+    def keep(self, name: str) -> None:
+        """Notes the clone as it is."""
+        shutil.copytree(self.folder, self.folder.with_name(name), symlinks=True)
+
+    def restore(self, name: str) -> None:
+        """The clone as it was noted, whatever became of it."""
+        shutil.rmtree(self.folder)
+        shutil.copytree(self.folder.with_name(name), self.folder, symlinks=True)
 
     def done(self) -> set[str]:
         """The stages that dvc.lock has."""
@@ -87,6 +107,11 @@ class Pipeline:
 
     def lock(self) -> bytes:
         return (self.folder / "dvc.lock").read_bytes()
+
+    def same(self, stage: str) -> bool:
+        """Whether dvc.lock has of the stage what the run without any fault wrote."""
+        entries = [YAML(typ="safe").load(lock)["stages"].get(stage) for lock in (self.lock(), self.reference)]
+        return entries[0] is not None and entries[0] == entries[1]
 
     def wipe(self) -> None:
         """As before the first run."""

@@ -1,11 +1,9 @@
-"""What a harness did and what came of it: a log of JSON lines, and a table."""
+"""What a harness did and what came of it: a log of JSON lines, and the rows of a table."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 
 @dataclass
@@ -34,16 +32,20 @@ class Log:
     def lost(self, fault: str, what: str) -> None:
         self.note(fault, lost=what).lost.append(what)
 
-    def table(self) -> str:
-        rows = [
+    def rows(self) -> list[dict[str, Any]]:
+        """Of the final table."""
+        return [
             {
-                "fault": fault,
+                "what": fault,
                 "tried": tally.tried,
                 "resumed": tally.resumed,
                 "steps redone": tally.redone,
                 "at most": tally.most,
-                "lost or different": len(tally.lost),
+                "wrong": len(tally.lost),
             }
             for fault, tally in self.tallies.items()
         ]
-        return pd.DataFrame(rows).to_string(index=False)
+
+    def wrong(self) -> list[str]:
+        """All that was lost or differed."""
+        return [f"{fault}: {what}" for fault, tally in self.tallies.items() for what in tally.lost]

@@ -1,12 +1,17 @@
-"""A short run of the harness that interrupts, damages and fills at random."""
+"""A short run of the harness that interrupts, damages and fills at random: `make soak` has the long one."""
 
 import chaos
 import pytest
+from repro import Pipeline
+from tally import Log
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interruption")]  # for the measured clone
 
 
-@pytest.mark.slow
-def test_chaos(tmp_path):
-    log = chaos.run(tmp_path, seed=0, kills=5, damages=3)
-    print(log.table())
-    assert not [what for tally in log.tallies.values() for what in tally.lost]
-    assert sum(tally.tried for fault, tally in log.tallies.items() if fault != "none") >= 8
+def test_chaos(measured: Pipeline, tmp_path):
+    measured.restore("whole")
+    log = Log(tmp_path / "chaos.jsonl")
+    chaos.run(measured, log, seed=0, kills=2, damages=1, full=("train",))
+    print(log.rows())
+    assert not log.wrong()
+    assert sum(tally.tried for tally in log.tallies.values()) >= 3

@@ -1,4 +1,4 @@
-"""A short run of the harness that damages all that people hand to the project."""
+"""A short run of the harness that damages all that people hand to the project: `make soak` has the long one."""
 
 import fuzz
 import pytest
@@ -6,7 +6,7 @@ import pytest
 
 @pytest.mark.slow
 def test_fuzz(tmp_path):
-    outcomes, found = fuzz.run(tmp_path, seed=0, cases=240)
-    assert not found
-    assert sum(counts.total() for counts in outcomes.values()) == 240
+    outcomes, wrong = fuzz.run(tmp_path, seed=0, numbers=range(80))
+    assert not wrong
+    assert sum(counts.total() for counts in outcomes.values()) == 80
     assert all(len(counts) > 1 for counts in outcomes.values()), outcomes  # all that is fuzzed is also answered

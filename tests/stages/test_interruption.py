@@ -7,64 +7,51 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
 from clone import run
 from imports import TOP
-from repro import Pipeline
+from repro import RESUMED, Pipeline
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A clone in which training takes a while, and copies of it: with its committed run, and before training."""
-    found = Pipeline(tmp_path_factory.mktemp("interruption") / "a clone")
-    found.measure()
-    shutil.copytree(found.folder, found.folder.with_name("whole"), symlinks=True)
-    found.wipe()
-    run("dvc repro -q preprocess", found.folder)
-    shutil.copytree(found.folder, found.folder.with_name("fresh"), symlinks=True)
-    return found
-
-
-def again(pipeline: Pipeline, kept: str) -> Pipeline:
-    """The clone as that copy of it is, whatever a test before did to it."""
-    shutil.rmtree(pipeline.folder)
-    shutil.copytree(pipeline.folder.with_name(kept), pipeline.folder, symlinks=True)
-    return pipeline
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interruption")]  # for the measured clone
 
 
 @pytest.fixture
-def whole(pipeline: Pipeline) -> Pipeline:
+def whole(measured: Pipeline) -> Pipeline:
     """The clone with its committed run."""
-    return again(pipeline, "whole")
+    measured.restore("whole")
+    return measured
 
 
 @pytest.fixture
-def fresh(pipeline: Pipeline) -> Pipeline:
+def fresh(measured: Pipeline) -> Pipeline:
     """The clone without results of train and later stages."""
-    return again(pipeline, "fresh")
+    measured.restore("fresh")
+    return measured
 
 
 def started(pipeline: Pipeline) -> int:
-    """Starts `dvc repro` and waits for training to have checkpoints; returns the process that trains."""
-    pipeline.start()
+    """Starts `dvc repro train` and waits for training to have checkpoints; returns the process that trains."""
+    pipeline.start("train")
     assert pipeline.wait_for(lambda: len(pipeline.checkpoints()) > 1, 120), pipeline.said()
     stage = pipeline.stage()
     assert stage
     return stage.pid
 
 
-def goes_on(pipeline: Pipeline) -> None:
-    """Started again, it goes on from a checkpoint, and ends as if nothing had been."""
-    output = run("dvc repro", pipeline.folder, CHECKPOINT_SECONDS="0.1")
-    assert "going on from step" in output
-    assert pipeline.lock() == pipeline.reference
-    assert not run("git status --porcelain", pipeline.folder)
-    assert not list((pipeline.folder / ".checkpoints").iterdir())
+def resumes(pipeline: Pipeline, *, to_the_end: bool = False) -> str:
+    """Started again, it goes on from a checkpoint, and train ends as if nothing had been; or all stages do. Returns
+    what it printed.
+    """
+    output = run(f"dvc repro {'' if to_the_end else 'train'}", pipeline.folder, CHECKPOINT_SECONDS="0.1")
+    assert RESUMED in output
+    assert pipeline.same("train")
+    if to_the_end:
+        assert pipeline.lock() == pipeline.reference
+        assert not run("git status --porcelain", pipeline.folder)
+        assert not list((pipeline.folder / ".checkpoints").iterdir())
+    return output
 
 
 def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
@@ -92,7 +79,7 @@ def test_the_stage_is_stopped(fresh, number, said):
     assert said in fresh.said()
     assert "Traceback" not in fresh.said()
     assert "interrupted" in run("python -m pipeline checkpoints list", fresh.folder)
-    goes_on(fresh)
+    resumes(fresh)
 
 
 def test_a_stage_dies_with_its_dvc(fresh):
@@ -104,7 +91,7 @@ def test_a_stage_dies_with_its_dvc(fresh):
     while fresh.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not fresh.processes()
-    goes_on(fresh)
+    resumes(fresh, to_the_end=True)
 
 
 def test_started_again_at_once_it_waits_for_the_one_before(fresh):
@@ -112,17 +99,28 @@ def test_started_again_at_once_it_waits_for_the_one_before(fresh):
     assert fresh.process
     fresh.process.kill()
     fresh.process.wait()
-    goes_on(fresh)
+    resumes(fresh)
+
+
+def test_dvc_is_killed_before_it_records_a_training_that_has_ended(fresh):
+    """The training is kept until dvc.lock has its result: nothing is trained again."""
+    fresh.start("train")
+    assert fresh.wait_for(lambda: bool(list(fresh.folder.glob(".checkpoints/*/result.json"))), 120), fresh.said()
+    assert fresh.process
+    os.killpg(fresh.process.pid, signal.SIGKILL)
+    fresh.process.wait()
+    assert "train" not in fresh.done()
+    steps = max(fresh.steps())
+    assert f"{RESUMED} {steps:,}," in resumes(fresh)
 
 
 def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
     os.kill(started(fresh), signal.SIGKILL)
     fresh.finish()
     run("sed -i 's/^seed: 0/seed: 1/' params.yaml", fresh.folder)
-    assert "going on" not in run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
+    assert RESUMED not in run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
     run("git checkout -q params.yaml", fresh.folder)
-    goes_on_with = run("dvc repro train", fresh.folder, CHECKPOINT_SECONDS="0.1")
-    assert "going on from step" in goes_on_with
+    resumes(fresh)
 
 
 @pytest.mark.parametrize("left", [0, 700, 3_000, 5_000])
@@ -140,7 +138,7 @@ def test_two_at_once(fresh):
     second = run("dvc repro", fresh.folder, code=None)
     assert "busy" in second
     assert fresh.finish() == 0
-    assert fresh.lock() == fresh.reference
+    assert fresh.same("train")
 
 
 def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
@@ -155,7 +153,7 @@ def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
     stage.kill()
     while whole.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "going on from step" in run(command, whole.folder, CHECKPOINT_SECONDS="0.1")
+    assert RESUMED in run(command, whole.folder, CHECKPOINT_SECONDS="0.1")
 
 
 def test_a_queued_experiment_goes_on_too(whole):
@@ -175,7 +173,7 @@ def test_a_queued_experiment_goes_on_too(whole):
     stage.kill()
     queue_one(until=lambda: "Success" in run("dvc queue status", whole.folder))
     done = next(line.split()[0] for line in run("dvc queue status", whole.folder).splitlines() if "Success" in line)
-    assert "going on from step" in run(f"dvc queue logs {done}", whole.folder)
+    assert RESUMED in run(f"dvc queue logs {done}", whole.folder)
     run("dvc queue stop --kill", whole.folder)
 
 
@@ -183,7 +181,7 @@ def test_a_queued_experiment_goes_on_too(whole):
     ("edit", "what"),
     [
         ("sed -i 's/learning_rate: 1.0e-3/learning_rate: 2.0e-3/' params.yaml", "params.yaml"),
-        ("echo '# edited' >> pipeline/optim.py", "pipeline/optim.py"),
+        ("echo '# edited' >> pipeline/training/optimizers.py", "pipeline/training/optimizers.py"),
         ("echo >> data/features/task.json", "data/features/task.json"),
     ],
 )
@@ -201,25 +199,23 @@ def test_an_edit_under_way_fails_the_stage(fresh, edit, what):
 
 def test_what_is_touched_but_not_changed_fails_nothing(fresh):
     started(fresh)
-    run("touch params.yaml pipeline/*.py data/features/task.json", fresh.folder)
+    run("find pipeline params.yaml data/features/task.json -type f -exec touch {} +", fresh.folder)
     assert fresh.finish() == 0
-    assert fresh.lock() == fresh.reference
+    assert fresh.same("train")
 
 
 def test_a_run_that_diverges_keeps_its_last_good_state(fresh):
     run("sed -i 's/learning_rate: 1.0e-3/learning_rate: 1.0e+38/' params.yaml", fresh.folder)
-    output = run("dvc repro", fresh.folder, code=None, CHECKPOINT_SECONDS="0.1")
+    output = run("dvc repro train", fresh.folder, code=None, CHECKPOINT_SECONDS="0.1")
     assert "the loss is not finite at step 2, learning rate" in output
     assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(("path", "stage"), [("trained", "train"), (".checkpoints", "train"), ("package", "package")])
-def test_an_output_that_cannot_be_written_is_one_line(fresh, path, stage):
-    if stage == "package":
-        run("dvc repro -q evaluate", fresh.folder)
-    target = Path(fresh.folder / path)
+def test_an_output_that_cannot_be_written_is_one_line(whole, path, stage):
+    target = whole.folder / path
+    shutil.rmtree(target, ignore_errors=True)
     target.write_text("a file, where a folder must be")
-    output = run(f"python -m pipeline {stage}", fresh.folder, code=1)
+    output = run(f"python -m pipeline {stage}", whole.folder, code=1)
     assert "Traceback" not in output
     assert path in output.strip().splitlines()[-1]
-    target.unlink()

@@ -9,15 +9,16 @@ from pathlib import Path
 import clone
 import pytest
 from clone import run
+from small_packages import run_stages
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("refusals")]  # for the clone
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with features to train on."""
     folder = clone.make(tmp_path_factory.mktemp("refusals") / "a clone", train=600, test=200)
-    run("python -m pipeline prepare && python -m pipeline preprocess", folder)
+    run_stages(folder, "prepare", "preprocess")
     return folder
 
 

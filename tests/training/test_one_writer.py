@@ -17,8 +17,8 @@ from pipeline.training.checkpoints.store import Checkpointer
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline import checkpoint
-with checkpoint.Checkpoints(Path(sys.argv[1]), every=0).only_writer():
+from pipeline.training.checkpoints.store import Checkpointer
+with Checkpointer(Path(sys.argv[1]), every=0).only_writer():
     print("mine", flush=True)
     time.sleep(float(sys.argv[2]))
 """
