@@ -7,7 +7,22 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 GOOD, BAD = ("wonderful", "lovely", "great", "moving"), ("dull", "awful", "boring", "weak")
-OTHER: tuple[str, ...] = ("a", "the", "film", "story", "plot", "scene", "it", "was", "with", "and", "very", "quite", "music", "end")
+OTHER: tuple[str, ...] = (
+    "a",
+    "the",
+    "film",
+    "story",
+    "plot",
+    "scene",
+    "it",
+    "was",
+    "with",
+    "and",
+    "very",
+    "quite",
+    "music",
+    "end",
+)
 FIRST, LAST = ("Ada", "Grace", "Alan", "Emmy", "Kurt"), ("Hopper", "Alan", "Kurt", "Emmy", "")
 
 

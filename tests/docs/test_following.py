@@ -4,7 +4,6 @@ The clone holds a slice of the data, so figures, commit hashes and predicted lab
 """
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -46,13 +45,12 @@ def test_the_readme_works_word_for_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pages", TOGETHER.values(), ids=TOGETHER)
-def test_pages_work_word_for_word(small: Path, tmp_path: Path, pages: tuple[str, ...]) -> None:
-    folder = Path(shutil.copytree(small, tmp_path / "clone", symlinks=True))
+def test_pages_work_word_for_word(copy: Path, pages: tuple[str, ...]) -> None:
     for page in pages:
-        write_own_data(page, folder)
-        follow(PAGES[page], folder)
+        write_own_data(page, copy)
+        follow(PAGES[page], copy)
         if any("dvc exp run" in command for block in blocks(PAGES[page]) for command, _ in commands(block)):
-            beats_the_baseline(folder)
+            beats_the_baseline(copy)
 
 
 def write_own_data(page: str, folder: Path) -> None:
