@@ -1,1 +1,1 @@
-"""Predictions of a trained model, and what is said of them: metrics, plots, explanations."""
+"""What a trained model predicts, and how good that is: metrics, plots, explanations."""

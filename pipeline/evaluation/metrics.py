@@ -1,45 +1,56 @@
-"""Figures from logits, by scikit-learn's definitions where it has one."""
+"""Metrics of predictions, by scikit-learn's definitions where it has one.
+
+Axes: n targets (examples, words or tokens), k classes, m borders of groups, d documents.
+"""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
-from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_accuracy_score
+import scipy.special
+import scipy.stats
+from jaxtyping import Bool, Float, Int, Integer
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
 from pipeline.evaluation import spans
 
 BINS = 15  # of confidence, as in Guo et al. 2017
-RESAMPLES = 2_000
+TOKEN_GROUP = 1_000  # neighbouring tokens of a text, which are not independent: one group for the interval
 ABSENT: Any = 0.0  # the precision of a class that is never predicted
+QUANTILE = 0.975  # of a two-sided 95 % interval
+
+
+def probabilities(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """The softmax, in float64: a row sums to 1."""
+    return scipy.special.softmax(logits.astype(np.float64), axis=-1)
 
 
 def classification(
     probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], *, top: int = 3
 ) -> dict[str, Any]:
-    """Loss in nats, accuracy with its 95 % interval, top-`top` accuracy, averaged precision, recall and F1, calibration
-    error. With `top` classes or fewer, top-`top` accuracy says nothing and is left out.
+    """Loss in nats, accuracy with its 95 % interval, top-`top` accuracy, macro and weighted precision, recall and F1,
+    expected calibration error. With `top` classes or fewer, top-`top` accuracy is always 1 and is left out.
     """
     classes = np.arange(probabilities.shape[1])
     hits = probabilities.argmax(-1) == targets
     low, high = interval(hits)
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "loss": float(log_loss(targets, probabilities, labels=classes)),
         "accuracy": float(hits.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
     }
     if len(classes) > top:
-        figures[f"top_{top}_accuracy"] = float(top_k_accuracy_score(targets, probabilities, k=top, labels=classes))
+        metrics[f"top_{top}_accuracy"] = float(top_k_accuracy_score(targets, probabilities, k=top, labels=classes))
     for average in ("macro", "weighted"):
         values: Any = precision_recall_fscore_support(
             targets, probabilities.argmax(-1), labels=classes, average=average, zero_division=ABSENT
         )
-        figures[average] = dict(zip(("precision", "recall", "f1"), map(float, values[:3])))
+        metrics[average] = dict(zip(("precision", "recall", "f1"), map(float, values[:3])))
     bins = calibration(probabilities.max(-1), hits)
     gaps = np.abs(bins["accuracy"].to_numpy() - bins["confidence"].to_numpy())
-    figures["calibration_error"] = float(np.average(gaps, weights=bins["examples"].to_numpy()))
-    return figures
+    metrics["calibration_error"] = float(np.average(gaps, weights=bins["examples"].to_numpy()))
+    return metrics
 
 
 def tagging(
@@ -59,77 +70,135 @@ def tagging(
     hits, unseen = guesses == targets, usual < 0
     low, high = interval_of_groups(hits, starts)
     known = np.flatnonzero(targets < probabilities.shape[1])
-    own = np.maximum(probabilities[known, targets[known]].astype(np.float64), 1e-30)
-    figures: dict[str, Any] = {
+    likelihood = np.maximum(probabilities[known, targets[known]].astype(np.float64), 1e-30)
+    metrics: dict[str, Any] = {
         "words": len(targets),
         "words_with_unseen_tags": len(targets) - len(known),
-        "loss": float(-np.log(own).mean()),
+        "loss": float(-np.log(likelihood).mean()),
         "accuracy": float(hits.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
-        "unseen": {"words": int(unseen.sum()), "accuracy": float(hits[unseen].mean()) if unseen.any() else 1.0},
+        "unseen": {"words": int(unseen.sum())},
     }
+    if unseen.any():
+        metrics["unseen"]["accuracy"] = float(hits[unseen].mean())
     if spans.are_iob2(labels):
         names = np.array(labels)
-        cut = [slice(start, end) for start, end in zip(starts, starts[1:])]
-        figures["spans"] = spans.scores(
-            [names[targets[at]].tolist() for at in cut], [names[guesses[at]].tolist() for at in cut]
+        sentences = [slice(start, end) for start, end in zip(starts, starts[1:])]
+        metrics["spans"] = spans.scores(
+            [names[targets[words]].tolist() for words in sentences],
+            [names[guesses[words]].tolist() for words in sentences],
         )
-    return figures
+    return metrics
 
 
-def most_confused(
-    targets: Int[np.ndarray, " n"], guesses: Int[np.ndarray, " n"], *, classes: int, shown: int
-) -> Int[np.ndarray, " s"]:
-    """The classes that take part in the most mistakes, in their own order."""
-    wrong = targets != guesses
-    mistakes = np.bincount(np.concatenate([targets[wrong], guesses[wrong]]), minlength=classes)
-    return np.sort(np.argsort(-mistakes, kind="stable")[:shown])
+def language_modelling(
+    losses: Float[np.ndarray, " n"],
+    tokens: Integer[np.ndarray, " n"],
+    guesses: Int[np.ndarray, " n"],
+    sizes: Int[np.ndarray, "d 2"],
+    counts: Int[np.ndarray, " k"],
+) -> dict[str, Any]:
+    """Loss in nats a token, perplexity, bits a byte, nats a character, and accuracy with its 95 % interval.
+
+    `sizes` holds each document's bytes and characters, `counts` how often training has each token. The baseline knows
+    those counts, plus one, and nothing else.
+    """
+    total = float(losses.sum(dtype=np.float64))
+    size, characters = sizes.sum(0).tolist()
+    baseline = -np.log((counts + 1) / (counts.sum() + len(counts)))  # k
+    hits = guesses == tokens
+    low, high = interval_of_groups(hits, np.append(np.arange(0, len(hits), TOKEN_GROUP), len(hits)))
+    return {
+        "tokens": len(tokens),
+        "characters": characters,
+        "bytes": size,
+        "loss": total / len(tokens),
+        "perplexity": float(np.exp(min(total / len(tokens), 700.0))),
+        "bits_per_byte": total / size / float(np.log(2)),
+        "nats_per_character": total / characters,
+        "baseline_nats_per_character": float(baseline[tokens].sum()) / characters,
+        "accuracy": float(hits.mean()),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "baseline_accuracy": float((tokens == int(counts[1:].argmax()) + 1).mean()),
+    }
 
 
 def per_class(
     probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], labels: tuple[str, ...]
 ) -> pd.DataFrame:
-    """A row a class: its label, precision, recall, F1 and number of examples."""
+    """Precision, recall, F1 and number of examples: a row for each of `labels`."""
     precision, recall, f1, support = precision_recall_fscore_support(
         targets, probabilities.argmax(-1), labels=np.arange(len(labels)), zero_division=ABSENT
     )
     return pd.DataFrame({"label": labels, "precision": precision, "recall": recall, "f1": f1, "examples": support})
 
 
+def most_confused(
+    targets: Integer[np.ndarray, " n"], guesses: Int[np.ndarray, " n"], *, classes: int, shown: int
+) -> Int[np.ndarray, " s"]:
+    """The `shown` classes with the most errors, either as the target or as the prediction, in their own order."""
+    wrong = targets != guesses
+    errors = np.bincount(np.concatenate([targets[wrong], guesses[wrong]]), minlength=classes)
+    return np.sort(np.argsort(-errors, kind="stable")[:shown])
+
+
+def confusion(
+    targets: Integer[np.ndarray, " n"], guesses: Int[np.ndarray, " n"], classes: Int[np.ndarray, " s"]
+) -> Int[np.ndarray, "s s"]:
+    """How often each of `classes` (rows) is predicted as each of them (columns)."""
+    both = np.isin(targets, classes) & np.isin(guesses, classes)
+    if not both.any():  # scikit-learn refuses an empty array
+        return np.zeros((len(classes), len(classes)), int)
+    return confusion_matrix(targets[both], guesses[both], labels=classes)
+
+
 def calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> pd.DataFrame:
     """How often predictions of a certain confidence are right: a row for each bin that is not empty.
 
-    The expected calibration error is the mean distance of the two, weighted by examples (Guo et al. 2017,
+    The expected calibration error is the mean distance between the two, weighted by examples (Guo et al. 2017,
     arXiv:1706.04599).
     """
-    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    table = pd.DataFrame({"bin": which, "confidence": confidence.astype(np.float64), "accuracy": hits})
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    table = pd.DataFrame({"bin": bins, "confidence": confidence.astype(np.float64), "accuracy": hits})
     rows = table.groupby("bin").agg(
         confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), examples=("accuracy", "size")
     )
     return rows.reset_index(drop=True)
 
 
-def interval_of_groups(hits: Bool[np.ndarray, " n"], starts: Int[np.ndarray, " m"]) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the mean, drawing whole groups: the words of a sentence are not independent."""
-    right, size = np.add.reduceat(hits, starts[:-1], dtype=np.int64), np.diff(starts)
-    random = np.random.default_rng(0)
-    means = []
-    for _ in range(RESAMPLES):
-        drawn = random.integers(0, len(size), len(size))
-        means.append(right[drawn].sum() / size[drawn].sum())
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def interval(hits: Bool[np.ndarray, " n"]) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the mean (Efron 1979): what another test set of this size might have said.
-
-    Resampling n hits with replacement and counting them is a draw from the binomial distribution. It speaks of the
-    sampling of the test set, not of the seed of training.
+    """Wilson's 95 % interval of the share of hits among independent examples (Wilson 1927, JASA 22:209): never empty,
+    not even where all are right. It covers the sampling of the test set, not the seed of training.
     """
-    n = len(hits)
-    means = np.random.default_rng(0).binomial(n, hits.mean(), RESAMPLES) / n
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    result = scipy.stats.binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return float(result.low), float(result.high)
+
+
+def interval_of_groups(hits: Bool[np.ndarray, " n"], starts: Int[np.ndarray, " m"]) -> tuple[float, float]:
+    """As `interval`, where only groups are independent: the words of a sentence, say. Group i is
+    `hits[starts[i] : starts[i + 1]]`.
+
+    Wilson's interval at the effective sample size: the number of independent examples whose share would vary as much
+    as this one does between groups, less what too few groups leave uncertain of that (Korn and Graubard 1998, Survey
+    Methodology 24:193; with Wilson's interval: Franco et al. 2019, J. Survey Statistics and Methodology 7:334). Where
+    all groups are wholly right, or wholly wrong, nothing is known of that variance, and each group counts once.
+    """
+    correct, size = np.diff(np.append(0, hits.cumsum())[starts]), np.diff(starts)
+    groups, total = int((size > 0).sum()), int(size.sum())
+    share = float(correct.sum() / total)
+    effective = float(groups)
+    if 0 < share < 1 and groups > 1:
+        variance = float(((correct - share * size) ** 2).sum()) * groups / (groups - 1) / total**2
+        few = float(scipy.stats.norm.ppf(QUANTILE) / scipy.stats.t.ppf(QUANTILE, groups - 1)) ** 2
+        effective = min(max(share * (1 - share) / max(variance, 1e-12) * few, 1.0), float(total))
+    return wilson(share, effective)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `n` examples, which need be no whole number."""
+    z = float(scipy.stats.norm.ppf(QUANTILE))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    return max(centre - half, 0.0), min(centre + half, 1.0)

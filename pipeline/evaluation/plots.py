@@ -1,16 +1,48 @@
-"""Pictures of a result, as PNG files with the same bytes for the same figures."""
+"""Plots of metrics and of mistakes, as PNG files: equal figures give equal bytes."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Integer, UInt8
 from matplotlib.figure import Figure
 
-mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+from pipeline.config import paths
+from pipeline.evaluation import metrics
+
+STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+CLASSES = 20  # in the confusion matrix, at most
+COLUMNS = 6  # of explained images
 
 
+def write_confusion(
+    targets: Integer[np.ndarray, " n"], guesses: Int[np.ndarray, " n"], labels: tuple[str, ...], *, errors_only: bool
+) -> None:
+    """The confusion of all classes, or of the most confused where there are many: a picture, and the pairs as a table
+    for `dvc plots`. Words and tokens are many and most are right, which would hide the rest: `errors_only`.
+    """
+    classes = metrics.most_confused(targets, guesses, classes=len(labels), shown=CLASSES)
+    shown = np.isin(targets, classes) & np.isin(guesses, classes)
+    if errors_only:
+        shown &= targets != guesses
+    names = np.array(labels)
+    paths.CONFUSION.parent.mkdir(exist_ok=True)
+    pairs = pd.DataFrame({"actual": names[targets[shown]], "predicted": names[guesses[shown]]})
+    pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
+    counts = metrics.confusion(targets[shown], guesses[shown], classes)
+    save(confusion(counts, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
+
+
+def write_calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> None:
+    """The reliability diagram: a picture, and its bins as a table for `dvc plots`."""
+    bins = metrics.calibration(confidence, hits)
+    bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
+    save(calibration(bins), paths.IMAGES / "calibration.png")
+
+
+@mpl.rc_context(STYLE)
 def curves(history: pd.DataFrame) -> Figure:
     """Loss and accuracy by epoch, training beside validation."""
     figure = Figure(figsize=(8, 3), layout="constrained")
@@ -23,8 +55,9 @@ def curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
+@mpl.rc_context(STYLE)
 def confusion(counts: Int[np.ndarray, "k k"], labels: tuple[str, ...]) -> Figure:
-    """Rows are the true labels, columns the predicted; the colour is the share of the row."""
+    """Rows are the true labels, columns the predicted ones; the colour is the share of the row."""
     size = 2.5 + 0.4 * len(labels)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
@@ -33,31 +66,34 @@ def confusion(counts: Int[np.ndarray, "k k"], labels: tuple[str, ...]) -> Figure
     axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="predicted", ylabel="true")
-    if len(labels) <= 30:  # else the numbers do not fit
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
     return figure
 
 
+@mpl.rc_context(STYLE)
 def calibration(bins: pd.DataFrame) -> Figure:
-    """How often a prediction is right, by how sure it was; on the diagonal, it is as sure as it should be."""
+    """Accuracy by confidence; on the diagonal the two are equal."""
     figure = Figure(figsize=(3.5, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     sizes = 10 + 190 * bins["examples"] / bins["examples"].max()
     axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, clip_on=False)  # some stand on the edge
-    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     return figure
 
 
-def explained(images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n h w"], titles: list[str]) -> Figure:
-    """Each image beside what spoke for the prediction (red) and against it (blue)."""
-    columns = 6
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(2 * columns, 1.35 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
+@mpl.rc_context(STYLE)
+def explained(
+    images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n h w"], titles: list[str], note: str
+) -> Figure:
+    """Each image beside the pixels that speak for the prediction (red) and against it (blue); `note` stands below."""
+    rows = -(-len(images) // COLUMNS)
+    figure = Figure(figsize=(2 * COLUMNS, 1.35 * rows + 0.25), layout="constrained")
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    figure.supxlabel(note, fontsize=7)
     for axes in grid.flat:
         axes.axis("off")
     for axes, image, pixel, title in zip(grid.flat, images, pixels, titles):
@@ -71,6 +107,7 @@ def explained(images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n
     return figure
 
 
+@mpl.rc_context(STYLE)  # ticks are made when a figure is drawn
 def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})

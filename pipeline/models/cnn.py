@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Real
 
 from pipeline.config.networks import CNNConfig
 from pipeline.layers.convolution import can_fuse, conv, conv_relu_pool, max_pool
@@ -31,7 +31,7 @@ class CNN(nnx.Module):
         self.head = nnx.Linear(rows * columns * config.filters, task.num_classes, rngs=rngs)
 
     def __call__(
-        self, images: UInt8[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
+        self, images: Real[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b k"]:
         kernel, bias = self.kernel[...], self.bias[...]
         x = self.task.standardise(images)  # b h w c

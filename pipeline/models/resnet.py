@@ -1,7 +1,7 @@
 """A small residual network with batch normalisation (He et al. 2016, arXiv:1603.05027: "pre-activation")."""
 
 from flax import nnx
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Real
 
 from pipeline.config.networks import ResNetConfig
 from pipeline.layers.convolution import conv
@@ -27,7 +27,7 @@ class ResNet(nnx.Module):
         self.head = nnx.Linear(width, task.num_classes, rngs=rngs)
 
     def __call__(
-        self, images: UInt8[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
+        self, images: Real[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b k"]:
         x = self.stem(self.task.standardise(images))  # b h w d
         for block in self.blocks:

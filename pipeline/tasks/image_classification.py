@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Real, UInt8
 
 from pipeline.config.section import Section
 from pipeline.runtime.encoders.images import ImageSpec
@@ -32,7 +32,7 @@ class ImageClassification(Section):
     def num_classes(self) -> int:
         return len(self.labels)
 
-    def standardise(self, images: UInt8[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    def standardise(self, images: Real[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Zero mean and unit variance by the training images' channels; bytes travel to the device, floats do not."""
         mean, std = (jnp.asarray(x).reshape(1, 1, 1, -1) for x in (self.mean, self.std))  # 1 1 1 c
         return (images.astype(jnp.float32) / 255 - mean) / std

@@ -1,151 +1,127 @@
-"""Figures by hand, and as the libraries have them."""
+"""Metrics by hand, and as the libraries have them."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
-import seqeval.metrics
-import small_tasks
-from sklearn.utils.class_weight import compute_class_weight
+import scipy.stats
 
-from pipeline.config.networks import LinearConfig
-from pipeline.config.optimizers import SGD
-from pipeline.evaluation import attribution, html, metrics, spans
-from pipeline.models import linear
-from pipeline.tasks import Batch
-from pipeline.tasks.loss import balanced, score
-from pipeline.training import optimizers, trainer
-
-TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+from pipeline.evaluation import metrics
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_spans_are_those_of_seqeval(seed):
-    """On any sequence of tags, well-formed or not."""
-    random = np.random.default_rng(seed)
-    actual, predicted = ([random.choice(TAGS, random.integers(1, 12)).tolist() for _ in range(8)] for _ in range(2))
-    predicted = [(guess * 12)[: len(there)] for there, guess in zip(actual, predicted)]
-    actual[0][0] = predicted[0][0] = "B-PER"  # seqeval warns where there is no span at all
-    found = spans.scores(actual, predicted)
-    assert found["precision"] == pytest.approx(seqeval.metrics.precision_score(actual, predicted))
-    assert found["recall"] == pytest.approx(seqeval.metrics.recall_score(actual, predicted))
-    assert found["f1"] == pytest.approx(seqeval.metrics.f1_score(actual, predicted))
+def hits(correct: int, total: int) -> np.ndarray:
+    return np.arange(total) < correct
 
 
-def test_which_tags_are_spans():
-    assert spans.are_iob2(["B-X", "I-X", "O"])
-    assert not spans.are_iob2(["NN", "VB"])
-    assert not spans.are_iob2(["O", "I-X"])
-    assert not spans.are_iob2(["B-X", "O", "E-X"])
+@pytest.mark.parametrize(("correct", "total"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 2), (9_072, 10_000)])
+def test_the_interval_is_wilsons(correct, total):
+    low, high = metrics.interval(hits(correct, total))
+    expected = scipy.stats.binomtest(correct, total).proportion_ci(method="wilson")
+    assert (low, high) == (expected.low, expected.high) == pytest.approx(metrics.wilson(correct / total, float(total)))
+    assert 0 <= low < high <= 1
+    assert low <= correct / total <= high
+
+
+@pytest.mark.parametrize("correct", [0, 100])
+def test_an_interval_of_groups_that_are_all_right_or_all_wrong(correct):
+    """As if each group were one example."""
+    low, high = metrics.interval_of_groups(hits(correct, 100), np.arange(0, 101, 10))
+    assert (low, high) == pytest.approx(metrics.interval(hits(correct // 10, 10)))
+    assert metrics.interval_of_groups(hits(correct, 100), np.array([0, 100])) == pytest.approx(
+        metrics.interval(hits(correct // 100, 1))
+    )
+
+
+def test_groups_of_one_are_independent_examples():
+    low, high = metrics.interval_of_groups(hits(900, 1_000), np.arange(1_001))
+    assert (low, high) == pytest.approx(metrics.interval(hits(900, 1_000)), abs=2e-4)
+
+
+def test_errors_that_cluster_widen_the_interval():
+    clustered = np.repeat(np.arange(100) % 5 > 0, 10)
+    low, high = metrics.interval_of_groups(clustered, np.arange(0, 1_001, 10))
+    alone = metrics.interval(clustered)
+    assert low < alone[0] < clustered.mean() < alone[1] < high
+    assert (low, high) == pytest.approx(metrics.interval(np.arange(100) % 5 > 0), abs=0.002)  # 100 independent ones
+
+
+def test_an_empty_group_changes_nothing():
+    some = np.random.default_rng(0).random(60) < 0.8
+    starts = np.arange(0, 61, 6)
+    with_empty = np.array([0, 0, *starts[1:4], starts[4], starts[4], *starts[5:], 60])
+    assert metrics.interval_of_groups(some, with_empty) == pytest.approx(metrics.interval_of_groups(some, starts))
+
+
+@pytest.mark.parametrize(("share", "alike"), [(0.9, 0.2), (0.98, 0.1), (0.7, 0.5)])
+def test_the_interval_of_groups_covers_the_truth(share, alike):
+    """In 95 of 100 test sets, of 60 sentences whose words are right together."""
+    random = np.random.default_rng(0)
+    strength = 1 / alike - 1
+    covered = 0
+    for _ in range(1_000):
+        own = random.beta(share * strength, (1 - share) * strength, 60)
+        sizes = random.integers(5, 30, 60)
+        right = random.random(sizes.sum()) < np.repeat(own, sizes)
+        low, high = metrics.interval_of_groups(right, np.cumsum([0, *sizes]))
+        covered += low <= share <= high
+    assert 920 <= covered <= 985
 
 
 def test_tagging_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
     targets, starts, usual = np.array([0, 1, 1, 0]), np.array([0, 2, 4]), np.array([0, -1, -1, 0])
-    found = metrics.tagging(probabilities, targets, starts, usual, ("A", "B"))
-    assert found["accuracy"] == 0.75
-    assert found["unseen"] == {"words": 2, "accuracy": 0.5}
-    assert found["loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.5]).mean())
-    assert "spans" not in found
+    results = metrics.tagging(probabilities, targets, starts, usual, ("A", "B"))
+    assert results["accuracy"] == 0.75
+    assert results["unseen"] == {"words": 2, "accuracy": 0.5}
+    assert results["loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.5]).mean())
+    assert results["words_with_unseen_tags"] == 0
+    assert "spans" not in results
+    seen = metrics.tagging(probabilities, targets, starts, np.zeros(4, int), ("A", "B"))
+    assert seen["unseen"] == {"words": 0}  # and no accuracy, which is not defined
 
 
 def test_a_tag_that_training_lacks_is_an_error():
-    """It counts in the accuracy and in the spans, has a row of its own, and no part in the loss."""
+    """It counts in the accuracy, the spans, the table and the plot, and has no part in the loss."""
     labels = ("B-X", "I-X", "O", "B-NEW", "I-NEW")
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.1, 0.2, 0.7], [0.6, 0.2, 0.2]])
     targets, starts = np.array([0, 1, 3, 4]), np.array([0, 2, 4])
-    found = metrics.tagging(probabilities, targets, starts, np.zeros(4, int), labels)
-    assert found["accuracy"] == 0.5
-    assert found["loss"] == pytest.approx(-np.log([0.8, 0.7]).mean())
-    assert found["words_with_unseen_tags"] == 2
-    assert found["spans"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "spans": 2.0}
+    results = metrics.tagging(probabilities, targets, starts, np.zeros(4, int), labels)
+    assert results["accuracy"] == 0.5
+    assert results["loss"] == pytest.approx(-np.log([0.8, 0.7]).mean())
+    assert results["words_with_unseen_tags"] == 2
+    assert results["spans"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "spans": 2.0}
     rows = metrics.per_class(probabilities, targets, labels).set_index("label")
     assert rows.loc["B-NEW"].tolist() == [0.0, 0.0, 0.0, 1.0]
-    assert metrics.most_confused(targets, probabilities.argmax(-1), classes=5, shown=4).tolist() == [0, 2, 3, 4]
-
-
-def test_a_label_that_training_lacks_is_no_part_of_the_loss():
-    logits = jnp.log(jnp.asarray([[0.7, 0.3], [0.4, 0.6], [0.5, 0.5]]))
-    batch = Batch(logits, jnp.asarray([0, 2, 0]), jnp.asarray([True, True, False]))
-    for smoothing, weights in ((0.0, None), (0.0, jnp.asarray([1.0, 1.0])), (1e-9, None)):
-        sums = score(logits, batch, label_smoothing=smoothing, class_weights=weights)
-        assert float(sums.loss) == pytest.approx(-np.log(0.7), rel=1e-6)
-        assert (float(sums.weight), float(sums.correct), float(sums.targets)) == (1.0, 1.0, 2.0)
-
-
-def test_mistakes_that_cluster_widen_the_interval():
-    hits = np.repeat(np.arange(100) % 5 > 0, 10)
-    low, high = metrics.interval_of_groups(hits, np.arange(0, 1_001, 10))
-    alone = metrics.interval(hits)
-    assert low < alone[0] < hits.mean() < alone[1] < high
+    guesses = probabilities.argmax(-1)
+    classes = metrics.most_confused(targets, guesses, classes=5, shown=4)
+    assert classes.tolist() == [0, 2, 3, 4]
+    assert metrics.confusion(targets, guesses, classes).tolist() == [
+        [1, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0, 1, 0, 0],
+        [1, 0, 0, 0],
+    ]
 
 
 def test_the_most_confused_classes():
     targets, guesses = np.array([0, 0, 1, 2, 3, 3]), np.array([1, 1, 1, 2, 2, 3])
     assert metrics.most_confused(targets, guesses, classes=5, shown=2).tolist() == [0, 1]
+    assert metrics.confusion(targets, guesses, np.array([0, 1])).tolist() == [[0, 2], [0, 1]]
 
 
-def test_class_weights_are_scikit_learns():
-    labels = np.repeat(np.arange(5), small_tasks.COUNTS)
-    expected = compute_class_weight("balanced", classes=np.arange(5), y=labels)
-    np.testing.assert_allclose(balanced(small_tasks.COUNTS), expected, rtol=1e-6)
-    assert np.isfinite(balanced((0, 5))).all()
+def test_a_confusion_of_classes_that_do_not_occur():
+    """Many classes, few examples, no error."""
+    targets = np.array([30, 31])
+    classes = metrics.most_confused(targets, targets, classes=40, shown=20)
+    assert metrics.confusion(targets, targets, classes).sum() == 0
 
 
-def test_a_weighted_loss_by_hand():
-    logits = jnp.log(jnp.asarray([[0.7, 0.3], [0.4, 0.6]]))
-    some = Batch(logits, jnp.asarray([0, 0]), jnp.asarray([True, True]))
-    sums = score(logits, some, class_weights=jnp.asarray([3.0, 1.0]))
-    assert float(sums.loss) == pytest.approx(-3 * np.log([0.7, 0.4]).sum(), rel=1e-6)
-    assert (float(sums.weight), float(sums.correct), float(sums.targets)) == (6.0, 1.0, 2.0)
-
-
-def test_what_a_token_adds():
-    """To a linear model, its own weight."""
-    task = small_tasks.texts()
-    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(LinearConfig(ngrams=1, buckets=100_003), task, tx, seed=0)
-    tokens = np.array([5, 6, 7], np.int32)
-    (bucket,), _ = linear.ngrams(jnp.asarray([[6]]), 1, 100_003)
-    weight = state.params["weights"]["table"].at[bucket, 2].set(4.0)
-    state.params["weights"]["table"] = weight
-    found = attribution.leave_one_out(learn.predictor, state.params, state.model_state, tokens, 2)
-    np.testing.assert_allclose(found, [4 / 3**0.5 - 4 / 2**0.5, 4 / 3**0.5, 4 / 3**0.5 - 4 / 2**0.5], rtol=1e-5)
-
-
-def test_a_long_text_and_one_without_tokens_are_explained():
-    """Each token of many is still its own: what is taken out of a vote is its weight."""
-    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(LinearConfig(ngrams=1, buckets=100_003), small_tasks.texts(), tx, seed=0)
-    table = state.params["weights"]["table"] = jnp.arange(100_003 * 5, dtype=jnp.float32).reshape(-1, 5) % 7
-    for size in (1, 64, 65):
-        tokens = np.arange(2, 2 + size, dtype=np.int32)
-        found = attribution.leave_one_out(learn.predictor, state.params, state.model_state, tokens, 2)
-        buckets, _ = linear.ngrams(jnp.asarray(tokens)[:, None], 1, 100_003)
-        votes = np.asarray(table)[np.asarray(buckets)[:, 0], 2]
-        expected = votes.sum() / size**0.5 - (votes.sum() - votes) / max(size - 1, 1) ** 0.5
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
-    assert attribution.leave_one_out(
-        learn.predictor, state.params, state.model_state, np.zeros(0, np.int32), 2
-    ).shape == (0,)
-
-
-def test_spans_of_tagged_sentences():
-    """A span does not go on from one sentence into the next."""
-    labels = ("B-X", "I-X", "O")
-    targets = np.array([0, 1, 1, 2])
-    probabilities = np.eye(3)[[0, 1, 1, 0]]
-    found = metrics.tagging(probabilities, targets, np.array([0, 2, 4]), np.zeros(4, int), labels)["spans"]
-    assert found == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8, "spans": 2.0}
-    assert metrics.tagging(probabilities, targets, np.array([0, 4]), np.zeros(4, int), labels)["spans"]["spans"] == 1.0
-
-
-def test_a_page_shows_markup_as_text(tmp_path):
-    mistake = html.Mistake("<spam>", 0.9, "<b>ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
-    empty = html.Mistake("a", 0.9, "b", [], np.zeros(0))
-    html.write_mistakes(tmp_path / "page.html", [mistake, empty], explained=True)
-    text = (tmp_path / "page.html").read_text()
-    assert "<script>" not in text
-    assert "<spam>" not in text
-    assert "<b>ham" not in text
-    assert "&lt;script&gt;" in text
-    assert "rgba(40,80,220" in text
+def test_language_modelling_by_hand():
+    """Two documents, `sizes` in bytes and characters; token 2 is the most frequent in training."""
+    losses, tokens, guesses = np.array([1.0, 2.0, 3.0]), np.array([1, 2, 2]), np.array([1, 1, 2])
+    results = metrics.language_modelling(losses, tokens, guesses, np.array([[4, 2], [4, 1]]), np.array([7, 1, 5]))
+    assert results["loss"] == 2.0
+    assert results["perplexity"] == pytest.approx(np.exp(2))
+    assert results["nats_per_character"] == 2.0
+    assert results["bits_per_byte"] == pytest.approx(6 / 8 / np.log(2))
+    assert results["accuracy"] == results["baseline_accuracy"] == pytest.approx(2 / 3)
+    assert results["baseline_nats_per_character"] == pytest.approx(-np.log([2 / 16, 6 / 16, 6 / 16]).sum() / 3)
+    assert (results["accuracy_low"], results["accuracy_high"]) == metrics.wilson(2 / 3, 1.0)  # one group of tokens

@@ -8,7 +8,7 @@ import pytest
 import small_tasks
 
 from pipeline.loaders import buckets
-from pipeline.tasks import Words, lengths
+from pipeline.tasks import lengths
 
 
 def waste(sizes: np.ndarray, ends: tuple[int, ...]) -> int:
@@ -76,38 +76,3 @@ def test_what_is_longer_than_all_buckets_lies_in_the_last_and_is_cut():
     first = np.asarray(task.batch(data, jnp.asarray(rows[:1]), 8).inputs)[0]
     start = data.starts[rows[0]]  # type: ignore[index]
     np.testing.assert_array_equal(first[first > 0], data.inputs["tokens"][start:][: (first > 0).sum()])
-
-
-def test_a_batch_of_images():
-    data = small_tasks.examples(small_tasks.images(), 5)
-    some = small_tasks.images().batch(data, jnp.asarray([3, 0, -1]), 0)
-    np.testing.assert_array_equal(some.inputs[:2], data.inputs["images"][[3, 0]])  # type: ignore[index]
-    np.testing.assert_array_equal(some.targets[:2], data.targets[[3, 0]])
-    assert some.valid.tolist() == [True, True, False]
-
-
-def test_a_batch_of_texts():
-    task = small_tasks.texts()
-    data = small_tasks.examples(task, 5)
-    sizes = lengths(data)
-    assert sizes is not None
-    some = task.batch(data, jnp.asarray([2, -1, 4]), 24)
-    tokens = np.asarray(some.inputs)
-    for row, example in ((0, 2), (2, 4)):
-        start, size = data.starts[example], sizes[example]  # type: ignore[index]
-        np.testing.assert_array_equal(tokens[row, :size], data.inputs["tokens"][start : start + size])
-        assert not tokens[row, size:].any()
-    assert not tokens[1].any()
-    assert some.valid.tolist() == [True, False, True]
-
-
-def test_a_batch_of_sentences():
-    task = small_tasks.tagging()
-    data = small_tasks.examples(task, 5)
-    some = task.batch(data, jnp.asarray([4, -1]), 24)
-    assert isinstance(some.inputs, Words)
-    start, end = data.starts[4], data.starts[5]  # type: ignore[index]
-    assert int(some.valid.sum()) == end - start
-    np.testing.assert_array_equal(some.targets[0, : end - start], data.targets[start:end])
-    np.testing.assert_array_equal(some.inputs.characters[0, : end - start], data.inputs["characters"][start:end])
-    assert not np.asarray(some.inputs.characters)[0, end - start :].any()

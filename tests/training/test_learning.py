@@ -14,8 +14,8 @@ from pipeline.config.training import Augmentation, EarlyStopping
 from pipeline.loaders import buckets
 from pipeline.loaders.loader import ExampleLoader
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Batch, Examples
-from pipeline.tasks.loss import balanced, score
+from pipeline.tasks import Examples
+from pipeline.tasks.loss import balanced
 from pipeline.training import loop, optimizers, trainer
 from pipeline.training.augmentation import augment
 from pipeline.training.state import TrainingState
@@ -189,19 +189,6 @@ def test_early_stopping_keeps_the_best_epoch():
 def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
     with pytest.raises(UserError, match=r"not finite at step \d+, learning rate 1e\+30: lower learning_rate"):
         fit(learning_rate=1e30, optimizer=SGD(name="sgd"), epochs=5)
-
-
-def test_label_smoothing_by_hand():
-    logits = jnp.log(jnp.asarray([[0.7, 0.2, 0.1]]))
-    one = Batch(logits, jnp.asarray([0]), jnp.asarray([True]))
-    expected = -(0.9 * np.log(0.7) + 0.1 / 3 * np.log([0.7, 0.2, 0.1]).sum())
-    np.testing.assert_allclose(score(logits, one, label_smoothing=0.1).loss, expected, rtol=1e-6)
-
-
-def test_padding_counts_for_nothing():
-    logits = jnp.asarray([[2.0, 0.0], [0.0, 5.0]])
-    sums = score(logits, Batch(logits, jnp.asarray([0, 0]), jnp.asarray([True, False])))
-    assert (float(sums.correct), float(sums.weight)) == (1.0, 1.0)
 
 
 def test_augmentation_moves_and_mirrors():

@@ -1,0 +1,60 @@
+"""The evaluation of one label an example, on one test split: tables, metrics, plots, mistakes."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from pipeline.config import paths
+from pipeline.evaluation import metrics, mistakes, plots
+from pipeline.evaluation.predictor import Predictor, Tree, predict
+from pipeline.loaders import buckets
+from pipeline.tasks import Examples, ImageClassification, TextClassification
+
+PRINTED = 30  # classes in the printed table, at most
+
+
+def evaluate(
+    split: str, predictor: Predictor, tree: Tree, task: ImageClassification | TextClassification
+) -> dict[str, Any]:
+    """Writes the split's tables and, of the usual test split, the plots and the mistakes; returns its metrics. The
+    baseline always predicts the most frequent label of the training split.
+    """
+    test = buckets.load(paths.features(split), task)
+    probabilities = metrics.probabilities(predict(predictor, tree["params"], tree["model_state"], test))
+    targets = np.asarray(test.targets)
+    write_predictions(split, task.labels, test, probabilities)
+    by_class = metrics.per_class(probabilities, targets, task.labels)
+    by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
+    results = metrics.classification(probabilities, targets)
+    if len(task.labels) <= PRINTED:
+        print(by_class.to_string(index=False, float_format="{:.3f}".format))
+    print_summary(split, results)
+    if split == "test":
+        guesses = probabilities.argmax(-1)
+        plots.write_confusion(targets, guesses, task.labels, errors_only=False)
+        plots.write_calibration(probabilities.max(-1), guesses == targets)
+        write = mistakes.write_images if isinstance(task, ImageClassification) else mistakes.write_texts
+        write(predictor, tree, test, probabilities, task.labels)
+    baseline = float((targets == int(np.argmax(task.counts))).mean())
+    return {"examples": len(targets), "baseline_accuracy": baseline, **results}
+
+
+def write_predictions(
+    split: str, labels: tuple[str, ...], test: Examples, probabilities: Float[np.ndarray, "n k"]
+) -> None:
+    """A row an example, in the order of the split: its id, label, prediction, and each label's probability."""
+    names = np.array(labels)
+    columns = {
+        "id": np.load(paths.features(split) / "ids.npy").astype(str),
+        "label": names[np.asarray(test.targets)],
+        "prediction": names[probabilities.argmax(-1)],
+    }
+    table = pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+    table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+
+
+def print_summary(split: str, results: dict[str, Any]) -> None:
+    accuracy, low, high = (results[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
+    print(f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {results['loss']:.4f}")

@@ -1,0 +1,100 @@
+"""The most confident mistakes, shown: images as a picture, texts and sentences as a page."""
+
+import numpy as np
+import pyarrow.parquet as pq
+from jaxtyping import Float, Int
+
+from pipeline.config import paths
+from pipeline.evaluation import attribution, html, plots
+from pipeline.evaluation.html import Mistake
+from pipeline.evaluation.predictor import Predictor, Tree
+from pipeline.runtime.encoders import text_tokenizer
+from pipeline.tasks import Examples, SequenceTagging
+
+IMAGES = 18  # in the picture
+TEXTS = 8  # on the page
+WORDS = 40  # on the page, each with its sentence
+LEGEND = (
+    "Red parts raise the predicted label's logit, blue ones lower it: by how much, the model was asked without each of "
+    "them. This is the model's whole input; of a text that is longer than max_length, the rest is cut away."
+)
+LONG = f" Texts of more than {attribution.EVALUATIONS} tokens are explained several tokens at a time."
+
+
+def most_confident(
+    probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], most: int
+) -> Int[np.ndarray, " m"]:
+    """Which targets are predicted wrongly, the most probable prediction first."""
+    wrong = np.flatnonzero(probabilities.argmax(-1) != targets)
+    return wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")][:most]
+
+
+def write_images(
+    predictor: Predictor,
+    tree: Tree,
+    test: Examples,
+    probabilities: Float[np.ndarray, "n k"],
+    labels: tuple[str, ...],
+) -> None:
+    """Each image with the pixels that led the model to its prediction; nothing where there is no mistake."""
+    targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
+    shown = most_confident(probabilities, targets, IMAGES)
+    if not len(shown):
+        return
+    images = np.asarray(test.inputs["images"][shown])
+    pixels, errors = attribution.integrated_gradients(
+        predictor, tree["params"], tree["model_state"], images, guesses[shown]
+    )
+    titles = [
+        f"{labels[guesses[i]]} {probabilities[i].max():.2f}\n(true: {labels[targets[i]]})" for i in shown.tolist()
+    ]
+    note = (
+        "integrated gradients from a black image: red pixels raise the predicted label's logit, blue ones lower it; "
+        f"their sum differs from the logit's by at most {float(np.max(errors)):.2g}"
+    )
+    plots.save(plots.explained(images, np.asarray(pixels), titles, note), paths.IMAGES / "mistakes.png")
+
+
+def write_texts(
+    predictor: Predictor,
+    tree: Tree,
+    test: Examples,
+    probabilities: Float[np.ndarray, "n k"],
+    labels: tuple[str, ...],
+) -> None:
+    """Each text with what its parts add to the prediction."""
+    targets, guesses, starts = np.asarray(test.targets), probabilities.argmax(-1), np.asarray(test.starts)
+    shown = most_confident(probabilities, targets, TEXTS).tolist()
+    texts = [np.asarray(test.inputs["tokens"][starts[i] : starts[i + 1]]) for i in shown]
+    occlusions = attribution.occlusion(
+        predictor, tree["params"], tree["model_state"], texts, [int(guesses[i]) for i in shown]
+    )
+    tokenizer = text_tokenizer.load(paths.TOKENIZER)
+    mistakes: list[Mistake] = []
+    for i, tokens, (borders, drops) in zip(shown, texts, occlusions):
+        pieces = text_tokenizer.pieces(tokenizer, tokens.tolist())
+        parts = ["".join(pieces[start:end]) for start, end in zip(borders, borders[1:])]
+        mistakes.append(Mistake(labels[guesses[i]], float(probabilities[i].max()), labels[targets[i]], parts, drops))
+    html.write_mistakes(paths.EVALUATION / "mistakes.html", mistakes, LEGEND + LONG)
+
+
+def write_words(
+    task: SequenceTagging, test: Examples, probabilities: Float[np.ndarray, "n k"], labels: tuple[str, ...]
+) -> None:
+    """Each word in its sentence."""
+    targets, guesses, starts = np.asarray(test.targets), probabilities.argmax(-1), np.asarray(test.starts)
+    sentences = _sentences(task.words.max_length)
+    mistakes: list[Mistake] = []
+    for i in most_confident(probabilities, targets, WORDS).tolist():
+        sentence = int(np.searchsorted(starts, i, side="right")) - 1
+        marked = np.zeros(starts[sentence + 1] - starts[sentence])
+        marked[i - starts[sentence]] = 1.0
+        words = [f"{word} " for word in sentences[sentence]]
+        mistakes.append(Mistake(labels[guesses[i]], float(probabilities[i].max()), labels[targets[i]], words, marked))
+    html.write_mistakes(paths.EVALUATION / "mistakes.html", mistakes, "Red: the word with the wrong tag.")
+
+
+def _sentences(longest: int) -> list[list[str]]:
+    """The sentences of the test split as preprocess cut them."""
+    rows = pq.read_table(paths.prepared("test"), columns=["words"])["words"].to_pylist()
+    return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]

@@ -1,0 +1,127 @@
+"""Explanations are of the very input that was predicted, and what they add up to is true."""
+
+import re
+from html import unescape
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_tasks
+from flax import nnx
+
+from pipeline.config import paths
+from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, TextCNNConfig
+from pipeline.evaluation import attribution, metrics, mistakes
+from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
+from pipeline.models import build, linear
+from pipeline.runtime.encoders import text_tokenizer
+from pipeline.tasks import Examples, Task, TextClassification
+
+BUCKETS = 100_003
+
+
+def untrained(config: NetworkSettings, task: Task) -> tuple[Predictor, Tree]:
+    model = build(config, task, rngs=nnx.Rngs(0))
+    tree = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
+    return Predictor(task, nnx.graphdef(model)), tree
+
+
+def explain(predictor: Predictor, tree: Tree, *texts: np.ndarray) -> list[attribution.Occlusion]:
+    return attribution.occlusion(predictor, tree["params"], tree["model_state"], texts, [2] * len(texts))
+
+
+def test_a_token_adds_its_own_weight_to_a_linear_model():
+    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
+    (bucket,), _ = linear.ngrams(jnp.asarray([[6]]), 1, BUCKETS)
+    weights = tree["params"]["weights"]
+    weights["table"] = weights["table"].at[bucket, 2].set(4.0)
+    (occlusion,) = explain(predictor, tree, np.array([5, 6, 7], np.int32))
+    assert occlusion.starts.tolist() == [0, 1, 2, 3]
+    without = 4 / 3**0.5 - 4 / 2**0.5
+    np.testing.assert_allclose(occlusion.drops, [without, 4 / 3**0.5, without], rtol=1e-5)
+
+
+def test_texts_of_any_length_are_explained_whole():
+    """Of a linear model, a part adds the votes of its tokens."""
+    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
+    table = jnp.arange(BUCKETS * 5, dtype=jnp.float32).reshape(-1, 5) % 7
+    tree["params"]["weights"]["table"] = table
+    sizes = (1, 0, 64, 200, 201, 450)
+    texts = [np.arange(2, 2 + size, dtype=np.int32) for size in sizes]
+    for tokens, (starts, drops) in zip(texts, explain(predictor, tree, *texts)):
+        assert (starts[0], starts[-1]) == (0, len(tokens))
+        step = 1 if len(tokens) <= 200 else -(-len(tokens) // 200)
+        assert len(drops) == len(starts) - 1 == -(-len(tokens) // step) <= attribution.EVALUATIONS
+        if not len(tokens):
+            continue
+        buckets, _ = linear.ngrams(jnp.asarray(tokens)[:, None], 1, BUCKETS)
+        votes = np.asarray(table)[np.asarray(buckets)[:, 0], 2]
+        for start, end, drop in zip(starts, starts[1:], drops):
+            rest = np.delete(votes, slice(start, end))
+            expected = votes.sum() / len(votes) ** 0.5 - rest.sum() / max(len(rest), 1) ** 0.5
+            assert drop == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_no_text_and_a_text_without_tokens():
+    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
+    assert explain(predictor, tree) == []
+    (occlusion,) = explain(predictor, tree, np.zeros(0, np.uint16))
+    assert occlusion.drops.shape == (0,)
+
+
+def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monkeypatch):
+    """The text on the page, tokenized and predicted again, gives the prediction and the probability on the page."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (paths.EVALUATION, paths.ENCODER):
+        folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    spec = text_tokenizer.TextSpec(
+        tokenizer="characters", vocabulary=60, normalisation="none", lowercase=False, max_length=900, keep="start"
+    )
+    texts = ["".join(random.choice(list("abcdefghij <&>"), size)) for size in (3, 150, 450, 900)]
+    tokenizer = text_tokenizer.fit(texts, spec)
+    text_tokenizer.save(tokenizer, paths.TOKENIZER)
+    task = TextClassification(
+        name="text-classification", text=spec, vocabulary=60, labels=tuple("vwxyz"), counts=small_tasks.COUNTS
+    )
+    network = TextCNNConfig(width=8, filters=8, kernels=(3,), dropout=0.0)
+    predictor, tree = untrained(network, task)
+
+    def predicted(texts: list[str]) -> tuple[np.ndarray, Examples]:
+        tokens = list(text_tokenizer.encode(tokenizer, texts))
+        starts = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
+        examples = Examples({"tokens": np.concatenate(tokens)}, np.zeros(len(texts), np.int32), starts)
+        return metrics.probabilities(predict(predictor, tree["params"], tree["model_state"], examples)), examples
+
+    probabilities, examples = predicted(texts)
+    wrong = (probabilities.argmax(-1) + 1) % 5
+    mistakes.write_texts(predictor, tree, Examples(examples.inputs, wrong, examples.starts), probabilities, task.labels)
+    page = (paths.EVALUATION / "mistakes.html").read_text()
+    stated = re.findall(r"<b>(.)</b> with probability (\S+), true label (.)</h3>\n<p>(.*?)</p>", page, re.DOTALL)
+    shown = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]
+    assert sorted(shown) == sorted(texts)
+    again, _ = predicted(shown)
+    for (label, probability, true, _), row, text in zip(stated, again, shown):
+        assert label == task.labels[row.argmax()]
+        assert float(probability) == pytest.approx(row.max(), abs=6e-4)
+        assert true == task.labels[wrong[texts.index(text)]]
+
+
+def test_pixels_add_up_to_what_was_predicted():
+    """From the logit of a black image to that of the image, whose arg max is the prediction."""
+    task: Any = small_tasks.images()
+    predictor, tree = untrained(CNNConfig(filters=8, kernel=3), task)
+    examples = small_tasks.examples(task, 6)
+    params, model_state = tree["params"], tree["model_state"]
+    logits = predict(predictor, params, model_state, examples)
+    guesses = logits.argmax(-1)
+    pixels, errors = attribution.integrated_gradients(
+        predictor, params, model_state, examples.inputs["images"], guesses
+    )
+    black = Examples({"images": np.zeros_like(examples.inputs["images"])}, examples.targets, None)
+    difference = logits.max(-1) - predict(predictor, params, model_state, black)[np.arange(6), guesses]
+    sums = np.asarray(pixels).sum((1, 2))
+    np.testing.assert_allclose(sums, difference, atol=0.05)
+    np.testing.assert_allclose(errors, np.abs(sums - difference), atol=1e-4)
+    assert np.abs(difference).max() > 0.5

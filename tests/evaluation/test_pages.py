@@ -1,0 +1,18 @@
+"""Pages show texts as they are."""
+
+import numpy as np
+
+from pipeline.evaluation import html
+
+
+def test_a_page_shows_markup_as_text(tmp_path):
+    mistake = html.Mistake("<spam>", 0.9, "<b>ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
+    empty = html.Mistake("a", 0.9, "b", [], np.zeros(0))
+    html.write_mistakes(tmp_path / "page.html", [mistake, empty], "red & blue")
+    text = (tmp_path / "page.html").read_text()
+    assert "<script>" not in text
+    assert "<spam>" not in text
+    assert "<b>ham" not in text
+    assert "&lt;script&gt;" in text
+    assert "red &amp; blue" in text
+    assert "rgba(40,80,220" in text
