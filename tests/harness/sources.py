@@ -23,16 +23,16 @@ def read(source: Path, **options: object) -> list[Example | Refused]:
 
 def examples(source: Path, **options: object) -> list[Example]:
     """All of them; there must be no Refused."""
-    found = read(source, **options)
-    assert not [row for row in found if isinstance(row, Refused)]
-    return [row for row in found if isinstance(row, Example)]
+    items = read(source, **options)
+    assert not [row for row in items if isinstance(row, Refused)]
+    return [row for row in items if isinstance(row, Example)]
 
 
 def refused(source: Path, **options: object) -> dict[str, str]:
     """Reason -> where, without the path of the source."""
-    found = [row for row in read(source, **options) if isinstance(row, Refused)]
-    assert all("\n" not in row.where + row.reason for row in found)
-    return {row.reason: row.where.removeprefix(str(source)).lstrip("/ ") for row in found}
+    items = [row for row in read(source, **options) if isinstance(row, Refused)]
+    assert all("\n" not in row.where + row.reason for row in items)
+    return {row.reason: row.where.removeprefix(str(source)).lstrip("/ ") for row in items}
 
 
 def fails(source: Path, message: str, **options: object) -> None:

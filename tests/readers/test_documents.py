@@ -86,10 +86,10 @@ def test_a_text_in_parts(tmp_path):
     text = "".join(f"line {i}\n" for i in range(100)) + "the end"
     (tmp_path / "a").mkdir()
     (tmp_path / "a/book.txt").write_text(text)
-    found = examples(tmp_path, name="text", part=60)
-    assert "".join(str(e.content) for e in found) == text
-    assert all(len(e.content) >= 60 and str(e.content).endswith("\n") for e in found[:-1])
-    assert {(e.label, e.group) for e in found} == {("a", None)}
+    items = examples(tmp_path, name="text", part=60)
+    assert "".join(str(e.content) for e in items) == text
+    assert all(len(e.content) >= 60 and str(e.content).endswith("\n") for e in items[:-1])
+    assert {(e.label, e.group) for e in items} == {("a", None)}
     (tmp_path / "splits.csv").write_text("pattern,split\nbook.txt,test\n")
     assert {e.split for e in examples(tmp_path, name="text", part=60)} == {"test"}
     (tmp_path / "a/book.txt").write_text("")

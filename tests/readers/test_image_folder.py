@@ -12,9 +12,9 @@ FLOWERS = {"rose/1.png": picture(), "rose/deep/2.JPG": picture("JPEG"), "tulip/3
 
 
 def test_a_class_for_each_folder(tmp_path):
-    found = examples(write(tmp_path, FLOWERS), name="image-folder")
-    assert [(e.label, e.split) for e in found] == [("rose", None), ("rose", None), ("tulip", None)]
-    assert found[0] == Example(str(tmp_path / "rose/1.png"), FLOWERS["rose/1.png"], "rose")
+    items = examples(write(tmp_path, FLOWERS), name="image-folder")
+    assert [(e.label, e.split) for e in items] == [("rose", None), ("rose", None), ("tulip", None)]
+    assert items[0] == Example(str(tmp_path / "rose/1.png"), FLOWERS["rose/1.png"], "rose")
 
 
 @pytest.mark.parametrize("prefix", ["", "flowers/", "data/flowers/"])
@@ -23,8 +23,8 @@ def test_folders_of_splits_and_an_archive_in_one_folder(tmp_path, prefix):
     contents: dict[str, bytes | str] = {f"{prefix}{part}/{n}": c for part in parts for n, c in FLOWERS.items()}
     expected = [(label, split) for split in parts.values() for label in ("rose", "rose", "tulip")]
     for name in ("a.tgz", "a.zip"):
-        found = examples(pack(tmp_path / name, contents), name="image-folder")
-        assert [(e.label, e.split) for e in found] == expected
+        items = examples(pack(tmp_path / name, contents), name="image-folder")
+        assert [(e.label, e.split) for e in items] == expected
     if not prefix:
         write(tmp_path / "folder", contents)
         assert sorted((e.label, e.split) for e in examples(tmp_path / "folder", name="image-folder")) == sorted(

@@ -24,8 +24,8 @@ ROWS = [
 ]
 
 
-def columns(found: list[Example]) -> list[tuple[object, ...]]:
-    return [(e.content, e.label, e.split, e.group) for e in found]
+def columns(items: list[Example]) -> list[tuple[object, ...]]:
+    return [(e.content, e.label, e.split, e.group) for e in items]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
@@ -33,9 +33,9 @@ def test_csv_in_any_unicode(tmp_path, encoding):
     content = ("\ufeff" if encoding == "utf-16-be" else "") + CSV.replace("plain", "žluťoučký 🐎")
     write(tmp_path, {"a.csv": content.encode(encoding), "a.csv.gz": gzip.compress(content.encode(encoding))})
     for name in ("a.csv", "a.csv.gz"):
-        found = examples(tmp_path / name, **TABLE, split="part", group="who")
-        assert columns(found) == [*ROWS[:2], ("žluťoučký 🐎", "pos", None, "b")]
-        assert [e.where for e in found] == [f"{tmp_path / name} row {n}" for n in (2, 3, 5)]
+        items = examples(tmp_path / name, **TABLE, split="part", group="who")
+        assert columns(items) == [*ROWS[:2], ("žluťoučký 🐎", "pos", None, "b")]
+        assert [e.where for e in items] == [f"{tmp_path / name} row {n}" for n in (2, 3, 5)]
 
 
 def test_a_folder_and_an_archive_of_tables(tmp_path):
@@ -51,11 +51,11 @@ def test_a_folder_and_an_archive_of_tables(tmp_path):
     contents |= {"d.parquet": sink.getvalue(), "e.parquet.gz": gzip.compress(sink.getvalue())}
     write(tmp_path / "folder", contents)
     for source in (tmp_path / "folder", pack(tmp_path / "a.zip", contents), pack(tmp_path / "a.tgz", contents)):
-        found = read(source, **TABLE, split="part", group="who")
-        assert [row.reason for row in found if isinstance(row, Refused)] == [
+        items = read(source, **TABLE, split="part", group="who")
+        assert [row.reason for row in items if isinstance(row, Refused)] == [
             "not a table (.csv, .tsv, .jsonl, .ndjson, .parquet)"
         ]
-        good = [row for row in found if isinstance(row, Example)]
+        good = [row for row in items if isinstance(row, Example)]
         expected = sorted([*ROWS * 4, ('"quoted', "pos", "test", "x")], key=str)
         assert sorted(columns(good), key=str) == expected
 
@@ -64,9 +64,9 @@ def test_labels_that_are_no_text(tmp_path):
     table = pa.table({"text": ["a", "b", "c"], "label": [1.0, float("nan"), None], "n": [1, 2, None]})
     pq.write_table(table.append_column("b", pa.array([True, False, None])), tmp_path / "a.parquet")
     for label, expected in (("label", ["1.0"]), ("n", ["1", "2"]), ("b", ["True", "False"])):
-        found = read(tmp_path / "a.parquet", name="table", text="text", label=label)
-        assert [row.label for row in found if isinstance(row, Example)] == expected
-        assert {row.reason for row in found if isinstance(row, Refused)} == {"its label is empty"}
+        items = read(tmp_path / "a.parquet", name="table", text="text", label=label)
+        assert [row.label for row in items if isinstance(row, Example)] == expected
+        assert {row.reason for row in items if isinstance(row, Refused)} == {"its label is empty"}
 
 
 def test_rows_that_are_no_example(tmp_path):
@@ -159,10 +159,10 @@ def test_a_table_of_pictures(tmp_path):
     write(tmp_path, {"t/p/1.png": picture(), "t/p/cut.jpg": picture("JPEG")[:300], "out.png": picture()})
     names = ["p/1.png", "p/cut.jpg", "../out.png", str(tmp_path / "out.png"), "p", "none.png", "x" * 5000, ""]
     write(tmp_path, {"t/a.csv": "file,label\n" + "".join(f"{name},x\n" for name in names)})
-    found = read(tmp_path / "t", **PICTURES)
-    assert found[0] == Example(f"{tmp_path}/t/a.csv row 2", picture(), "x")
+    items = read(tmp_path / "t", **PICTURES)
+    assert items[0] == Example(f"{tmp_path}/t/a.csv row 2", picture(), "x")
     outside, missing = "its image lies outside of the table's folder", "its image does not exist"
-    assert [row.reason for row in found if isinstance(row, Refused)] == [
+    assert [row.reason for row in items if isinstance(row, Refused)] == [
         "its image is not a readable PNG, JPEG, WEBP image",
         outside,
         outside,

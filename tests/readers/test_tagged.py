@@ -30,17 +30,17 @@ def test_conll_u(tmp_path):
 
 def test_conll_2003(tmp_path):
     text = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\n# # I-NP O\n\n\n# # B-NP O\n1.5 CD I-NP O\n"
-    found = examples(pack(tmp_path / "a.zip", {"eng.train": text, "eng.testb": text.encode("utf-16")}), name="conll")
+    items = examples(pack(tmp_path / "a.zip", {"eng.train": text, "eng.testb": text.encode("utf-16")}), name="conll")
     sentences = [(("EU", "#"), ("B-ORG", "O")), (("#", "1.5"), ("O", "O"))]
-    assert [(e.content, e.label) for e in found] == sentences * 2
-    assert [e.split for e in found] == ["train"] * 2 + ["test"] * 2
-    assert [e.where.rpartition(" ")[2] for e in found] == ["3", "7"] * 2
+    assert [(e.content, e.label) for e in items] == sentences * 2
+    assert [e.split for e in items] == ["train"] * 2 + ["test"] * 2
+    assert [e.where.rpartition(" ")[2] for e in items] == ["3", "7"] * 2
 
 
 def test_comments_of_other_kinds(tmp_path):
     write(tmp_path, {"a.tsv": "#\thttp://x [2009]\n1\tSchar\tB-LOC\tO\n\n#\n# id 3\n1\tA\tO\tO\n\n# the end\n"})
-    found = examples(tmp_path, name="conll", token=1, tag=2)
-    assert [(e.content, e.label) for e in found] == [(("Schar",), ("B-LOC",)), (("A",), ("O",))]
+    items = examples(tmp_path, name="conll", token=1, tag=2)
+    assert [(e.content, e.label) for e in items] == [(("Schar",), ("B-LOC",)), (("A",), ("O",))]
 
 
 def test_sentences_that_are_no_example(tmp_path):
@@ -80,8 +80,8 @@ def test_slash_tagged(tmp_path):
         "p/p.json": "{",
     }
     path = pack(tmp_path / "a.tgz", contents)
-    found = read(path, name="slash-tagged", files="c*", tags=str(tags))
-    assert found == [
+    items = read(path, name="slash-tagged", files="c*", tags=str(tags))
+    assert items == [
         Example(f"{path}: p/ca01 line 3", ("The", "1/2"), ("DET", "NOUN"), group="p/ca01"),
         Refused(f"{path}: p/ca02 line 1", "a word has no tag"),
         Refused(f"{path}: p/ca02 line 2", "a word has no tag"),

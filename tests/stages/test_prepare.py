@@ -72,7 +72,7 @@ def texts(make: Make, rows: list[tuple[str, ...]], header: str = "text,label", *
 
 
 def letters(n: int) -> str:
-    """A word for a number: digits would be normalised away."""
+    """A word for a number: digits would be ignored."""
     return "".join("abcdefghij"[int(digit)] for digit in str(n))
 
 
