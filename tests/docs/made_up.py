@@ -20,7 +20,6 @@ OTHER: tuple[str, ...] = (
     "and",
     "very",
     "quite",
-    "music",
     "end",
 )
 FIRST, LAST = ("Ada", "Grace", "Alan", "Emmy", "Kurt"), ("Hopper", "Alan", "Kurt", "Emmy", "")
