@@ -1,9 +1,9 @@
-"""How long a checkpoint of a large state holds training up.
+"""How long training waits for a checkpoint of a large state.
 
     python -m benchmarks.checkpoint [--vocabulary 950000] [--saves 5] [--folder /tmp]
 
-Trains a real model whose state (parameters and Adam's two averages) is 1.4 GiB by default, on made-up texts, with the
-checkpoints that training writes; and times the saves, the steps beside which one is written, and the others.
+Trains a real model whose state (parameters and Adam's two averages) is 1.4 GiB by default, on random texts, and writes
+the checkpoints that training writes. It times the saves, the steps during which one is written, and the other steps.
 """
 
 import argparse
@@ -12,7 +12,9 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -22,13 +24,14 @@ import optax
 from pipeline.config import params
 from pipeline.config.networks import LSTMConfig
 from pipeline.config.training import Training
-from pipeline.evaluation import predictor
+from pipeline.evaluation.predictor import evaluation_batches, measure
 from pipeline.loaders.loader import ExampleLoader
 from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks import Examples, TextClassification
-from pipeline.training import loop, optimizers, trainer
-from pipeline.training.checkpoints.store import Checkpointer
-from pipeline.training.state import TrainingState, to_checkpoint
+from pipeline.training import loop, optimizers
+from pipeline.training.checkpoints.checkpointer import Checkpointer
+from pipeline.training.run import TrainingRun, to_checkpoint
+from pipeline.training.trainer import start
 
 BETWEEN = 6.0  # seconds from the end of one to the next
 
@@ -38,18 +41,15 @@ class Enough(Exception):
 
 
 class Timed(Checkpointer):
-    """So many checkpoints, with a pause between two; notes how long `save` kept its caller."""
+    """Saves `saves` checkpoints, with a pause between two, and notes how long each `save` took its caller."""
 
     def __init__(self, folder: Path, saves: int) -> None:
         super().__init__(folder, every=0)
         self.saves, self.held = saves, list[float]()
         self.rested = time.perf_counter()
 
-    def writes(self) -> bool:
-        return bool(self._writer and self._writer.is_alive())
-
     def due(self) -> bool:
-        if self.writes():
+        if self.writing():
             self.rested = time.perf_counter()
         return time.perf_counter() - self.rested > BETWEEN
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=int, default=950_000)
     parser.add_argument("--saves", type=int, default=5)
-    parser.add_argument("--folder", help="where to write: another disk gives other figures")
+    parser.add_argument("--folder", help="where to write the checkpoints (the disk matters)")
     arguments = parser.parse_args()
     shipped = params.look_up(params.read(), "models.lstm")
     settings = Training(**{**shipped["training"], "epochs": 1_000, "batch_size": 8})
@@ -83,46 +83,50 @@ def main() -> None:
     )
     rate = optax.constant_schedule(settings.learning_rate)
     tx = optimizers.build(settings.optimizer, rate, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(config, task, tx, seed=0)
-    run = TrainingState(state)
+    trainer, state = start(config, task, tx, seed=0)
+    run = TrainingRun(state)
     size = sum(array.nbytes for array in to_checkpoint(run).arrays.values())
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     print(f"{parameters:,} parameters, a state of {size / 2**30:.2f} GiB", flush=True)
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        keeper = Timed(Path(folder), arguments.saves)
+        checkpointer = Timed(Path(folder), arguments.saves)
         alone, beside, first = [], [], []
         last, saves, busy = 0.0, 0, False
 
-        def log(facts: dict[str, Any]) -> None:
+        def note(figures: dict[str, Any]) -> None:
             """After each step, and before a save may begin."""
             nonlocal last, saves, busy
             now = time.perf_counter()
-            if len(keeper.held) > saves:
-                first.append(now - last - keeper.held[-1])
+            if len(checkpointer.held) > saves:
+                first.append(now - last - checkpointer.held[-1])
             elif last:
                 (beside if busy else alone).append(now - last)
-            last, saves, busy = now, len(keeper.held), keeper.writes()
+            last, saves, busy = now, len(checkpointer.held), checkpointer.writing()
 
-        keeper.snapshot.reserve(to_checkpoint(run).arrays)
-        loop.DISPATCH = 0.0  # a step a dispatch
-        with keeper.only_writer(), suppress(Enough):
-            held_out = texts(8, arguments.vocabulary)
-            plan = predictor.evaluation_batches(held_out)
-            feed = ExampleLoader(texts(50_000, arguments.vocabulary), seed=0, batch=settings.batch_size)
+        log: Any = SimpleNamespace(write=note, progress=note)
+        checkpointer.snapshot.reserve(to_checkpoint(run).arrays)
+        loop.DISPATCH_SECONDS = 0.0  # a step a dispatch
+        with checkpointer.only_writer(), suppress(Enough):
+            validation = texts(8, arguments.vocabulary)
+            batches = evaluation_batches(validation)
+            loader = ExampleLoader(texts(50_000, arguments.vocabulary), seed=0, batch=settings.batch_size)
             loop.fit(
-                learn,
+                trainer,
                 run,
-                feed,
-                lambda params, model_state: predictor.measure(learn.predictor, params, model_state, held_out, plan),
+                loader,
+                partial(measure, trainer.predictor, data=validation, batches=batches),
                 settings,
                 rate,
-                keeper=keeper,
+                checkpointer=checkpointer,
                 log=log,
             )
     usual = statistics.median(alone)
-    for what, found in (("save itself", keeper.held), ("the first step after it", [f - usual for f in first])):
-        print(f"{what} held training up for {statistics.median(found):.3f} s, at most {max(found):.3f} s")
+    for what, seconds in (
+        ("the save itself", checkpointer.held),
+        ("the first step after it", [f - usual for f in first]),
+    ):
+        print(f"training waited {statistics.median(seconds):.3f} s for {what}, at most {max(seconds):.3f} s")
     print(f"a step: {usual:.3f} s alone ({len(alone)} of them)", end="")
     print(f", {statistics.median(beside):.3f} s while a checkpoint is written ({len(beside)})" if beside else "")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import paths
-from pipeline.parallel.processes import ADDRESS, COUNT, RANK
+from pipeline.parallel.processes import COORDINATOR, NUM_PROCESSES, RANK
 from pipeline.runtime.errors import UserError
 
 TOLD = ("CHECKPOINT_", "DVC_", "JAX_", "NPROC", "PATH", "PYTHON", "XLA_")  # what the workers have of this environment
@@ -32,7 +32,7 @@ def work(told: dict[str, Any]) -> int:
     context = train.get_context()
     rank = context.get_world_rank()
     address = broadcast_from_rank_zero(f"{ray.util.get_node_ip_address()}:{_free_port()}" if rank == 0 else None)
-    which = {ADDRESS: str(address), COUNT: str(context.get_world_size()), RANK: str(rank)}
+    which = {COORDINATOR: str(address), NUM_PROCESSES: str(context.get_world_size()), RANK: str(rank)}
     done = subprocess.run(told["command"], cwd=told["folder"], env={**os.environ, **told["environment"], **which})
     # Process 0 decides: when it ends at a mistake, another may be cut off before it has found the same one.
     code = broadcast_from_rank_zero(done.returncode)

@@ -84,7 +84,7 @@ def main() -> None:
         raise UserError("--compile asks the compiler for the device here: leave --card out, or run this on a GPU")
 
     name, config, settings, vocabulary, tokens = chosen()
-    sharding.check(settings.mesh or ALONE, batch=settings.part, layer=config.tensor_parallel)
+    sharding.check(settings.mesh or ALONE, batch=settings.part, tensor_parallel=config.tensor_parallel)
     learn, state = shapes(config, settings, vocabulary)
     plan = estimate(learn, state, config, settings, gpu=True if arguments.card else None)
 

@@ -1,7 +1,7 @@
-"""Several processes that train as one: each runs this same program, and the devices of all of them make one mesh.
+"""Several processes that train one model: each runs this program, and their devices form one mesh.
 
-A launcher starts them: `srun`, `mpirun`, Kubernetes, Ray. They share a file system, and process 0 alone writes there.
-A process on its own agrees with itself, and none of this costs it anything.
+A launcher starts them: `srun`, `mpirun`, Kubernetes, Ray. They share a file system, and only process 0, the main
+process, writes to it. With a single process every function here returns at once.
 """
 
 import os
@@ -19,20 +19,20 @@ from jaxtyping import Shaped
 from pipeline.runtime import errors
 from pipeline.runtime.errors import UserError
 
-HEARTBEAT = 30  # seconds without a sign of life from one process after which the others end
-MEETING = 300  # seconds in which all have to come
-AGAIN = 75  # the exit code of a process without a fault of its own: sysexits.h has it for what may go well next time
-ADDRESS, COUNT, RANK = "JAX_COORDINATOR_ADDRESS", "TRAIN_NPROCS", "TRAIN_RANK"
+HEARTBEAT_SECONDS = 30  # without a sign of life from one process, the others end
+CONNECT_SECONDS = 300  # for all processes to connect
+COORDINATOR, NUM_PROCESSES, RANK = "JAX_COORDINATOR_ADDRESS", "TRAIN_NPROCS", "TRAIN_RANK"  # environment variables
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Meets the others, if a launcher has started several: before anything is computed. What ends one process ends all:
-    each says why in one line, or JAX says it where no step of theirs failed, and none waits for those that are gone.
+def distributed() -> Iterator[None]:
+    """Connects the processes that a launcher has started; enter it before anything is computed.
 
-    Raises UserError where they do not meet, or the environment does not say of how many this is which.
+    When one process fails, all end, each with one line that says why. A process that fails through no fault of its own
+    exits with EX_TEMPFAIL (75): the same command may succeed next time. Raises UserError where the processes do not
+    connect, or the environment variables are wrong.
     """
-    join()
+    initialize()
     if (count := jax.process_count()) == 1:
         yield
         return
@@ -40,74 +40,89 @@ def together() -> Iterator[None]:
         yield
     except (UserError, jax.errors.JaxRuntimeError) as error:
         own = str(error) if isinstance(error, UserError) else errors.refusal(error)
-        print(f"error: process {jax.process_index()} of {count}: {own or _lost(error)}", file=sys.stderr, flush=True)
+        print(f"error: process {jax.process_index()} of {count}: {own or _peer_lost(error)}", file=sys.stderr)
         sys.stdout.flush()
-        os._exit(1 if own else AGAIN)
+        sys.stderr.flush()
+        os._exit(1 if own else os.EX_TEMPFAIL)  # an orderly exit would wait for the processes that are gone
 
 
-def join() -> None:
-    """The others are those that a launcher has started, or that the environment tells of."""
-    if ADDRESS in os.environ:
-        at, count, rank = os.environ[ADDRESS], _number(COUNT, least=1), _number(RANK, least=0)
-        print(f"process {rank} of {count} meets the others at {at}: within {MEETING} seconds", file=sys.stderr)
-        found = at, count, rank
-    elif max(_started_by("SLURM_NTASKS", "SLURM_STEP_NODELIST"), _started_by("OMPI_COMM_WORLD_SIZE")) > 1:
-        found = None, None, None  # JAX knows these launchers
+def initialize() -> None:
+    """Connects to the other processes, if the environment names any or a launcher that JAX knows has started them."""
+    if COORDINATOR in os.environ:
+        address = os.environ[COORDINATOR]
+        count, rank = _integer(NUM_PROCESSES, minimum=1), _integer(RANK, minimum=0)
+        print(f"process {rank} of {count} connects to {address}: within {CONNECT_SECONDS} seconds", file=sys.stderr)
+        arguments = address, count, rank
+    elif max(_launched("SLURM_NTASKS", also="SLURM_STEP_NODELIST"), _launched("OMPI_COMM_WORLD_SIZE")) > 1:
+        arguments = None, None, None  # JAX asks the launcher
     else:
         return
     try:
         jax.distributed.initialize(
-            *found,
-            initialization_timeout=MEETING,
-            heartbeat_timeout_seconds=HEARTBEAT,
-            shutdown_timeout_seconds=HEARTBEAT,
+            *arguments,
+            initialization_timeout=CONNECT_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except (RuntimeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise UserError(
-            f"the processes that are to train as one did not meet ({why}): start all of them, or tell each "
-            f"{ADDRESS}=HOST:PORT of process 0, {COUNT} and {RANK}"
+            f"the training processes did not connect ({why}): start all of them, or set {COORDINATOR}=HOST:PORT "
+            f"of process 0, {NUM_PROCESSES} and {RANK} in the environment of each"
         ) from error
-    if not first():
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what all would say, process 0 says
+    if not is_main_process():
+        # Below Python's sys.stdout: C++ libraries print too, and process 0 prints what all of them would.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def first() -> bool:
+def is_main_process() -> bool:
     """Whether this is process 0, or the only one."""
     return jax.process_index() == 0
 
 
-def agreed(*numbers: int) -> tuple[int, ...]:
-    """Of each number the largest that any process says. All must ask: none goes on before the last one has."""
+def agree_max(*numbers: int) -> tuple[int, ...]:
+    """The largest value of each number over all processes. A collective: every process must call it."""
     if jax.process_count() == 1:
         return numbers
-    said = multihost_utils.process_allgather(np.array(numbers, np.int32))  # p n
-    return tuple(int(number) for number in said.max(0))
+    gathered = multihost_utils.process_allgather(np.array(numbers, np.int32))  # p n
+    return tuple(int(number) for number in gathered.max(0))
 
 
-def host(array: Any) -> Shaped[np.ndarray, "..."]:
-    """The whole array, of which a process may have but a part. All must ask."""
+def barrier() -> None:
+    """Waits until every process has called it."""
+    agree_max(0)
+
+
+def broadcast(text: str) -> str:
+    """Process 0's text, which is as long as each process's own. A collective: every process must call it."""
+    characters = np.frombuffer(text.encode(), np.uint8)
+    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(characters), np.uint8)).decode()
+
+
+def gather_to_host(array: Any) -> Shaped[np.ndarray, "..."]:
+    """The whole array, though each process may hold only shards of it. A collective: every process must call it."""
     if isinstance(array, jax.Array) and not array.is_fully_addressable and not array.is_fully_replicated:
         mesh = array.sharding.mesh  # type: ignore[attr-defined]
         array = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))(array)
     return np.asarray(array)
 
 
-def _lost(error: Exception) -> str:
+def _peer_lost(error: Exception) -> str:
     why = " ".join(str(error).split())
     return (
-        f"a step failed, as when another process has ended ({why}): the same command goes on from the last checkpoint"
+        f"a step failed, probably because another process has ended ({why}): run the same command again to resume "
+        "from the last checkpoint"
     )
 
 
-def _number(name: str, *, least: int) -> int:
+def _integer(name: str, *, minimum: int) -> int:
     text = os.environ.get(name, "")
-    if not text.isdecimal() or int(text) < least:
-        raise UserError(f"{name}: beside {ADDRESS} it must be a number, {least} or more, not {text!r}")
+    if not text.isdecimal() or int(text) < minimum:
+        raise UserError(f"{name}: must be a number, {minimum} or more, where {COORDINATOR} is set, not {text!r}")
     return int(text)
 
 
-def _started_by(count: str, also: str = "") -> int:
-    """How many processes a launcher says that there are."""
+def _launched(count: str, *, also: str = "") -> int:
+    """How many processes a launcher has started, by the environment variable `count`; 1 where `also` is not set."""
     text = os.environ.get(count, "")
     return int(text) if text.isdecimal() and (not also or also in os.environ) else 1

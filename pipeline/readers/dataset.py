@@ -15,12 +15,12 @@ from pipeline.runtime.encoders.word_vocabulary import WordSpec
 
 
 class Source(Section):
-    """What the sections of all tasks have in common."""
+    """What the sections of all tasks share."""
 
     reader: Reader
     source: str
     split: Split
-    max_bad_rows: NonNegativeInt  # so many rows or files may be unusable before that is an error
+    max_bad_rows: NonNegativeInt  # rows or files that may be unusable; more are an error
 
 
 class Labelled(Source):

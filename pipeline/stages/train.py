@@ -1,15 +1,11 @@
-"""Stage 3: arrays -> a trained model, its curves and its metrics. Runs on whatever device JAX finds."""
+"""Stage 3: arrays -> a trained model, its curves and its metrics. Runs on the devices that JAX finds."""
 
-import json
-import os
-import sys
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 import jax
+import optax
 import pandas as pd
 from pydantic import NonNegativeInt
 
@@ -18,8 +14,8 @@ from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.config.training import ClassWeights, Training
-from pipeline.evaluation import predictor, token_losses
-from pipeline.evaluation.predictor import Tree
+from pipeline.evaluation import token_losses
+from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, measure
 from pipeline.loaders import buckets, token_store
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader, put
 from pipeline.models import weights
@@ -30,13 +26,14 @@ from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import LanguageModelling, Task
-from pipeline.tasks.loss import LossSums, balanced
-from pipeline.training import allocator, memory_plan, optimizers, trainer
-from pipeline.training.checkpoints import store
-from pipeline.training.checkpoints.store import Checkpoint, Checkpointer, fingerprint, interval, top
-from pipeline.training.loop import NoCheckpointer, Saves, fit
-from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
-from pipeline.training.trainer import State, Trainer
+from pipeline.tasks.loss import balanced
+from pipeline.training import allocator, memory_plan, optimizers, resume
+from pipeline.training.checkpoints import naming
+from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
+from pipeline.training.loop import Validate, fit
+from pipeline.training.run import TrainingRun, to_checkpoint
+from pipeline.training.trainer import State, Trainer, start
+from pipeline.training.training_log import TrainingLog
 
 
 class Params(StageParams):
@@ -47,22 +44,99 @@ class Params(StageParams):
     training: Annotated[Training, Key("models.{model}.training")]
 
 
-@processes.together()
+@processes.distributed()
 def main(params: Params, inputs: Inputs) -> None:
     allocator.keep_freed_memory()
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
-    config = params.network
-    devices = sharding.make(settings.mesh, batch=settings.part, layer=config.tensor_parallel)
-    feed, held_out = sources(task, config, settings, params, devices)
+    devices = sharding.make_mesh(settings.mesh, batch=settings.part, tensor_parallel=params.network.tensor_parallel)
+    loader = training_loader(task, params, devices)
+    rate = optimizers.learning_rate(
+        settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=loader.steps
+    )
+    trainer, state = build_trainer(task, params, rate, devices)
+    parameters = sum(array.size for array in jax.tree.leaves(state.params))
+    print(f"{params.model}: {parameters:,} parameters, {loader.size:,} {loader.unit}, on {device_names()}", flush=True)
+    validate = validation(task, params, trainer.predictor)
 
-    rate = optimizers.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=feed.steps)
-    learn, state = trainer.start(
-        config,
+    record, machine = provenance.record(inputs, params), provenance.machine()
+    # Process 0's: another machine may have another processor, which is part of the fingerprint.
+    name = processes.broadcast(naming.fingerprint({"made_from": record, "machine": machine}))
+    facts = {"model": params.model, "seed": params.seed, "made_from": record, "machine": machine}
+    checkpointer = Checkpointer(naming.top() / name, every=naming.interval(), check=inputs.check, facts=facts)
+    main_process = processes.is_main_process()
+    with (
+        checkpointer.only_writer() if main_process else nullcontext(),
+        TrainingLog(
+            paths.LOGS / "train.jsonl" if main_process else None,
+            every=checkpointer.every,
+            context={"run": name, "model": params.model},
+        ) as log,
+    ):
+        run, moved_from = resume.start(checkpointer.run, record, state)
+        checkpointer.facts["moved_from"] = moved_from
+        del state  # or it would stay in memory beside that of a run that resumes
+        allocator.return_unused()
+        if main_process:
+            checkpointer.snapshot.reserve(to_checkpoint(run).arrays)
+        log.write({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
+        saver = checkpointer if main_process else Participant()
+        run = fit(trainer, run, loader, validate, settings, rate, checkpointer=saver, log=log)
+
+    kept = run.kept
+    tree = jax.tree.map(processes.gather_to_host, {"params": kept.params, "model_state": kept.model_state})
+    if main_process:
+        write(run, tree, parameters, record)
+        digest = sha256(paths.TRAINED / "weights.safetensors")
+        moved = {"moved_from": moved_from} if moved_from else {}
+        # Outside DVC's outputs: the same model may be trained on another machine.
+        strict_json.write(paths.TRAINED_ON, {"weights": digest, "machine": {**machine, **moved}})
+        checkpointer.finish(digest)
+    processes.barrier()  # all processes end together
+
+
+def training_loader(task: Task, params: Params, devices: jax.sharding.Mesh | None) -> Loader:
+    """The training split in batches. Raises UserError where it does not fit the settings."""
+    settings, folder = params.training, paths.features("train")
+    if isinstance(task, LanguageModelling):
+        return WindowLoader(
+            token_store.load(folder),
+            seed=params.seed,
+            batch=settings.batch_size,
+            context=params.network.context,  # type: ignore[union-attr]
+            steps=settings.epoch_steps,
+            devices=devices,
+        )
+    if settings.epoch_steps:
+        raise UserError(f"models.{params.model}.training.epoch_steps: is for language models: remove it")
+    return ExampleLoader(buckets.load(folder, task), seed=params.seed, batch=settings.batch_size, devices=devices)
+
+
+def validation(task: Task, params: Params, predictor: Predictor) -> Validate:
+    """What measures parameters on the validation split."""
+    folder = paths.features("validation")
+    if isinstance(task, LanguageModelling):
+        context = params.network.context  # type: ignore[union-attr]
+        return partial(token_losses.total_loss, predictor, text=token_store.load(folder), context=context)
+    examples = buckets.load(folder, task)
+    batches = evaluation_batches(examples)
+    return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
+
+
+def build_trainer(
+    task: Task, params: Params, rate: optax.Schedule, devices: jax.sharding.Mesh | None
+) -> tuple[Trainer, State]:
+    """The trainer, and the state before the first step. Raises UserError where training needs more memory than the
+    device has.
+    """
+    settings = params.training
+    optimizer = optimizers.build(
+        settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
+    )
+    trainer, state = start(
+        params.network,
         task,
-        optimizers.build(
-            settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
-        ),
+        optimizer,
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
         class_weights=balanced(task.counts) if params.class_weights == "balanced" else None,
@@ -71,105 +145,14 @@ def main(params: Params, inputs: Inputs) -> None:
         devices=devices,
     )
     if isinstance(task, LanguageModelling):
-        memory_plan.refuse(
-            memory_plan.estimate(learn, state, config, settings), memory_plan.available(), settings, config
-        )
-    parameters = sum(array.size for array in jax.tree.leaves(state.params))
-    print(f"{params.model}: {parameters:,} parameters, {feed.size:,} {feed.unit}, on {where()}", flush=True)
-
-    record, machine = provenance.record(inputs, params), provenance.machine()
-    name = one_name(fingerprint({"made_from": record, "machine": machine}))
-    keeper = Checkpointer(
-        top() / name,
-        every=interval(),
-        check=inputs.check,
-        about={"model": params.model, "seed": params.seed, "made_from": record, "machine": machine},
-    )
-    writes = processes.first()
-    log_file = paths.LOGS / "train.jsonl" if writes else os.devnull
-    paths.LOGS.mkdir(exist_ok=True)
-    with keeper.only_writer() if writes else nullcontext(), open(log_file, "a", encoding="utf-8") as log:
-        noted = 0.0
-
-        def note(figures: dict[str, Any]) -> None:
-            """Writes the figures of an epoch; of mere steps, a line every ten seconds."""
-            nonlocal noted
-            if "train_loss" not in figures and time.monotonic() - noted < min(10, keeper.every):
-                return
-            noted = time.monotonic()
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-            print(json.dumps({"time": stamp, "run": name, "model": params.model, **figures}), file=log, flush=True)
-
-        run = resumed(keeper, store.moved(record), state)
-        del state  # of a run that goes on, it would else lie beside the run's own
-        allocator.give_back()
-        if writes:
-            keeper.snapshot.reserve(to_checkpoint(run).arrays)
-        note({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
-        keep: Saves = keeper if writes else NoCheckpointer()
-        run = fit(learn, run, feed, held_out(learn), settings, rate, keeper=keep, log=note)
-
-    kept = run.kept
-    tree = jax.tree.map(processes.host, {"params": kept.params, "model_state": kept.model_state})
-    if writes:
-        write(run, tree, parameters, record)
-        weights_hash = sha256(paths.TRAINED / "weights.safetensors")
-        moved = {"moved_from": on} if (on := keeper.about.get("moved_from")) else {}
-        # Outside DVC's outputs: another machine may come to the very same model.
-        strict_json.write(paths.TRAINED_ON, {"weights": weights_hash, "machine": {**machine, **moved}})
-        keeper.finish(weights_hash)
-    processes.agreed(0)  # they end together
+        plan = memory_plan.estimate(trainer, state, params.network, settings)
+        memory_plan.refuse(plan, memory_plan.available(), settings, params.network)
+    return trainer, state
 
 
-def where() -> str:
-    """On what this trains, for people."""
-    device = jax.devices()[0]
-    kind = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
-    count, others = jax.device_count(), jax.process_count()
-    shown = kind if count == 1 else f"{count} x {kind}"
-    return shown if others == 1 else f"{shown} of {others} processes"
-
-
-def one_name(name: str) -> str:
-    """The run's name as process 0 has it: another machine may have another processor, which is a part of it."""
-    places = range(0, len(name), 4)
-    said = processes.agreed(*(int(name[at : at + 4], 16) if processes.first() else 0 for at in places))
-    return "".join(f"{part:04x}" for part in said)
-
-
-def resumed(keeper: Checkpointer, other: Path | None, state: State) -> TrainingState:
-    """The run as it was interrupted, or at `state`, its start."""
-    found = interrupted(keeper, other)
-    if not found:
-        return TrainingState(state)
-    run = from_checkpoint(found, state)
-    jax.block_until_ready((run.state, run.best))  # copied from what was read, which goes then
-    if processes.first():
-        print(f"going on from step {int(run.state.step):,}, in epoch {run.epoch}", file=sys.stderr, flush=True)
-    return run
-
-
-def interrupted(keeper: Checkpointer, other: Path | None) -> Checkpoint | None:
-    """The checkpoint to go on from, if there is one: the run's own, or else that of `other`, a run on other devices,
-    whose name is then in all that are written. Process 0 decides which.
-    """
-    found = keeper.newest() if processes.first() else None
-    own = found is not None
-    if not own and other and processes.first():
-        found = Checkpointer(other, every=0).newest()
-    facts: Any = found.facts if found else {}
-    epoch, step, own = processes.agreed(int(facts.get("epoch", 0)), int(facts.get("step", 0)), own)
-    if epoch and not processes.first():
-        found = Checkpointer(keeper.folder if own or not other else other, every=0).named(store.name(epoch, step))
-    if found:
-        before = found.facts.get("moved_from", [])
-        keeper.about["moved_from"] = before if own or not other else [*before, other.name]
-    return found
-
-
-def write(run: TrainingState, tree: Tree, parameters: int, record: dict[str, Any]) -> None:
-    """The stage's outputs: `tree` holds the arrays of the model that is kept."""
-    kept = run.kept
+def write(run: TrainingRun, tree: Tree, parameters: int, record: dict[str, Any]) -> None:
+    """Writes the stage's outputs: `tree` holds the arrays of the model that is kept."""
+    epoch = run.kept.epoch
     weights.write(paths.TRAINED / "weights.safetensors", tree)
     strict_json.write(paths.TRAINED / "provenance.json", record)
     pd.DataFrame(run.history).to_csv(paths.TRAINED / "history.csv", index=False, lineterminator="\n")
@@ -179,39 +162,17 @@ def write(run: TrainingState, tree: Tree, parameters: int, record: dict[str, Any
             "parameters": parameters,
             "steps": int(run.state.step),
             "epochs": len(run.history),
-            "kept_epoch": kept.epoch.epoch,
-            "train": {"loss": kept.epoch.train_loss, "accuracy": kept.epoch.train_accuracy},
-            "validation": {"loss": kept.epoch.validation_loss, "accuracy": kept.epoch.validation_accuracy},
+            "kept_epoch": epoch.epoch,
+            "train": {"loss": epoch.train_loss, "accuracy": epoch.train_accuracy},
+            "validation": {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy},
         },
     )
 
 
-Validate = Callable[[Tree, Tree], LossSums]
-
-
-def sources(
-    task: Task, config: Any, settings: Training, params: Params, devices: jax.sharding.Mesh | None
-) -> tuple[Loader, Callable[[Trainer], Validate]]:
-    """What the model learns from, and how it is tried on the validation split. Raises UserError where they do not fit
-    the settings.
-    """
-    folders = [paths.features(split) for split in ("train", "validation")]
-    if isinstance(task, LanguageModelling):
-        text, rest = (token_store.load(folder) for folder in folders)
-        feed = WindowLoader(
-            text,
-            seed=params.seed,
-            batch=settings.batch_size,
-            context=config.context,
-            steps=settings.epoch_steps,
-            devices=devices,
-        )
-        return feed, lambda learn: lambda p, r: token_losses.total_loss(learn.predictor, p, r, rest, config.context)
-    if settings.epoch_steps:
-        raise UserError(f"models.{params.model}.training.epoch_steps: is for language models: remove it")
-    train, validation = (buckets.load(folder, task) for folder in folders)
-    held_out, plan = put(validation, devices), predictor.evaluation_batches(validation)
-    return (
-        ExampleLoader(train, seed=params.seed, batch=settings.batch_size, devices=devices),
-        lambda learn: lambda p, r: predictor.measure(learn.predictor, p, r, held_out, plan),
-    )
+def device_names() -> str:
+    """The devices that train, for people: "cpu", or "8 x gpu (NVIDIA H100) of 2 processes"."""
+    device = jax.devices()[0]
+    kind = f"{device.platform} ({device.device_kind})" if device.platform != device.device_kind else device.platform
+    count, process_count = jax.device_count(), jax.process_count()
+    shown = kind if count == 1 else f"{count} x {kind}"
+    return shown if process_count == 1 else f"{shown} of {process_count} processes"

@@ -1,187 +1,176 @@
-"""The settings of a training run, and its loop: early stopping, curves, progress, checkpoints.
+"""The training loop: epochs, validation, early stopping, progress, checkpoints.
 
-All that changes in a run is a `Run`, and where it stands decides how it goes on: a run that was interrupted and goes on
-from a checkpoint ends at the same bits.
+A TrainingRun holds everything that changes, so a run that was interrupted and resumes from a checkpoint ends with the
+same bits as one without a stop.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from pipeline.config.training import Training
 from pipeline.evaluation.predictor import Tree
 from pipeline.loaders.buckets import BLOCK, Block
-from pipeline.loaders.loader import Loader, Served
+from pipeline.loaders.loader import LoadedBlock, Loader
 from pipeline.parallel import processes
 from pipeline.runtime.errors import Stopped, UserError
 from pipeline.tasks.loss import LossSums
-from pipeline.training.checkpoints import store
-from pipeline.training.signals import Postponed
-from pipeline.training.state import Best, Epoch, TrainingState, to_checkpoint
+from pipeline.training.checkpoints.checkpointer import SavesRuns
+from pipeline.training.checkpoints.naming import checkpoint_name
+from pipeline.training.run import Best, Epoch, TrainingRun, to_checkpoint
+from pipeline.training.signals import DeferredSignals
 from pipeline.training.trainer import Trainer
 
+DISPATCH_SECONDS = 0.5  # of steps, at most about: between two dispatches, signals are handled and checkpoints saved
 
-class Saves(Protocol):
-    """Where a run is saved now and then, as by `checkpoint.Checkpoints`."""
-
-    def due(self) -> bool: ...
-    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None: ...
+Validate: TypeAlias = Callable[[Tree, Tree], LossSums]  # of params and model_state, on the validation split
 
 
-class NoCheckpointer:
-    """What a process has in a Keeper's place that is not the one which saves: it gives its share of the arrays."""
-
-    def due(self) -> bool:
-        return False
-
-    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None:
-        for array in arrays.values():
-            processes.host(array)
-
-
-Log = Callable[[dict[str, Any]], None]
-
-DISPATCH = 0.5  # seconds of steps in one dispatch, at most about: between two, signals are answered and runs saved
+class Log(Protocol):
+    def write(self, figures: dict[str, Any]) -> None: ...
+    def progress(self, figures: dict[str, Any]) -> None: ...
 
 
 def fit(
-    learn: Trainer,
-    run: TrainingState,
-    feed: Loader,
-    validate: Callable[[Tree, Tree], LossSums],
+    trainer: Trainer,
+    run: TrainingRun,
+    loader: Loader,
+    validate: Validate,
     settings: Training,
-    rate: optax.Schedule,
+    learning_rate: optax.Schedule,
     *,
-    keeper: Saves,
+    checkpointer: SavesRuns,
     log: Log,
-) -> TrainingState:
-    """Trains on from where `run` stands to its end: all epochs, or until validation stops improving.
+) -> TrainingRun:
+    """Trains from where `run` stands to its end: all epochs, or until validation stops improving.
 
-    `validate` says how well parameters, and the rest of the model, do. `log` gets the step after each dispatch, and
-    each epoch's figures with its seconds and examples, or tokens, a second. Raises UserError at a loss that is not
-    finite, with the step and the learning rate, and Stopped after a signal, once the run is saved.
+    The log's `progress` gets the step after each dispatch, its `write` each epoch's figures and the examples or tokens
+    a second. Raises UserError at a loss that is not finite, with the step and the learning rate, and Stopped after a
+    signal, once the run is saved.
     """
-    an_epoch = int(_sizes(feed.epoch(run.epoch)).sum()) * feed.weight
-    total, before = settings.epochs * an_epoch, (run.epoch - 1) * an_epoch
+    per_epoch = int(_sizes(loader.epoch(run.epoch)).sum()) * loader.weight
     with (
-        Postponed() as signal,
+        DeferredSignals() as signals,
         tqdm(
-            total=total,
-            initial=before,
+            total=settings.epochs * per_epoch,
+            initial=(run.epoch - 1) * per_epoch,
             desc="train",
-            unit=f" {feed.unit}",
+            unit=f" {loader.unit}",
             unit_scale=True,
-            disable=None if processes.first() else True,
+            disable=None if processes.is_main_process() else True,
         ) as bar,
     ):
         while not finished(run, settings):
-            began, first = time.perf_counter(), run.taken
-            blocks = feed.epoch(run.epoch)
-            bar.update(int(_sizes(blocks)[:first].sum()) * feed.weight)
-            for further in _steps(learn, run, feed.serve(blocks, first), rate, bar, feed.weight):
-                run = further
-                log({"epoch": run.epoch, "step": int(run.state.step)})
-                asked, due = processes.agreed(signal.number, not signal.number and keeper.due())
-                if asked or due:
-                    save(run, settings, keeper, wait=asked > 0)
-                if asked:
+            began, first = time.perf_counter(), run.steps_done
+            blocks = loader.epoch(run.epoch)
+            bar.update(int(_sizes(blocks)[:first].sum()) * loader.weight)
+            for later in _dispatches(trainer, run, loader.load(blocks, first), learning_rate, bar, loader.weight):
+                run = later
+                log.progress({"epoch": run.epoch, "step": int(run.state.step)})
+                number, due = processes.agree_max(signals.received, not signals.received and checkpointer.due())
+                if number or due:
+                    save(run, settings, checkpointer, wait=number > 0)
+                if number:
                     at = f"{int(run.state.step):,}"
-                    raise Stopped(asked, f"stopped and saved at step {at}: the same command goes on from there")
-            seconds, done = time.perf_counter() - began, int(_sizes(blocks)[first:].sum()) * feed.weight
-            measured = validate(run.state.params, run.state.model_state)
-            latest = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(measured)))
-            if not np.isfinite(latest.validation_loss):
-                raise _diverged("loss on the validation split", int(run.state.step), rate)
-            run = _closed(run, latest, settings)
-            log(
-                {
-                    **latest._asdict(),
-                    "step": int(run.state.step),
-                    "seconds": seconds,
-                    f"{feed.unit}_per_second": done / seconds,
-                }
-            )
-            _tell(latest, f"{done / seconds:,.0f} {feed.unit}/s")
+                    raise Stopped(number, f"stopped and saved at step {at}: run the same command again to resume")
+            seconds = time.perf_counter() - began
+            rate = int(_sizes(blocks)[first:].sum()) * loader.weight / seconds
+            sums = validate(run.state.params, run.state.model_state)
+            epoch = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(sums)))
+            if not np.isfinite(epoch.validation_loss):
+                raise _diverged("loss on the validation split", int(run.state.step), learning_rate)
+            run = _next_epoch(run, epoch, settings)
+            step = int(run.state.step)
+            log.write({**epoch._asdict(), "step": step, "seconds": seconds, f"{loader.unit}_per_second": rate})
+            _print(epoch, f"{rate:,.0f} {loader.unit}/s")
         if settings.early_stopping and run.best and run.epoch <= settings.epochs:
-            metric, kept = settings.early_stopping.metric, run.best.epoch.epoch
-            tqdm.write(f"stopped: no better {metric} since epoch {kept}, which is kept")
-        save(run, settings, keeper, wait=True)  # a kill must not cost the run before DVC has written down its result
-        (asked,) = processes.agreed(signal.number)
-        if asked:
-            raise Stopped(asked, "stopped: the training is done and saved, the same command goes on from there")
+            metric, best = settings.early_stopping.metric, run.best.epoch.epoch
+            tqdm.write(f"stopped early: {metric} has not improved since epoch {best}, whose model is kept")
+        # Until DVC has recorded the result, a kill makes it start the stage again: that must not train anew.
+        save(run, settings, checkpointer, wait=True)
+        (number,) = processes.agree_max(signals.received)
+        if number:
+            raise Stopped(number, "stopped: training is done and saved; run the same command again to continue")
     return run
 
 
-def finished(run: TrainingState, settings: Training) -> bool:
+def finished(run: TrainingRun, settings: Training) -> bool:
     stopping = settings.early_stopping
     waited = run.best and run.epoch - 1 - run.best.epoch.epoch
     return run.epoch > settings.epochs or bool(stopping and waited and waited >= stopping.patience)
 
 
-def save(run: TrainingState, settings: Training, keeper: Saves, *, wait: bool) -> None:
+def save(run: TrainingRun, settings: Training, checkpointer: SavesRuns, *, wait: bool) -> None:
     arrays, facts = to_checkpoint(run)
-    finishes = finished(run, settings)
-    keeper.save(store.name(run.epoch, int(run.state.step)), arrays, {**facts, "finished": finishes}, wait=wait)
+    facts["finished"] = finished(run, settings)
+    checkpointer.save(checkpoint_name(run.epoch, int(run.state.step)), arrays, facts, wait=wait)
     if wait:
-        processes.agreed(0)  # none ends before it is written
+        processes.barrier()  # no process ends before the checkpoint is written
 
 
-def _steps(
-    learn: Trainer, run: TrainingState, served: Iterator[Served], rate: optax.Schedule, bar: Any, weight: int
-) -> Iterator[TrainingState]:
-    """The rest of an epoch, a dispatch at a time; so many steps each as take about DISPATCH seconds."""
+def _dispatches(
+    trainer: Trainer,
+    run: TrainingRun,
+    blocks: Iterator[LoadedBlock],
+    learning_rate: optax.Schedule,
+    bar: Any,
+    weight: int,
+) -> Iterator[TrainingRun]:
+    """The run after each dispatch of as many steps as take about DISPATCH_SECONDS."""
     most = 1
-    for data, rows, length in served:
+    for data, rows, length in blocks:
         while len(rows):
             now, rows = rows[:most], rows[most:]
             began = time.perf_counter()
             padded = np.pad(now, [(0, BLOCK - len(now)), (0, 0)])
-            state, each = learn.train_block(run.state, data, padded, np.int32(len(now)), length)  # type: ignore[arg-type]
-            sums = np.asarray(each, np.float64)[: len(now)]
-            pace = (time.perf_counter() - began) / len(now)
-            (most,) = processes.agreed(max(1, min(BLOCK, 2 * most, int(DISPATCH / pace))))
+            state, each = trainer.train_block(run.state, data, padded, np.int32(len(now)), length)  # type: ignore[arg-type]
+            sums = np.asarray(each, np.float64)[: len(now)]  # s 4
+            seconds_per_step = (time.perf_counter() - began) / len(now)
+            (most,) = processes.agree_max(max(1, min(BLOCK, 2 * most, int(DISPATCH_SECONDS / seconds_per_step))))
             bad = ~np.isfinite(sums[:, 0])
             if bad.any():
-                raise _diverged("loss", int(state.step) - len(now) + int(bad.argmax()) + 1, rate)
-            total = np.add.accumulate([run.sums, *sums])[-1]  # one by one, so that no bit hangs on how many at once
-            run = run._replace(state=state, taken=run.taken + len(now), sums=total)
+                raise _diverged("loss", int(state.step) - len(now) + int(bad.argmax()) + 1, learning_rate)
+            # Added one by one: the sum's last bits must not depend on how many steps a dispatch has.
+            total = np.add.accumulate([run.sums, *sums])[-1]
+            run = run._replace(state=state, steps_done=run.steps_done + len(now), sums=total)
             loss, accuracy = _averages(total)
             bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
             bar.update(int((now >= 0).sum()) * weight)
             yield run
 
 
-def _sizes(blocks: list[Block]) -> np.ndarray:
-    """How many examples each step has."""
+def _sizes(blocks: list[Block]) -> Int[np.ndarray, " s"]:
+    """The number of examples in each step."""
     return np.concatenate([(block.rows >= 0).sum(1) for block in blocks])
 
 
-def _closed(run: TrainingState, latest: Epoch, settings: Training) -> TrainingState:
-    """The run at the start of its next epoch."""
+def _next_epoch(run: TrainingRun, epoch: Epoch, settings: Training) -> TrainingRun:
+    """The run at the start of the epoch after `epoch`."""
     stopping, best = settings.early_stopping, run.best
-    if stopping and (best is None or _better(latest, best.epoch, stopping.metric)):
-        # The state itself is donated on.
-        best = Best(latest, *jax.tree.map(jnp.copy, (run.state.params, run.state.model_state)))
-    return TrainingState(run.state, run.epoch + 1, history=(*run.history, latest), best=best)
+    if stopping and (best is None or _better(epoch, best.epoch, stopping.metric)):
+        # A copy: the state's own memory is donated to the next step.
+        best = Best(epoch, *jax.tree.map(jnp.copy, (run.state.params, run.state.model_state)))
+    return TrainingRun(run.state, run.epoch + 1, history=(*run.history, epoch), best=best)
 
 
-def _diverged(what: str, step: int, rate: optax.Schedule) -> UserError:
+def _diverged(what: str, step: int, learning_rate: optax.Schedule) -> UserError:
     return UserError(
-        f"the {what} is not finite at step {step:,}, learning rate {float(rate(step)):.3g}: "  # type: ignore[arg-type]
-        "lower learning_rate, or set gradient_clip (1.0, say), both under models.*.training"
+        f"the {what} is not finite at step {step:,}, learning rate {float(learning_rate(step)):.3g}: "  # type: ignore[arg-type]
+        "lower training.learning_rate, or set training.gradient_clip (to 1.0, for example)"
     )
 
 
 def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
-    of = LossSums(*sums.tolist())
-    return float(of.loss / of.weight), float(of.correct / of.targets)
+    """Loss and accuracy."""
+    totals = LossSums(*sums.tolist())
+    return float(totals.loss / totals.weight), float(totals.correct / totals.targets)
 
 
 def _better(one: Epoch, other: Epoch, metric: str) -> bool:
@@ -190,7 +179,7 @@ def _better(one: Epoch, other: Epoch, metric: str) -> bool:
     return one.validation_accuracy > other.validation_accuracy
 
 
-def _tell(epoch: Epoch, rate: str) -> None:
+def _print(epoch: Epoch, rate: str) -> None:
     tqdm.write(
         f"epoch {epoch.epoch}: train loss {epoch.train_loss:.4f}, accuracy {epoch.train_accuracy:.4f}; "
         f"validation loss {epoch.validation_loss:.4f}, accuracy {epoch.validation_accuracy:.4f}; {rate}"

@@ -1,30 +1,31 @@
-"""Ctrl-C and SIGTERM, put off until there is a good moment to end."""
+"""Ctrl-C and SIGTERM, deferred until training can save and end."""
 
 import signal
 from types import FrameType, TracebackType
+from typing import Self
 
-BOTH = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Postponed:
-    """While it lasts, the first signal is noted as `number`; a second one ends the process as usual, at once."""
+class DeferredSignals:
+    """In this context the first signal is only recorded, in `received`; a second one ends the process at once."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.received = 0
 
-    def __enter__(self) -> "Postponed":
-        self._usual = {number: signal.getsignal(number) for number in BOTH}
-        for number in BOTH:
-            signal.signal(number, self._note)
+    def __enter__(self) -> Self:
+        self._handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        for number in SIGNALS:
+            signal.signal(number, self._record)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._back()
+        self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
-        self._back()
+    def _record(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._restore()
 
-    def _back(self) -> None:
-        for number, usual in self._usual.items():
-            signal.signal(number, usual)
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)

@@ -9,7 +9,7 @@ import pytest
 from pipeline.commands import checkpoints
 from pipeline.config import paths
 from pipeline.runtime.hashes import sha256
-from pipeline.training.checkpoints.store import Checkpointer
+from pipeline.training.checkpoints.checkpointer import Checkpointer
 
 ARRAYS = {"a": np.zeros(3, np.float32)}
 
@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(name: str, result: str | None) -> None:
     """A run with a checkpoint; `result` is the hash of the weights that it ended with, if it did."""
-    saved = Checkpointer(paths.CHECKPOINTS / name, every=0, about={"model": "cnn", "seed": 0})
+    saved = Checkpointer(paths.CHECKPOINTS / name, every=0, facts={"model": "cnn", "seed": 0})
     saved.save("000001-0000000001", ARRAYS, {"epoch": 1, "step": 1, "finished": result is not None}, wait=True)
     if result:
         saved.finish(result)

@@ -60,7 +60,7 @@ def test_parts_are_killed(ready, tmp_path):
     assert "RayTrainWorker" in " ".join(command_of(worker))
     worker.kill()
     assert run.wait(timeout=300) == 0, log.read_text()
-    assert "going on from step" in log.read_text()
+    assert "resuming from step" in log.read_text()
     assert weights(ready) == straight
 
     set_training(ready, epochs=60)  # a mistake: it is told once, and not tried again

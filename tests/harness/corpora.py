@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.networks import GPTConfig, GPTSize, RNNConfig, RNNSize
+from pipeline.config.networks import GPT_SIZES, RNN_SIZES, GPTConfig, GPTSize, RNNConfig, RNNSize
 from pipeline.loaders.token_store import TokenStore
-from pipeline.models import gpt, rnn
 from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.tasks import LanguageModelling
 
@@ -24,17 +23,17 @@ CONFIGS = {
     "linear": lambda context=16, **changes: RNNConfig(**COMMON | {"context": context, "cell": "linear"} | changes),
     "lstm": lambda context=16, **changes: RNNConfig(**COMMON | {"context": context, "cell": "lstm"} | changes),
 }
-SMALL = {
-    gpt: {"nano": GPTSize(2, 16, 4, 2, 32)},
-    rnn: {("linear", "nano"): RNNSize(2, 16), ("lstm", "nano"): RNNSize(2, 16)},
-}
+SMALL = (
+    (GPT_SIZES, {"nano": GPTSize(2, 16, 4, 2, 32)}),
+    (RNN_SIZES, {("linear", "nano"): RNNSize(2, 16), ("lstm", "nano"): RNNSize(2, 16)}),
+)
 
 
 def shrink(monkeypatch: Any) -> None:
     """The variant nano of each model is tiny."""
-    for module, sizes in SMALL.items():
-        for name, size in sizes.items():
-            monkeypatch.setitem(module.VARIANTS, name, size)
+    for sizes, small in SMALL:
+        for name, size in small.items():
+            monkeypatch.setitem(sizes, name, size)
 
 
 def corpus(*sizes: int, seed: int = 0, shards: int = 1) -> TokenStore:

@@ -33,8 +33,8 @@ from pipeline.config.optimizers import Adam, Muon  # noqa: E402
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader  # noqa: E402
 from pipeline.parallel import sharding  # noqa: E402
 from pipeline.training import optimizers, trainer  # noqa: E402
-from pipeline.training.checkpoints.store import Checkpoint  # noqa: E402
-from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint  # noqa: E402
+from pipeline.training.checkpoints.files import Checkpoint  # noqa: E402
+from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint  # noqa: E402
 
 BATCH, STEPS = 8, 6
 GPT_SIZES["nano"] = GPTSize(2, 128, 4, 2, 128)
@@ -71,10 +71,10 @@ def run(model: str, mesh: list[int], to: Path, start: Path | None) -> dict[str, 
     devices = None
     if wanted.size > 1:
         with mock.patch("jax.device_count", return_value=wanted.size):  # the mesh takes the first ones of those here
-            devices = sharding.make(wanted, batch=BATCH // parts, layer=config.tensor_parallel)
+            devices = sharding.make_mesh(wanted, batch=BATCH // parts, tensor_parallel=config.tensor_parallel)
     tx = optimizers.build(optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
     learn, state = trainer.start(config, task, tx, seed=0, microbatches=parts, devices=devices)
-    begun = TrainingState(state)
+    begun = TrainingRun(state)
     if start:
         begun = from_checkpoint(
             Checkpoint(dict(np.load(start)), json.loads(start.with_suffix(".json").read_text())), state
@@ -82,13 +82,13 @@ def run(model: str, mesh: list[int], to: Path, start: Path | None) -> dict[str, 
     reads: list[int] = []
     feed = loader(task, devices, reads)
     state, losses = begun.state, []
-    for data, rows, length in feed.serve(feed.epoch(1), begun.taken):
+    for data, rows, length in feed.load(feed.epoch(1), begun.steps_done):
         for row in rows[: STEPS - len(losses)]:
             padded = np.pad(row[None], [(0, 127), (0, 0)])
             state, sums = learn.train_block(state, data, padded, np.int32(1), length)
             loss, weight = np.asarray(sums)[0][:2]
             losses.append(float(loss / weight))
-    kept = to_checkpoint(begun._replace(state=state, taken=begun.taken + len(losses)))
+    kept = to_checkpoint(begun._replace(state=state, steps_done=begun.steps_done + len(losses)))
     largest: Any = max(kept.arrays.values(), key=lambda array: array.size)
     host: dict[str, Any] = {name: np.asarray(array) for name, array in kept.arrays.items()}
     np.savez(to, **host)

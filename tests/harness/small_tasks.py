@@ -1,5 +1,6 @@
 """A small task of each kind, random examples of it, and a short plain training."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ TRAINING = Training(
     early_stopping=None,
     augmentation=None,
 )
+
+
+SILENT: Any = SimpleNamespace(write=lambda figures: None, progress=lambda figures: None)  # a log that keeps nothing
 
 
 def images(height: int = 14, width: int = 10, colour: str = "grey", margin: int = 0) -> ImageClassification:

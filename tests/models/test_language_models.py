@@ -265,7 +265,7 @@ def test_files_give_the_same_bits_as_memory():
         feed = WindowLoader(text, seed=0, batch=4, context=16, steps=40, resident=resident)
         learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.adam(1e-2), seed=0)
         seen = []
-        for data, rows, length in feed.serve(feed.epoch(1), 0):
+        for data, rows, length in feed.load(feed.epoch(1), 0):
             padded = np.pad(rows, [(0, 128 - len(rows)), (0, 0)])
             state, sums = learn.train_block(state, data, padded, np.int32(len(rows)), length)
             seen.append(np.asarray(sums)[: len(rows)])
@@ -312,7 +312,7 @@ def test_a_file_of_tokens_that_is_missing_or_cut_short(tmp_path):
     path = folder / "tokens-00001.npy"
     content = path.read_bytes()
     path.write_bytes(content[:-10])
-    with pytest.raises(UserError, match=r"train: cannot be read .* makes it anew"):
+    with pytest.raises(UserError, match=r"train: cannot be read .*: run `dvc repro -f preprocess`"):
         corpora.load(folder)
     path.unlink()
     with pytest.raises(UserError, match=r"its 2 files .* hold 81 tokens, its index says 122"):

@@ -117,17 +117,17 @@ def test_two_processes_train_a_language_model(tmp_path):
 def test_one_is_killed_and_all_go_on(ready, interrupted):
     """Whichever it is, the others end by themselves; the same command goes on, to the bytes of a run without a stop."""
     output = killed(interrupted, ready, rank=1)
-    assert "error: process 0 of 2: a step failed, as when another process has ended" in output
+    assert "error: process 0 of 2: a step failed, probably because another process has ended" in output
     before = checkpoints(ready)[-1]
     with running(ready) as again:
         wait_for(again, lambda: checkpoints(ready)[-1:] > [before])  # they have met, and train
         killed(again, ready, rank=0)
-    assert "going on from step" in train(ready, LAUNCH=LAUNCH)
+    assert "resuming from step" in train(ready, LAUNCH=LAUNCH)
     resumed = weights(ready)
     forget(ready)
     straight = train(ready, LAUNCH=LAUNCH)
     assert "epoch 1:" in straight
-    assert "going on" not in straight
+    assert "resuming" not in straight
     assert weights(ready) == resumed
 
 
@@ -145,7 +145,7 @@ def test_a_run_goes_on_elsewhere(ready, interrupted):
     assert "no run '../model' has a checkpoint" in train(ready, code=255, CHECKPOINT_FROM="../model")
 
     set_training(ready, epochs=EPOCHS)
-    assert "going on from step" in train(ready, CHECKPOINT_FROM=run)
+    assert "resuming from step" in train(ready, CHECKPOINT_FROM=run)
     assert strict_json.read(ready / "logs/trained_on.json")["machine"]["moved_from"] == [run]
     moved = pd.read_csv(ready / "trained/history.csv")
     forget(ready)
@@ -158,7 +158,7 @@ def test_a_run_goes_on_elsewhere(ready, interrupted):
 def test_what_does_not_meet(ready):
     set_training(ready, epochs=1)
     output = train(ready, code=255, LAUNCH=LAUNCH)
-    assert "error: process 0 of 2: training.mesh: says how 2 processes train as one: set it to" in output
+    assert "error: process 0 of 2: training.mesh: 2 processes need one: set it to" in output
     output = train(ready, code=255, LAUNCH="JAX_COORDINATOR_ADDRESS=127.0.0.1:1 TRAIN_NPROCS=2 TRAIN_RANK=one")
-    assert "error: TRAIN_RANK: beside JAX_COORDINATOR_ADDRESS it must be a number, 0 or more, not 'one'" in output
+    assert "error: TRAIN_RANK: must be a number, 0 or more, where JAX_COORDINATOR_ADDRESS is set, not 'one'" in output
     assert "Traceback" not in output

@@ -122,13 +122,14 @@ def test_a_checkpoint_moves_from_four_devices_to_one_to_two(train, tmp_path):
 
 
 def test_a_mesh_that_does_not_fit(monkeypatch):
-    with pytest.raises(UserError, match="mesh: 2 x 2 x 1 takes 4 devices, and there are 1"):
-        sharding.make(sharding.Mesh(data=2, fsdp=2), batch=8, layer={})
-    assert sharding.make(None, batch=7, layer={}) is None
+    with pytest.raises(UserError, match="mesh: 2 x 2 x 1 needs 4 devices, and there are 1"):
+        sharding.make_mesh(sharding.Mesh(data=2, fsdp=2), batch=8, tensor_parallel={})
+    assert sharding.make_mesh(None, batch=7, tensor_parallel={}) is None
     monkeypatch.setattr("jax.device_count", lambda: 3)
-    with pytest.raises(UserError, match="mesh: 3 devices do not share 8 examples evenly"):
-        sharding.make(sharding.Mesh(data=3, fsdp=1), batch=8, layer={})
-    with pytest.raises(UserError, match="tensor: gpt alone has layers that devices can share out: set it to 1"):
-        sharding.make(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer={})
-    with pytest.raises(UserError, match="tensor: 3 devices do not share 2 groups of heads evenly"):
-        sharding.make(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, layer=corpora.CONFIGS["gpt"]().tensor_parallel)
+    with pytest.raises(UserError, match="mesh: 3 devices cannot share 8 examples evenly"):
+        sharding.make_mesh(sharding.Mesh(data=3, fsdp=1), batch=8, tensor_parallel={})
+    with pytest.raises(UserError, match="tensor: only gpt has layers that devices can share: set it to 1"):
+        sharding.make_mesh(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, tensor_parallel={})
+    with pytest.raises(UserError, match="tensor: 3 devices cannot share 2 groups of heads evenly"):
+        parallel = corpora.CONFIGS["gpt"]().tensor_parallel
+        sharding.make_mesh(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, tensor_parallel=parallel)

@@ -32,8 +32,10 @@ from pipeline.runtime.hashes import sha256
 from pipeline.stages import check, evaluate, package, prepare, preprocess, train
 from pipeline.stages.stage_files import Inputs
 from pipeline.training import optimizers, trainer
-from pipeline.training.checkpoints.store import ARRAYS, FACTS, SEAL, Checkpointer
-from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
+from pipeline.training.checkpoints import files
+from pipeline.training.checkpoints.checkpointer import Checkpointer
+from pipeline.training.checkpoints.naming import ARRAYS, FACTS, SEAL
+from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint
 
 LONGEST = 2_000  # characters of a message
 PACKAGES: list[Path] = []  # to be asked and damaged: whoever runs the cases puts them here
@@ -186,10 +188,10 @@ def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
 
 
 @cache
-def a_run() -> TrainingState:
+def a_run() -> TrainingRun:
     network = YAML(typ="safe").load((TOP / "params.yaml").read_text())["models"]["cnn"]["network"]
     tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    return TrainingState(trainer.start(NETWORKS["cnn"].model_validate(network), images(), tx, seed=0)[1])
+    return TrainingRun(trainer.start(NETWORKS["cnn"].model_validate(network), images(), tx, seed=0)[1])
 
 
 def a_checkpoint(folder: Path, random: Random) -> None:
@@ -212,7 +214,7 @@ def a_checkpoint(folder: Path, random: Random) -> None:
             content = hit.read_bytes()
             hit.write_bytes(damaged(content, random))
             by_hand = json.loads(content) == _json(hit) if hit.name == SEAL else content == hit.read_bytes()
-        found = keeper.newest()
+        found = files.newest(folder / "run")
         assert found
         from_checkpoint(found, run.state)
     if not by_hand:

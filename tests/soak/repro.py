@@ -20,7 +20,7 @@ OUTPUTS = ("data/prepared", "data/features", "trained", "evaluation", "package",
 LEFT = (*OUTPUTS, "dvc.lock", ".checkpoints", "logs", ".dvc/cache", ".dvc/tmp")
 EPOCHS = 40
 SECONDS = "0.1"  # between checkpoints
-RESUMED = "going on from step"  # what train prints when it does
+RESUMED = "resuming from step"  # what train prints when it does
 
 
 class Pipeline:

@@ -70,7 +70,7 @@ def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
     [
         (signal.SIGKILL, "failed to reproduce 'train'"),
         (signal.SIGTERM, "stopped and saved at step"),
-        (signal.SIGINT, "the same command goes on from there"),
+        (signal.SIGINT, "run the same command again to resume"),
     ],
 )
 def test_the_stage_is_stopped(fresh, number, said):

@@ -16,9 +16,11 @@ from pipeline.loaders.loader import ExampleLoader
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import Examples
 from pipeline.tasks.loss import balanced
-from pipeline.training import loop, optimizers, trainer
+from pipeline.training import loop, optimizers
 from pipeline.training.augmentation import augment
-from pipeline.training.state import TrainingState
+from pipeline.training.checkpoints.checkpointer import Participant
+from pipeline.training.run import TrainingRun
+from pipeline.training.trainer import start
 
 TASK = small_tasks.images()
 
@@ -27,19 +29,9 @@ def examples(count: int, seed: int = 0) -> Examples:
     return small_tasks.examples(TASK, count, seed)
 
 
-class Forgetful:
-    """A keeper that keeps nothing."""
-
-    def due(self) -> bool:
-        return False
-
-    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None:
-        pass
-
-
 def fit(
     train: Examples | None = None, *, seed: int = 0, config: Any = None, class_weights: Any = None, **changes: Any
-) -> TrainingState:
+) -> TrainingRun:
     train = train or examples(40)
     settings = small_tasks.TRAINING.model_copy(update=changes)
     rate = optimizers.learning_rate(
@@ -48,7 +40,7 @@ def fit(
     tx = optimizers.build(
         settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
     )
-    learn, state = trainer.start(
+    trainer, state = start(
         config or CNNConfig(filters=4, kernel=3),
         TASK,
         tx,
@@ -57,11 +49,20 @@ def fit(
         class_weights=class_weights,
         augmentation=settings.augmentation,
     )
-    feed, validate = (
+    loader, validate = (
         ExampleLoader(train, seed=seed, batch=settings.batch_size),
-        small_tasks.validation(learn, examples(20, 1)),
+        small_tasks.validation(trainer, examples(20, 1)),
     )
-    return loop.fit(learn, TrainingState(state), feed, validate, settings, rate, keeper=Forgetful(), log=lambda _: None)
+    return loop.fit(
+        trainer,
+        TrainingRun(state),
+        loader,
+        validate,
+        settings,
+        rate,
+        checkpointer=Participant(),
+        log=small_tasks.SILENT,
+    )
 
 
 def same(a: Any, b: Any) -> bool:
@@ -81,13 +82,13 @@ def test_a_block_equals_its_steps_one_by_one():
     ((rows, length),) = buckets.epoch_batches(0, 1, data, batch=8, ends=(0,))
     config = ResNetConfig(widths=(4,), blocks=1)
     tx = optimizers.build(small_tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(config, TASK, tx, seed=0)
-    _, single = trainer.start(config, TASK, tx, seed=0)
-    whole, sums = learn.train_block(state, data, jnp.asarray(rows), jnp.int32(5), length)
+    trainer, state = start(config, TASK, tx, seed=0)
+    _, single = start(config, TASK, tx, seed=0)
+    whole, sums = trainer.train_block(state, data, jnp.asarray(rows), jnp.int32(5), length)
     each = []
     for row in rows:
         block = np.pad(row[None], ((0, len(rows) - 1), (0, 0)))  # one shape, one compilation
-        single, one = learn.train_block(single, data, jnp.asarray(block), jnp.int32(1), length)
+        single, one = trainer.train_block(single, data, jnp.asarray(block), jnp.int32(1), length)
         each.append(one[:1])
     assert same(whole, single)
     np.testing.assert_array_equal(sums, np.concatenate(each))
@@ -96,8 +97,8 @@ def test_a_block_equals_its_steps_one_by_one():
 def test_a_padded_block_stops_where_it_is_told():
     data = examples(40)
     tx = optimizers.build(small_tasks.TRAINING.optimizer, lambda _: 1e-2, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(CNNConfig(filters=4, kernel=3), TASK, tx, seed=0)
-    state, sums = learn.train_block(state, data, jnp.zeros((9, 8), jnp.int32), jnp.int32(3), 0)
+    trainer, state = start(CNNConfig(filters=4, kernel=3), TASK, tx, seed=0)
+    state, sums = trainer.train_block(state, data, jnp.zeros((9, 8), jnp.int32), jnp.int32(3), 0)
     assert int(state.step) == 3
     assert sums[:, 1].tolist() == [8] * 3 + [0] * 6
 

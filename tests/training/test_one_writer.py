@@ -1,4 +1,4 @@
-"""A training run has one writer at a time: who comes second waits, or is told who is at it."""
+"""A training run has one writer at a time: a second one waits, or learns which process it is."""
 
 import os
 import subprocess
@@ -11,13 +11,13 @@ from imports import TOP
 
 from pipeline.commands import checkpoints
 from pipeline.runtime.errors import UserError
-from pipeline.training.checkpoints import store
-from pipeline.training.checkpoints.store import Checkpointer
+from pipeline.training.checkpoints import checkpointer, lock
+from pipeline.training.checkpoints.checkpointer import Checkpointer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.training.checkpoints.store import Checkpointer
+from pipeline.training.checkpoints.checkpointer import Checkpointer
 with Checkpointer(Path(sys.argv[1]), every=0).only_writer():
     print("mine", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -41,16 +41,16 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_one_writer_at_a_time(tmp_path, holder, monkeypatch):
-    monkeypatch.setattr(store, "WAIT", 0.5)
+    monkeypatch.setattr(checkpointer, "LOCK_TIMEOUT", 0.5)
     keeper = Checkpointer(tmp_path / "run", every=0)
     with (
-        pytest.raises(UserError, match=f"process {holder.pid} is at this very training run: .*`kill {holder.pid}`"),
+        pytest.raises(UserError, match=f"process {holder.pid} is already running this training: .*`kill {holder.pid}`"),
         keeper.only_writer(),
     ):
         pass
     (row,) = checkpoints.rows(tmp_path)
     assert row["state"] == f"running: process {holder.pid}"
-    store.clear(tmp_path / "run")
+    lock.remove(tmp_path / "run")
     assert (tmp_path / "run").exists()
     holder.kill()
     holder.wait()

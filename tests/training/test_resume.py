@@ -17,10 +17,10 @@ from pipeline.evaluation import token_losses
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader
 from pipeline.runtime.errors import Stopped, UserError
 from pipeline.tasks import LanguageModelling, Task
-from pipeline.training import loop, optimizers, trainer
-from pipeline.training.checkpoints.store import Checkpoint
-from pipeline.training.state import TrainingState, from_checkpoint, to_checkpoint
-from pipeline.training.trainer import Trainer
+from pipeline.training import loop, optimizers
+from pipeline.training.checkpoints.files import Checkpoint
+from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint
+from pipeline.training.trainer import Trainer, start
 
 CASES = {
     "cnn": (small_tasks.images(), CNNConfig(filters=4, kernel=3), {}),
@@ -47,7 +47,7 @@ CASES = {
 }
 
 
-LEARNERS: dict[str, Trainer] = {}
+TRAINERS: dict[str, Trainer] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ class Interrupted(Exception):
 
 
 class Memory:
-    """A keeper that saves at each chance, and may then be killed."""
+    """A checkpointer that saves at each chance, and may then be killed."""
 
     def __init__(self, killed_after: int | None = None) -> None:
         self.killed_after, self.saved = killed_after, 0
@@ -77,37 +77,37 @@ class Memory:
             raise Interrupted
 
 
-def train(case: str, keeper: Any, found: Checkpoint | None = None) -> TrainingState:
+def train(case: str, checkpointer: Any, found: Checkpoint | None = None) -> TrainingRun:
     task, config, changes = CASES[case]
     settings = small_tasks.TRAINING.model_copy(update={"epochs": 3, **changes})
     tx = optimizers.build(settings.optimizer, lambda _: settings.learning_rate, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(config, task, tx, seed=0, microbatches=settings.microbatches)
-    learn = LEARNERS.setdefault(case, learn)  # one that has compiled already
-    run = from_checkpoint(found, state) if found else TrainingState(state)
+    trainer, state = start(config, task, tx, seed=0, microbatches=settings.microbatches)
+    trainer = TRAINERS.setdefault(case, trainer)  # one that has compiled already
+    run = from_checkpoint(found, state) if found else TrainingRun(state)
     return loop.fit(
-        learn,
+        trainer,
         run,
-        *sources(task, learn, settings.batch_size),
+        *sources(task, trainer, settings.batch_size),
         settings,
         lambda _: settings.learning_rate,
-        keeper=keeper,
-        log=lambda _: None,
+        checkpointer=checkpointer,
+        log=small_tasks.SILENT,
     )
 
 
-def sources(task: Task, learn: Trainer, batch: int) -> tuple[Loader, Any]:
+def sources(task: Task, trainer: Trainer, batch: int) -> tuple[Loader, Any]:
     if isinstance(task, LanguageModelling):
         # Read from files, as if there were too much text for the device.
-        feed = WindowLoader(corpora.corpus(900, 300), seed=0, batch=batch, context=16, steps=7, resident=0)
-        held_out = corpora.corpus(100, seed=1)
-        return feed, lambda params, model_state: token_losses.total_loss(
-            learn.predictor, params, model_state, held_out, 16
+        loader = WindowLoader(corpora.corpus(900, 300), seed=0, batch=batch, context=16, steps=7, resident=0)
+        validation = corpora.corpus(100, seed=1)
+        return loader, lambda params, model_state: token_losses.total_loss(
+            trainer.predictor, params, model_state, validation, 16
         )
-    feed = ExampleLoader(small_tasks.examples(task, 60), seed=0, batch=batch)
-    return feed, small_tasks.validation(learn, small_tasks.examples(task, 20, 1))
+    loader = ExampleLoader(small_tasks.examples(task, 60), seed=0, batch=batch)
+    return loader, small_tasks.validation(trainer, small_tasks.examples(task, 20, 1))
 
 
-def same(one: TrainingState, other: TrainingState) -> bool:
+def same(one: TrainingRun, other: TrainingRun) -> bool:
     a, b = to_checkpoint(one), to_checkpoint(other)
     return a.facts == b.facts and all(np.array_equal(a.arrays[name], b.arrays[name]) for name in a.arrays | b.arrays)
 
@@ -115,46 +115,46 @@ def same(one: TrainingState, other: TrainingState) -> bool:
 @pytest.mark.parametrize("case", CASES)
 def test_killed_anywhere_it_ends_at_the_same_bits(case, monkeypatch):
     whole = train(case, Memory())
-    monkeypatch.setattr(loop, "DISPATCH", 0.0)  # a step a dispatch: the most places to be killed at
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)  # a step a dispatch: the most places to be killed at
     found, kills = None, 0
     while True:
-        keeper = Memory(killed_after=5)
+        checkpointer = Memory(killed_after=5)
         try:
-            again = train(case, keeper, found)
+            again = train(case, checkpointer, found)
             break
         except Interrupted:
-            found, kills = keeper.last, kills + 1
+            found, kills = checkpointer.last, kills + 1
     assert kills >= 2
     assert same(whole, again)
-    assert same(whole, train(case, Memory(), keeper.last))  # from the end itself, as after a kill just then
+    assert same(whole, train(case, Memory(), checkpointer.last))  # from the end itself, as after a kill just then
 
 
 def test_a_signal_saves_and_ends(monkeypatch):
-    monkeypatch.setattr(loop, "DISPATCH", 0.0)
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
 
     class Asked(Memory):
         def due(self) -> bool:
             os.kill(os.getpid(), signal.SIGTERM)
             return False
 
-    keeper = Asked()
-    with pytest.raises(Stopped, match="stopped and saved at step 2: the same command goes on from there") as caught:
-        train("cnn", keeper)
+    checkpointer = Asked()
+    with pytest.raises(Stopped, match="stopped and saved at step 2: run the same command again to resume") as caught:
+        train("cnn", checkpointer)
     assert caught.value.code == 143
-    assert keeper.last is not None
-    assert same(train("cnn", Memory()), train("cnn", Memory(), keeper.last))
+    assert checkpointer.last is not None
+    assert same(train("cnn", Memory()), train("cnn", Memory(), checkpointer.last))
 
 
 def test_another_network_is_refused():
-    keeper = Memory()
-    train("linear", keeper)
-    assert keeper.last
+    checkpointer = Memory()
+    train("linear", checkpointer)
+    assert checkpointer.last
     task, config, _ = CASES["cnn"]
-    _, state = trainer.start(
+    _, state = start(
         config,
         task,
         optimizers.build(Adam(name="adam"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None),
         seed=0,
     )
     with pytest.raises(UserError, match="not one of this run"):
-        from_checkpoint(keeper.last, state)
+        from_checkpoint(checkpointer.last, state)

@@ -1,4 +1,4 @@
-"""Where a training run stands between two steps: all that changes, and what a checkpoint holds."""
+"""A training run between two steps: everything that changes in it, and its form as a checkpoint."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from pipeline.models.weights import named
 from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.loss import LossSums
-from pipeline.training.checkpoints.store import Checkpoint
+from pipeline.training.checkpoints.files import Checkpoint
 from pipeline.training.trainer import State
 
 
@@ -32,26 +32,26 @@ class Best(NamedTuple):
     model_state: Tree
 
 
-class TrainingState(NamedTuple):
+class TrainingRun(NamedTuple):
     state: State
-    epoch: int = 1  # the one under way
-    taken: int = 0  # of its steps
-    sums: Float[np.ndarray, " 4"] = np.zeros(len(LossSums._fields))  # of those steps
+    epoch: int = 1  # the current one
+    steps_done: int = 0  # in the current epoch
+    sums: Float[np.ndarray, " 4"] = np.zeros(len(LossSums._fields))  # LossSums over those steps
     history: tuple[Epoch, ...] = ()
     best: Best | None = None  # with early stopping, the best epoch so far
 
     @property
     def kept(self) -> Best:
-        """What training came to: the best epoch, or else the last one."""
+        """The model that training keeps: the best epoch's, or else the last one's."""
         return self.best or Best(self.history[-1], self.state.params, self.state.model_state)
 
 
-def to_checkpoint(run: TrainingState) -> Checkpoint:
-    """The run's arrays by their dotted names, and the rest of it."""
+def to_checkpoint(run: TrainingRun) -> Checkpoint:
+    """The run's arrays by their dotted names, and the rest of it as JSON."""
     facts = {
         "epoch": run.epoch,
         "step": int(run.state.step),
-        "taken": run.taken,
+        "steps_done": run.steps_done,
         "sums": run.sums.tolist(),  # Python writes and reads back floats to the last bit
         "history": [list(epoch) for epoch in run.history],
         "best": run.best and list(run.best.epoch),
@@ -59,35 +59,37 @@ def to_checkpoint(run: TrainingState) -> Checkpoint:
     return Checkpoint(named(_tree(run.state, run.best)), facts)
 
 
-def from_checkpoint(found: Checkpoint, state: State) -> TrainingState:
-    """The run that `packed` took apart; `state`, of the same run, says what belongs where. Raises UserError."""
-    facts = found.facts
+def from_checkpoint(checkpoint: Checkpoint, state: State) -> TrainingRun:
+    """The run that `to_checkpoint` was given. `state` is the same network's initial state: it gives the structure and
+    the placement on devices. Raises UserError where the checkpoint is of another network.
+    """
+    facts = checkpoint.facts
     try:
         best = Best(Epoch(*facts["best"]), state.params, state.model_state) if facts["best"] else None
         like = _tree(state, best)
-        wanted = {name: (array.shape, array.dtype) for name, array in named(like).items()}
-        if {name: (array.shape, array.dtype) for name, array in found.arrays.items()} != wanted:
+        expected = {name: (array.shape, array.dtype) for name, array in named(like).items()}
+        if {name: (array.shape, array.dtype) for name, array in checkpoint.arrays.items()} != expected:
             raise ValueError("its arrays are of another network")
-        arrays = [_as(found.arrays[name], beside) for name, beside in named(like).items()]
+        arrays = [_put_like(checkpoint.arrays[name], array) for name, array in named(like).items()]
         tree = jax.tree.unflatten(jax.tree.structure(like), arrays)
-        return TrainingState(
+        return TrainingRun(
             tree["state"],
             int(facts["epoch"]),
-            int(facts["taken"]),
+            int(facts["steps_done"]),
             np.array(facts["sums"], np.float64).reshape(len(LossSums._fields)),
             tuple(Epoch(*row) for row in facts["history"]),
             best and Best(best.epoch, **tree["best"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"the checkpoint is not one of this run ({error}): remove it, `python -m pipeline checkpoints clean`"
+            f"the checkpoint is not one of this run ({error}): remove it with `python -m pipeline checkpoints clean`"
         ) from error
 
 
-def _as(array: Any, beside: Any) -> Any:
-    """The array where the other lies: on the device, or on several."""
-    placed = beside.sharding
-    return sharding.put(array, placed) if len(placed.device_set) > 1 else jnp.asarray(array)
+def _put_like(array: Any, like: Any) -> Any:
+    """The array on the devices of `like`, one or several."""
+    where = like.sharding
+    return sharding.put(array, where) if len(where.device_set) > 1 else jnp.asarray(array)
 
 
 def _tree(state: State, best: Best | None) -> Tree:
