@@ -301,7 +301,7 @@ def test_reading_ahead_ends_early_and_passes_on_what_goes_wrong():
 
 
 def test_too_little_text():
-    with pytest.raises(UserError, match=r"batch_size: 8 windows of 100 tokens .* 500 tokens"):
+    with pytest.raises(UserError, match=r"batch_size: 8 windows of 100 tokens .* 500 training tokens"):
         WindowLoader(corpus(499), seed=0, batch=8, context=100, steps=None)
 
 
