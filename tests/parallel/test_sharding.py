@@ -130,6 +130,6 @@ def test_a_mesh_that_does_not_fit(monkeypatch):
         sharding.make_mesh(sharding.Mesh(data=3, fsdp=1), batch=8, tensor_parallel={})
     with pytest.raises(UserError, match="tensor: only gpt has layers that devices can share: set it to 1"):
         sharding.make_mesh(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, tensor_parallel={})
+    parallel = corpora.CONFIGS["gpt"]().tensor_parallel
     with pytest.raises(UserError, match="tensor: 3 devices cannot share 2 groups of heads evenly"):
-        parallel = corpora.CONFIGS["gpt"]().tensor_parallel
         sharding.make_mesh(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, tensor_parallel=parallel)
