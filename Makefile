@@ -24,11 +24,15 @@ lint: .venv/dev  ## check style and types
 	ruff format --check .
 	basedpyright
 
-pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt anew (needs uv)
+pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt and versions.yaml anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --extra dev --extra ray -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@python -c 'import re; from pathlib import Path; \
+	    pins, file = Path("requirements.txt").read_text(), Path("versions.yaml"); \
+	    pinned = lambda name: " or ".join(re.findall(rf"(?m)^{name}==(\S+)", pins)); \
+	    file.write_text(re.sub(r"(?m)^([a-z-]+): .*", lambda line: f"{line[1]}: \"{pinned(line[1])}\"", file.read_text()))'
 
 clean:  ## remove the environment and all that the stages wrote; the DVC cache stays
 	rm -rf .venv data/prepared data/features trained evaluation package plots/confusion.csv logs

@@ -1,17 +1,15 @@
 """python -m pipeline COMMAND: the stages that `dvc repro` runs, and the commands that people type.
 
-A command's module is imported once its name is known, so help and a mistyped name cost no time.
+A command's module is imported only when it runs, so help and a mistyped name answer at once.
 """
 
 import importlib
 import os
-import signal
 import sys
-from types import FrameType
 
 from pipeline.runtime import environment, errors
 
-# Noted first: if the parent ends while libraries load, getppid() names init from then on.
+# Asked for first: once the parent has ended, getppid() names another process.
 STARTED_BY = os.getppid()
 
 STAGES = {
@@ -33,38 +31,34 @@ COMMANDS = {
 
 
 def main() -> int | None:
-    name, rest = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
+    name, arguments = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
     if name in ("-h", "--help"):
         print(usage())
         return 0
     if name not in STAGES | COMMANDS:
         print(f"error: no command {name!r}; the commands: {', '.join(STAGES | COMMANDS)}", file=sys.stderr)
         return 2
-    sys.argv = [f"python -m pipeline {name}", *rest]
+    sys.argv = [f"python -m pipeline {name}", *arguments]
     environment.set_up()
-    if name in STAGES:
-        if rest:
-            print(f"error: {name} takes no arguments: it reads params.yaml", file=sys.stderr)
-            return 2
-        from pipeline.stages import runner
+    if name not in STAGES:
+        return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
+    if arguments in (["-h"], ["--help"]):
+        print(f"{sys.argv[0]}: {STAGES[name]}. It takes no arguments: params.yaml has its settings.")
+        return 0
+    if arguments:
+        print(f"error: {name} takes no arguments: params.yaml has its settings", file=sys.stderr)
+        return 2
+    from pipeline.stages import runner
 
-        return runner.run(name, started_by=STARTED_BY)
-    return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
+    return runner.run(name, started_by=STARTED_BY)
 
 
 def usage() -> str:
     lines = ["usage: python -m pipeline COMMAND [ARGUMENT ...]"]
-    for title, commands in (("stages, in the order that `dvc repro` runs them:", STAGES), ("commands:", COMMANDS)):
+    for title, commands in (("stages, in the order in which `dvc repro` runs them:", STAGES), ("commands:", COMMANDS)):
         lines += ["", title, *(f"  {name:12} {summary}" for name, summary in commands.items())]
-    return "\n".join([*lines, "", "`python -m pipeline COMMAND --help` says more about a command."])
-
-
-def _stopped(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"stopped: run the same command again\n")
-    os._exit(128 + number)
+    return "\n".join([*lines, "", "`python -m pipeline COMMAND --help` explains a command's arguments."])
 
 
 if __name__ == "__main__":
-    # Loading libraries takes seconds, in which Ctrl-C would end in a traceback; `errors.run` takes over afterwards.
-    signal.signal(signal.SIGINT, _stopped)
     errors.run(main)

@@ -1,4 +1,6 @@
-"""Checks the whole of params.yaml, and repairs a dvc.lock that a kill cut short: python -m pipeline check"""
+"""Checks the whole of params.yaml, and repairs a dvc.lock that a kill has cut short: python -m pipeline check"""
+
+import argparse
 
 from pipeline.commands import lockfile
 from pipeline.config import paths
@@ -6,6 +8,7 @@ from pipeline.stages import check
 
 
 def main() -> None:
-    lockfile.mend()
+    argparse.ArgumentParser(prog="python -m pipeline check", description=__doc__).parse_args()
+    lockfile.repair()
     check.params()
     print(f"{paths.PARAMS}: all keys are known, all values possible")

@@ -1,25 +1,25 @@
-"""dvc.lock after a kill: DVC writes it in place, and refuses the half of it that is left when it dies just then."""
+"""Repairs dvc.lock: DVC writes it in place, and refuses a file that was cut short because DVC was killed meanwhile."""
 
 import os
 import subprocess
 from pathlib import Path
 
-from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.dvcfile import Lockfile
+from dvc.exceptions import DvcException
 from ruamel.yaml import YAML, YAMLError
-from voluptuous import Invalid
 
 LOCK = Path("dvc.lock")
 DAMAGED = Path("dvc.lock.damaged")
 
 
-def mend() -> None:
-    """Puts the last commit's dvc.lock in the place of one that DVC cannot read; the damaged one is kept beside it.
+def repair() -> None:
+    """Replaces a dvc.lock that DVC cannot read with the last commit's, and keeps the damaged file beside it.
 
-    Stages that were finished since then come back from DVC's cache of runs.
+    Stages that have run since then come back from DVC's run cache.
     """
     if not LOCK.exists() or readable(text := LOCK.read_text(encoding="utf-8", errors="replace")):
         return
-    if "\n<<<<<<< " in text:  # a merge to be settled, no damage
+    if "\n<<<<<<< " in text:  # a merge conflict, which is the user's to resolve
         return
     os.replace(LOCK, DAMAGED)
     committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True)
@@ -28,15 +28,15 @@ def mend() -> None:
         whole.write_bytes(committed.stdout)
         os.replace(whole, LOCK)
     print(
-        f"{LOCK} was cut short (DVC was killed while it wrote it) and is as in the last commit again; "
-        f"what was there is in {DAMAGED}; stages that were finished come back from DVC's cache"
+        f"{LOCK} was cut short, because DVC was killed while it wrote it: replaced with the last commit's, and kept as "
+        f"{DAMAGED}; stages that have run since come back from DVC's cache"
     )
 
 
 def readable(text: str) -> bool:
-    """Whether DVC takes it for a dvc.lock."""
+    """Whether DVC accepts it as a dvc.lock."""
     try:
-        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
-    except (YAMLError, Invalid):
+        Lockfile.validate(YAML(typ="safe").load(text))
+    except (YAMLError, DvcException):
         return False
     return True

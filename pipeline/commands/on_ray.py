@@ -1,9 +1,9 @@
-"""Starts a command in each worker of a Ray cluster, as processes that train as one; when one fails, all start anew.
+"""Starts a command in each worker of a Ray cluster, as processes that train one model; if one fails, all start again.
 
     LAUNCH="python -m pipeline on-ray --workers 2 --gpus 1" dvc repro
 
-A DataParallelTrainer runs it: Ray's JaxTrainer would on CPU train copies that know nothing of each other. The workers
-see this folder, on a file system in common.
+It uses a DataParallelTrainer: on CPUs, Ray's JaxTrainer would train unconnected copies of the model. The workers see
+this folder on a shared file system.
 """
 
 import argparse
@@ -17,27 +17,29 @@ from pipeline.config import paths
 from pipeline.parallel.processes import COORDINATOR, NUM_PROCESSES, RANK
 from pipeline.runtime.errors import UserError
 
-TOLD = ("CHECKPOINT_", "DVC_", "JAX_", "NPROC", "PATH", "PYTHON", "XLA_")  # what the workers have of this environment
-FINAL = (0, 1)  # exit codes that another try would not change: done, and a user's mistake
+PASSED_ON = ("CHECKPOINT_", "DVC_", "JAX_", "NPROC", "PATH", "PYTHON", "XLA_")  # environment variables, by their start
+FINAL = (0, 1)  # exit codes that another attempt would not change: success, and a user's mistake
 
 
-def work(told: dict[str, Any]) -> int:
-    """One worker's part: the command, told which of how many it is; returns process 0's exit code. Raises RuntimeError
-    where another try may go better.
+def work(config: dict[str, Any]) -> int:
+    """One worker's part: runs the command as one of the processes; returns process 0's exit code. Raises RuntimeError
+    where another attempt may succeed.
     """
     import ray
     from ray import train
     from ray.train.collective import broadcast_from_rank_zero
 
     context = train.get_context()
-    rank = context.get_world_rank()
+    rank, count = context.get_world_rank(), context.get_world_size()
     address = broadcast_from_rank_zero(f"{ray.util.get_node_ip_address()}:{_free_port()}" if rank == 0 else None)
-    which = {COORDINATOR: str(address), NUM_PROCESSES: str(context.get_world_size()), RANK: str(rank)}
-    done = subprocess.run(told["command"], cwd=told["folder"], env={**os.environ, **told["environment"], **which})
-    # Process 0 decides: when it ends at a mistake, another may be cut off before it has found the same one.
+    process = {COORDINATOR: str(address), NUM_PROCESSES: str(count), RANK: str(rank)}
+    done = subprocess.run(
+        config["command"], cwd=config["folder"], env={**os.environ, **config["environment"], **process}
+    )
+    # Process 0 decides: when it ends with a mistake, the others may be cut off before they have reported the same one.
     code = broadcast_from_rank_zero(done.returncode)
     if code not in FINAL:
-        raise RuntimeError(f"process {rank} of {context.get_world_size()} ended with {done.returncode}")
+        raise RuntimeError(f"process {rank} of {count} ended with exit code {done.returncode}")
     return code
 
 
@@ -45,12 +47,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline on-ray", description="Runs a command in each worker of a Ray cluster."
     )
-    parser.add_argument("--workers", type=int, required=True, help="how many processes")
-    parser.add_argument("--cpus", type=float, default=1, help="of each: cores that Ray sets aside (%(default)s)")
-    parser.add_argument("--gpus", type=float, default=0, help="of each: GPUs (%(default)s)")
-    parser.add_argument("--tries", type=int, default=10, help="how often to start anew (%(default)s)")
+    parser.add_argument("--workers", type=int, required=True, help="number of processes")
+    parser.add_argument("--cpus", type=float, default=1, help="cores that Ray reserves for each (%(default)s)")
+    parser.add_argument("--gpus", type=float, default=0, help="GPUs for each (%(default)s)")
+    parser.add_argument("--tries", type=int, default=10, help="how often to start again after a failure (%(default)s)")
     parser.add_argument("command", nargs=argparse.REMAINDER)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -59,20 +61,24 @@ def main() -> int:
     except ImportError as error:
         raise UserError("ray is not installed: pip install '.[ray]'") from error
     here = str(Path.cwd())
-    environment = {name: value for name, value in os.environ.items() if name.startswith(TOLD)}
-    # What a worker leaves behind ends as what DVC leaves behind does.
-    told = {"command": asked.command, "folder": here, "environment": {"DVC_STAGE": "train", **environment}}
+    environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
     ray.init(runtime_env={"env_vars": {"PYTHONPATH": here}})
     trainer = DataParallelTrainer(
         work,
-        train_loop_config=told,
+        train_loop_config={
+            "command": arguments.command,
+            "folder": here,
+            # As under DVC: a process whose parent has died ends (stages/parent_watch.py).
+            "environment": {"DVC_STAGE": "train", **environment},
+        },
         scaling_config=ScalingConfig(
-            num_workers=asked.workers,
-            use_gpu=asked.gpus > 0,
-            resources_per_worker={"CPU": asked.cpus, **({"GPU": asked.gpus} if asked.gpus else {})},
+            num_workers=arguments.workers,
+            use_gpu=arguments.gpus > 0,
+            resources_per_worker={"CPU": arguments.cpus, **({"GPU": arguments.gpus} if arguments.gpus else {})},
         ),
         run_config=RunConfig(
-            storage_path=str((paths.LOGS / "ray").absolute()), failure_config=FailureConfig(max_failures=asked.tries)
+            storage_path=str((paths.LOGS / "ray").absolute()),
+            failure_config=FailureConfig(max_failures=arguments.tries),
         ),
     )
     try:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 DVC = Path("dvc.yaml")
+VERSIONS = Path("versions.yaml")
 RAW = Path("data/raw")
 
 PREPARED = Path("data/prepared")  # prepare

@@ -1,39 +1,36 @@
-"""What is around the work of every stage: its part of params.yaml, what it reads, an orderly end.
+"""What surrounds the work of every stage: params.yaml is checked, inputs are hashed before and compared after.
 
-Like `check`, it only refuses: no result depends on it.
+It only refuses and warns, so no result depends on it. The stage's own module, which may load JAX, is imported last.
 """
 
 import importlib
-from collections.abc import Callable
-from typing import TypeVar
 
 from pipeline.config import params as yaml
 from pipeline.config import paths
-from pipeline.config.params import StageParams
 from pipeline.runtime.errors import UserError
-from pipeline.stages import check, parent_watch, stage_files
-from pipeline.stages.stage_files import Inputs
-
-P = TypeVar("P", bound=StageParams)
+from pipeline.stages import check, library_versions, parent_watch, stage_files
 
 
 def run(name: str, *, started_by: int) -> None:
-    """Runs the stage `name`; it ends when `started_by`, the process that started it, does."""
+    """Runs the stage `name`, which ends when `started_by`, the process that started it, does."""
     parent_watch.watch(started_by)
-    stage = importlib.import_module(f"pipeline.stages.{name}")
-    once(name, stage.main, stage.Params)
+    once(name)
 
 
-def once(name: str, main: Callable[[P, Inputs], None], cls: type[P]) -> None:
-    """Hashes the stage's inputs, runs it, and raises UserError unless they are the same when it has ended."""
+def once(name: str) -> None:
+    """Runs the stage. Raises UserError where params.yaml is wrong, or anything that the stage reads has changed before
+    it ended.
+    """
     check.params()
-    params, dataset = cls.load(), str(yaml.read()["dataset"])
+    library_versions.warn(name)
+    stage = importlib.import_module(f"pipeline.stages.{name}")
+    params, dataset = stage.Params.load(), str(yaml.read()["dataset"])
     inputs = stage_files.take(
         name, dataset=dataset, source=getattr(params, "source", None), model=getattr(params, "model", None)
     )
-    main(params, inputs)
+    stage.main(params, inputs)
     inputs.check()
-    if cls.load() != params:
+    if stage.Params.load() != params:
         raise UserError(
             f"{paths.PARAMS}: changed while {name} was running: its result is discarded; run the same command again"
         )

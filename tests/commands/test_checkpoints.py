@@ -9,6 +9,7 @@ import pytest
 from pipeline.commands import checkpoints
 from pipeline.config import paths
 from pipeline.runtime.hashes import sha256
+from pipeline.training.checkpoints import lock
 from pipeline.training.checkpoints.checkpointer import Checkpointer
 
 ARRAYS = {"a": np.zeros(3, np.float32)}
@@ -56,3 +57,17 @@ def test_without_a_trained_model_no_run_is_recorded(here, monkeypatch):
 def test_without_an_option_all_go(here, monkeypatch):
     run("not-yet-recorded", "0" * 64)
     assert clean(monkeypatch) == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"weights": null}'])
+def test_a_damaged_result_is_kept_and_stops_nothing(here, monkeypatch, content):
+    for name in ("recorded", "damaged"):
+        run(name, sha256(paths.TRAINED / "weights.safetensors"))
+    (paths.CHECKPOINTS / "damaged/result.json").write_text(content)
+    assert clean(monkeypatch, "--recorded") == ["damaged", "under-way"]
+
+
+def test_a_recorded_run_that_is_under_way_is_kept(here, monkeypatch):
+    run("recorded", sha256(paths.TRAINED / "weights.safetensors"))
+    with lock.locked(paths.CHECKPOINTS / "recorded", timeout=0):
+        assert clean(monkeypatch, "--recorded") == ["recorded", "under-way"]

@@ -65,7 +65,7 @@ def test_parts_are_killed(ready, tmp_path):
 
     set_training(ready, epochs=60)  # a mistake: it is told once, and not tried again
     said = train(ready, code=255, LAUNCH=ON_RAY)
-    assert said.count("error: process 0 of 2: training.mesh: says how 2 processes train as one") == 1
+    assert said.count("error: process 0 of 2: training.mesh: 2 processes need one") == 1
 
 
 def test_tokens_are_those_of_one_machine(ready):

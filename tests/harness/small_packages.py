@@ -1,6 +1,5 @@
 """A small package for each task, made by the stages from a source that a reader reads."""
 
-import importlib
 import json
 import shutil
 from contextlib import chdir
@@ -36,8 +35,7 @@ def run_stages(folder: Path, *names: str) -> None:
     """The stages, in the folder but in this process: a process for each would take longer to start than to run."""
     with chdir(folder):
         for name in names:
-            stage = importlib.import_module(f"pipeline.stages.{name}")
-            runner.once(name, stage.main, stage.Params)
+            runner.once(name)
 
 
 def packages(folder: Path) -> list[Path]:

@@ -85,7 +85,7 @@ def report() -> dict[str, Any]:
 
 def run(module: ModuleType) -> None:
     """The stage, as DVC would run it, in this process."""
-    runner.once(module.__name__.rpartition(".")[2], module.main, module.Params)
+    runner.once(module.__name__.rpartition(".")[2])
 
 
 def failure(module: ModuleType = prepare) -> str:
