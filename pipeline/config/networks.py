@@ -81,9 +81,13 @@ class TransformerConfig(NetworkConfig):
 class GPTSize(NamedTuple):
     layers: int
     width: int
-    heads: int
-    groups: int  # of heads that share keys and values
+    heads: int  # query heads
+    kv_heads: int  # key/value heads, each shared by heads / kv_heads query heads
     inner: int  # width inside the multilayer perceptron
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
 
 
 GPT_SIZES = {
@@ -110,7 +114,7 @@ class GPTConfig(NetworkConfig):
 
     @property
     def tensor_parallel(self) -> dict[str, int]:
-        return {"groups of heads": self.size.groups, "inner features": self.size.inner}
+        return {"key/value heads": self.size.kv_heads, "inner features": self.size.inner}
 
 
 class RNNSize(NamedTuple):

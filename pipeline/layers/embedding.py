@@ -35,24 +35,29 @@ class Embed(nnx.Module):
         return found if self.hook is None else self.hook(found, ids)
 
 
-def lookup(table: Float[Array, "v d"], ids: Int[Array, "b t"], dtype: jax.typing.DTypeLike) -> Float[Array, "b t d"]:
-    """Rows of a table that is trained as a whole.
+def embed(table: Float[Array, "v d"], ids: Int[Array, "b t"], dtype: jax.typing.DTypeLike) -> Float[Array, "b t d"]:
+    """Rows of a table that is trained as a whole, such as one that also unembeds.
 
-    Their gradient is a sum for each row, which takes a GPU long where the order of the sum is fixed. In half precision
-    it is a product there.
+    The gradient of each row is a sum, which is slow on a GPU where the order of the sum must be the same in each run.
+    In half precision it is a matrix product there.
     """
     if jnp.dtype(dtype) == jnp.bfloat16 and jax.default_backend() == "gpu":
-        return _by_product(table, ids)
+        return _embed_with_product_gradient(table, ids)
     return jnp.take(table, ids, axis=0, mode="clip").astype(dtype)
 
 
+def unembed(table: Float[Array, "v d"], x: Float[Array, "b t d"]) -> Float[Array, "b t v"]:
+    """The logits of the next token: x table^T, summed in float32."""
+    return jnp.einsum("btd,vd->btv", x, table.astype(x.dtype), preferred_element_type=jnp.float32)
+
+
 @jax.custom_vjp
-def _by_product(table: Float[Array, "v d"], ids: Int[Array, "b t"]) -> Float[Array, "b t d"]:
+def _embed_with_product_gradient(table: Float[Array, "v d"], ids: Int[Array, "b t"]) -> Float[Array, "b t d"]:
     return jnp.take(table, ids, axis=0, mode="clip").astype(jnp.bfloat16)
 
 
 def _forward(table: Array, ids: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _by_product(table, ids), (table, ids)
+    return _embed_with_product_gradient(table, ids), (table, ids)
 
 
 def _backward(saved: tuple[Array, Array], gradients: Float[Array, "b t d"]) -> tuple[Float[Array, "v d"], None]:
@@ -65,7 +70,7 @@ def _backward(saved: tuple[Array, Array], gradients: Float[Array, "b t d"]) -> t
     return jax.lax.scan(add, jnp.zeros_like(table), (ids, gradients))[0], None
 
 
-_by_product.defvjp(_forward, _backward)
+_embed_with_product_gradient.defvjp(_forward, _backward)
 
 
 def hook(model: nnx.Module, make: Callable[[str], Hook]) -> None:

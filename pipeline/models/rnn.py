@@ -1,157 +1,143 @@
 """A recurrent language model: what it has read is in a state of fixed size, so that each further token costs the same,
 however long the text.
 
-`lstm` is the classic (Hochreiter and Schmidhuber 1997), in layers that add to a stream. `linear` is a recurrence whose
-new state is a gated, but linear, function of the old one, so that all of time is one associative scan (Martin and Cundy
-2018, arXiv:1709.04057); it stands in blocks as those of Griffin (De et al. 2024, arXiv:2402.19427), after a short
-convolution, before a SwiGLU. Axes: b batch, t time, d width, v vocabulary.
+`lstm` is the classic (Hochreiter and Schmidhuber 1997), in residual layers. `linear` is a recurrence whose new state is
+a gated, but linear, function of the old one, so that all of time is one associative scan (Martin and Cundy 2018,
+arXiv:1709.04057), in blocks like those of Griffin (De et al. 2024, arXiv:2402.19427): a short convolution before it, a
+SwiGLU after it. Axes: b batch, t time, d width, v vocabulary.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from pydantic import Field
 
-from pipeline.config.networks import RNNConfig, RNNSize
-from pipeline.layers import linear_recurrence
-from pipeline.layers.embedding import lookup
-from pipeline.layers.linear_recurrence import parallel_scan
-from pipeline.layers.recurrent import lstm, lstm_steps
+from pipeline.config.networks import RNNConfig
+from pipeline.layers.embedding import embed, unembed
+from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
+from pipeline.layers.recurrent import init_recurrent, lstm, lstm_from_state
+from pipeline.layers.rms_norm import rms_norm
 from pipeline.tasks import LanguageModelling
 
-Share = Annotated[float, Field(ge=0, lt=1)]
 TAPS = 4  # tokens that the convolution sees
+
+State = dict[str, Array]
+Dropout = Callable[[Array], Array]
 
 
 def build(config: RNNConfig, task: LanguageModelling, *, rngs: nnx.Rngs) -> "RNN":
-    return RNN(config, config.size, task.vocabulary, rngs=rngs)
-
-
-Memory = dict[str, Array]
-Drop = Callable[[Array], Array]
+    return RNN(config, task.vocabulary, rngs=rngs)
 
 
 class RNN(nnx.Module):
-    bounded = False  # the memory is of one size, whatever it has read
+    bounded = False  # the state has one size, however many tokens it has read
 
-    def __init__(self, config: RNNConfig, size: RNNSize, vocabulary: int, *, rngs: nnx.Rngs) -> None:
-        self.precision, self.width = config.precision, size.width
+    def __init__(self, config: RNNConfig, vocabulary: int, *, rngs: nnx.Rngs) -> None:
+        self.precision, size = config.precision, config.size
         self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (vocabulary, size.width)))
-        kind = {"linear": Linear, "lstm": LSTM}[config.cell]
-        self.layers = nnx.List(kind(size, rngs=rngs) for _ in range(size.layers))
+        layer = {"linear": partial(Linear, depth=size.layers), "lstm": LSTM}[config.cell]
+        self.layers = nnx.List(layer(size.width, rngs=rngs) for _ in range(size.layers))
         self.dropout = nnx.Dropout(config.dropout)
-
-    def hidden(
-        self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "b t d"]:
-        """What is known after each token: its product with the table is the logits of the next one."""
-        drop = partial(self.dropout, deterministic=not training, rngs=rngs)
-        x = drop(self.read(tokens))
-        for layer in self.layers:
-            x, _ = layer(x, None, drop)
-        return normalised(x)
 
     def __call__(
         self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b t v"]:
-        return written(self.hidden(tokens, training=training, rngs=rngs), self.table[...])
+        return unembed(self.table[...], self.hidden(tokens, training=training, rngs=rngs))
 
-    def start(self, b: int) -> Memory:
-        """The memory before the first token: the state of each layer."""
-        return {f"{name} {i}": s for i, layer in enumerate(self.layers) for name, s in layer.start(b).items()}
+    def hidden(
+        self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b t d"]:
+        """The final hidden states: unembedded, they are the logits of the next token."""
+        dropout = partial(self.dropout, deterministic=not training, rngs=rngs)
+        x = dropout(embed(self.table[...], tokens, self.precision))  # b t d
+        for layer in self.layers:
+            x, _ = layer(x, dropout=dropout)
+        return rms_norm(x)
 
-    def extend(self, memory: Memory, tokens: Int[Array, "b t"]) -> tuple[Float[Array, "b t v"], Memory]:
-        """Reads on: the logits after each token, and the memory with these tokens in it."""
-        x, after = self.read(tokens), {}
+    def init_cache(self, batch: int) -> State:
+        """The state of each layer before the first token."""
+        return {f"{name} {i}": x for i, layer in enumerate(self.layers) for name, x in layer.init_state(batch).items()}
+
+    def decode(self, state: State, tokens: Int[Array, "b t"]) -> tuple[Float[Array, "b t v"], State]:
+        """The logits after each of these tokens, which follow those that `state` has read, and the state after them."""
+        x, new_state = embed(self.table[...], tokens, self.precision), {}
         for i, layer in enumerate(self.layers):
-            state = {name: memory[f"{name} {i}"] for name in layer.start(1)}
-            x, state = layer(x, state, lambda x: x)
-            after |= {f"{name} {i}": s for name, s in state.items()}
-        return written(normalised(x), self.table[...]), after
-
-    def read(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-        return lookup(self.table[...], tokens, self.precision)
+            own = {name: state[f"{name} {i}"] for name in layer.init_state(1)}
+            x, own = layer(x, own)  # b t d
+            new_state |= {f"{name} {i}": array for name, array in own.items()}
+        return unembed(self.table[...], rms_norm(x)), new_state
 
 
 class LSTM(nnx.Module):
     """x + lstm(norm(x))."""
 
-    def __init__(self, size: RNNSize, *, rngs: nnx.Rngs) -> None:
-        d = size.width
-        square = nnx.initializers.orthogonal()
-        self.kernel = matrix(rngs, d, 4 * d)
-        self.recurrent = nnx.Param(jnp.concatenate([square(rngs.params(), (d, d)) for _ in range(4)], axis=1))
-        self.bias = nnx.Param(jnp.zeros(4 * d))
+    def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
+        self.kernel = init_matrix(rngs, width, 4 * width)
+        self.recurrent = nnx.Param(init_recurrent(rngs, width, gates=4))
+        self.bias = nnx.Param(jnp.zeros(4 * width))
 
-    def start(self, b: int) -> Memory:
-        return {name: jnp.zeros((b, self.recurrent.shape[0])) for name in ("state", "cell")}
+    def init_state(self, batch: int) -> State:
+        return {name: jnp.zeros((batch, self.recurrent.shape[0])) for name in ("state", "cell")}
 
     def __call__(
-        self, x: Float[Array, "b t d"], memory: Memory | None, drop: Drop
-    ) -> tuple[Float[Array, "b t d"], Memory]:
+        self, x: Float[Array, "b t d"], state: State | None = None, *, dropout: Dropout = lambda x: x
+    ) -> tuple[Float[Array, "b t d"], State]:
+        """The output and, where it started from a `state`, the state after x. Without one it starts from zeros."""
         weights = self.kernel[...], self.recurrent[...], self.bias[...]
-        y = normalised(x).astype(jnp.float32)
-        if memory is None:
-            return x + drop(lstm(y, jnp.full(y.shape[0], y.shape[1]), *weights).astype(x.dtype)), {}
-        y, (state, cell) = lstm_steps(y, *weights, (memory["state"], memory["cell"]))
-        return x + y.astype(x.dtype), {"state": state, "cell": cell}
+        y = rms_norm(x).astype(jnp.float32)
+        if state is None:
+            y = lstm(y, jnp.full(y.shape[0], y.shape[1]), *weights)  # b t d
+            return x + dropout(y.astype(x.dtype)), {}
+        y, (hidden, cell) = lstm_from_state(y, *weights, (state["state"], state["cell"]))
+        return x + dropout(y.astype(x.dtype)), {"state": hidden, "cell": cell}
 
 
 class Linear(nnx.Module):
     """x + recurrence(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, size: RNNSize, *, rngs: nnx.Rngs) -> None:
-        d, small = size.width, (2 * size.layers) ** -0.5  # depth-scaled, as in GPT-2
-        self.enter = matrix(rngs, d, 2 * d)
-        self.taps = nnx.Param(TAPS**-0.5 * jax.random.normal(rngs.params(), (TAPS, d)))
-        self.gates = matrix(rngs, d, 2 * d)
-        # So that, its gate half open, the state decays by 0.9 to 0.999 a token (De et al. 2024, section 2.4).
-        kept = jax.random.uniform(rngs.params(), (d,), minval=0.9, maxval=0.999)
-        self.decay = nnx.Param(jnp.log(jnp.expm1(-jnp.log(kept) / 4)))
-        self.leave = matrix(rngs, d, d, scale=small)
-        self.up, self.down = matrix(rngs, d, 4 * d), matrix(rngs, 2 * d, d, scale=small)
+    def __init__(self, width: int, *, depth: int, rngs: nnx.Rngs) -> None:
+        residual = (2 * depth) ** -0.5  # as in gpt: the residual stream sums two outputs of each layer
+        self.enter = init_matrix(rngs, width, 2 * width)
+        self.taps = nnx.Param(TAPS**-0.5 * jax.random.normal(rngs.params(), (TAPS, width)))
+        self.gates = init_matrix(rngs, width, 2 * width)
+        # Such that, with its gate half open, the state decays by 0.9 to 0.999 a token (De et al. 2024, section 2.4).
+        decay = jax.random.uniform(rngs.params(), (width,), minval=0.9, maxval=0.999)
+        self.decay = nnx.Param(jnp.log(jnp.expm1(-jnp.log(decay) / 4)))
+        self.leave = init_matrix(rngs, width, width, scale=residual)
+        self.up = init_matrix(rngs, width, 4 * width)
+        self.down = init_matrix(rngs, 2 * width, width, scale=residual)
 
-    def start(self, b: int) -> Memory:
-        d = self.taps.shape[1]
-        return {"state": jnp.zeros((b, d)), "latest": jnp.zeros((b, TAPS - 1, d))}
+    def init_state(self, batch: int) -> State:
+        width = self.taps.shape[1]
+        return {"state": jnp.zeros((batch, width)), "latest": jnp.zeros((batch, TAPS - 1, width))}
 
     def __call__(
-        self, x: Float[Array, "b t d"], memory: Memory | None, drop: Drop
-    ) -> tuple[Float[Array, "b t d"], Memory]:
-        scan = parallel_scan if memory is None else linear_recurrence.sequential_scan
-        memory = memory or self.start(len(x))
+        self, x: Float[Array, "b t d"], state: State | None = None, *, dropout: Dropout = lambda x: x
+    ) -> tuple[Float[Array, "b t d"], State]:
+        """The output and the state after x. Without a `state` it starts from zeros."""
+        scan = parallel_scan if state is None else sequential_scan
+        state = state or self.init_state(len(x))
         enter, taps, gates, leave, up, down = (
             w[...].astype(x.dtype) for w in (self.enter, self.taps, self.gates, self.leave, self.up, self.down)
         )
-        gate, y = jnp.split(normalised(x) @ enter, 2, axis=-1)
-        y = jnp.concatenate([memory["latest"].astype(x.dtype), y], axis=1)  # b t+3 d
+        gate, y = jnp.split(rms_norm(x) @ enter, 2, axis=-1)  # b t d
+        y = jnp.concatenate([state["latest"].astype(x.dtype), y], axis=1)  # b t+3 d
         latest, t = y[:, y.shape[1] - TAPS + 1 :], x.shape[1]
         y = sum(y[:, i : i + t] * taps[i][None, None] for i in range(TAPS))  # b t d
-        forget, take = jnp.split(jax.nn.sigmoid((y @ gates).astype(jnp.float32)), 2, axis=-1)
-        # a to the power of 8 forget, where a is the sigmoid of a parameter: here by its logarithm.
-        kept = jnp.exp(-8 * jax.nn.softplus(self.decay[...])[None, None] * forget)
-        states = scan(kept, jnp.sqrt(1 - kept * kept + 1e-6) * take * y, memory["state"])  # b t d
-        x = x + drop((states.astype(x.dtype) * jax.nn.gelu(gate)) @ leave)
-        gate, y = jnp.split(normalised(x) @ up, 2, axis=-1)
-        x = x + drop((jax.nn.silu(gate) * y) @ down)
+        decay_gate, input_gate = jnp.split(jax.nn.sigmoid((y @ gates).astype(jnp.float32)), 2, axis=-1)  # b t d
+        # sigmoid(parameter) to the power of 8 decay_gate, by its logarithm (De et al. 2024, section 2.4).
+        decay = jnp.exp(-8 * jax.nn.softplus(self.decay[...])[None, None] * decay_gate)
+        states = scan(decay, jnp.sqrt(1 - decay * decay + 1e-6) * input_gate * y, state["state"])  # b t d
+        x = x + dropout((states.astype(x.dtype) * jax.nn.gelu(gate)) @ leave)
+        gate, y = jnp.split(rms_norm(x) @ up, 2, axis=-1)  # b t 2d
+        x = x + dropout((jax.nn.silu(gate) * y) @ down)
         return x, {"state": states[:, -1], "latest": latest.astype(jnp.float32)}
 
 
-def matrix(rngs: nnx.Rngs, rows: int, columns: int, *, scale: float = 1.0) -> nnx.Param[Any]:
-    return nnx.Param(scale * rows**-0.5 * jax.random.normal(rngs.params(), (rows, columns)))
-
-
-def normalised(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """To a mean square of one (Zhang and Sennrich 2019, arXiv:1910.07467; without a gain)."""
-    square = jnp.mean(jnp.square(x.astype(jnp.float32)), axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(square + 1e-6).astype(x.dtype)
-
-
-def written(x: Float[Array, "b t d"], table: Float[Array, "v d"]) -> Float[Array, "b t v"]:
-    """The logits of the next token."""
-    return jnp.einsum("btd,vd->btv", x, table.astype(x.dtype), preferred_element_type=jnp.float32)
+def init_matrix(rngs: nnx.Rngs, inputs: int, outputs: int, *, scale: float = 1.0) -> nnx.Param[Any]:
+    """A matrix that preserves the variance of its input, times the square of `scale`."""
+    return nnx.Param(scale * inputs**-0.5 * jax.random.normal(rngs.params(), (inputs, outputs)))

@@ -1,21 +1,17 @@
-"""A transformer encoder (Vaswani et al. 2017, arXiv:1706.03762) with normalisation before each part (Xiong et al. 2020,
-arXiv:2002.04745) and rotary positions (Su et al. 2021, arXiv:2104.09864). Axes: h heads, e width of a head.
+"""A transformer encoder (Vaswani et al. 2017, arXiv:1706.03762) with normalisation before each sublayer (Xiong et al.
+2020, arXiv:2002.04745) and rotary positions (Su et al. 2021, arXiv:2104.09864). Axes: h heads, e width of a head.
 """
-
-from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
-from pydantic import Field
 
 from pipeline.config.networks import TransformerConfig
+from pipeline.layers.attention import apply_rotary, rotary_angles
 from pipeline.layers.token_vectors import TokenVectors
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 def build(config: TransformerConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "Transformer":
@@ -73,7 +69,8 @@ class Block(nnx.Module):
         b, t, d = x.shape
         q, k, v = jnp.split(self.qkv(self.norm1(x)), 3, axis=-1)
         q, k, v = (y.reshape(b, t, self.heads, d // self.heads) for y in (q, k, v))  # b t h e
-        y = attention(rotated(q), rotated(k), v, real).reshape(b, t, d)
+        angles = rotary_angles(jnp.arange(t), d // self.heads)
+        y = attention(apply_rotary(q, angles), apply_rotary(k, angles), v, real).reshape(b, t, d)
         x = x + self.dropout(self.out(y), deterministic=not training, rngs=rngs)
         y = self.down(jax.nn.gelu(self.up(self.norm2(x))))
         return x + self.dropout(y, deterministic=not training, rngs=rngs)
@@ -82,17 +79,7 @@ class Block(nnx.Module):
 def attention(
     q: Float[Array, "b t h e"], k: Float[Array, "b t h e"], v: Float[Array, "b t h e"], real: Bool[Array, "b t"]
 ) -> Float[Array, "b t h e"]:
-    """Each token's mean of all real tokens' values, by how well its query fits their keys."""
+    """softmax(q k^T / sqrt(e)) v, in which each token attends to all tokens but padding."""
     scores = jnp.einsum("bqhe,bkhe->bhqk", q, k) / jnp.sqrt(float(q.shape[-1]))  # b h t t
     scores = jnp.where(real[:, None, None], scores, -1e9)  # not -inf: a text without tokens would give NaN
     return jnp.einsum("bhqk,bkhe->bqhe", jax.nn.softmax(scores, axis=-1), v)
-
-
-def rotated(x: Float[Array, "b t h e"]) -> Float[Array, "b t h e"]:
-    """Turns pairs of features by angles that grow with the position: products then depend on distances alone."""
-    half = x.shape[-1] // 2
-    speeds = 10_000.0 ** (-jnp.arange(half) / half)  # e/2
-    angles = jnp.arange(x.shape[1])[:, None] * speeds[None]  # t e/2
-    cos, sin = jnp.cos(angles)[None, :, None], jnp.sin(angles)[None, :, None]  # 1 t 1 e/2
-    left, right = x[..., :half], x[..., half:]
-    return jnp.concatenate([left * cos - right * sin, left * sin + right * cos], axis=-1)

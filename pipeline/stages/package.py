@@ -106,7 +106,7 @@ def exported_reader(predictor: Predictor, tree: dict[str, Any], context: int) ->
     def function(arrays: dict[str, Array], memory: dict[str, Array], tokens: Int[Array, "b t"]) -> Any:
         whole = jax.tree.unflatten(structure, [arrays[name] for name in names])
         model: Any = predictor.model(whole["params"], whole["model_state"])
-        return model.extend(memory, tokens)
+        return model.decode(memory, tokens)
 
     b, t = export.symbolic_shape("b, t", constraints=[f"t <= {context}"])
     arrays = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in weights.named(tree).items()}
@@ -117,7 +117,7 @@ def exported_reader(predictor: Predictor, tree: dict[str, Any], context: int) ->
 
 def remembered(model: Any, b: object) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes and types of the memory of `b` texts."""
-    one, two = jax.eval_shape(lambda: model.start(1)), jax.eval_shape(lambda: model.start(2))
+    one, two = jax.eval_shape(lambda: model.init_cache(1)), jax.eval_shape(lambda: model.init_cache(2))
     return {
         name: jax.ShapeDtypeStruct([b if n != m else n for n, m in zip(x.shape, two[name].shape)], x.dtype)
         for name, x in one.items()

@@ -1,8 +1,6 @@
 """The memory and arithmetic that training a language model takes, estimated without training anything."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +11,7 @@ from flax import nnx
 from pipeline.config.networks import GPTConfig
 from pipeline.config.training import Mesh, Training
 from pipeline.evaluation.predictor import Tree
-from pipeline.layers import cross_entropy
-from pipeline.models import gpt
+from pipeline.layers import attention, cross_entropy
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import Batch
 from pipeline.training.trainer import State, Trainer
@@ -51,11 +48,15 @@ def estimate(learn: Trainer, state: State, config: Any, settings: Training, *, g
     group = devices.fsdp * devices.tensor  # among which the state is shared out
     rows = settings.part // (devices.data * devices.fsdp)
     t, k = config.context, learn.predictor.task.num_classes
+    half = config.precision == "bfloat16"
+    fused = half and gpu and isinstance(config, GPTConfig)
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
 
     def kept(params: Tree, tokens: jax.Array, valid: jax.Array) -> Any:
         def loss(params: Tree) -> jax.Array:
-            model = learn.predictor.model(params, state.model_state)
+            model: Any = learn.predictor.model(params, state.model_state)
+            if fused:  # a GPU's kernel keeps for the gradient only what goes into it and what comes out
+                model.attention = jax.checkpoint(model.attention)
             key = nnx.Rngs(dropout=jax.random.key(0))
             return learn.predictor.loss_sums(model, Batch(tokens, tokens, valid), training=True, rngs=key).loss
 
@@ -63,11 +64,9 @@ def estimate(learn: Trainer, state: State, config: Any, settings: Training, *, g
 
     weights = _bytes(state.params)
     parameters = weights // 4
-    half = config.precision == "bfloat16"
     size = 2 if half else 4
     chunk = min(rows * t, cross_entropy.chunk_size(k, gpu=gpu))
-    with _fused_attention() if half and gpu else nullcontext():
-        found = jax.eval_shape(kept, state.params, tokens, valid)
+    found = jax.eval_shape(kept, state.params, tokens, valid)
     # Devices that share out a layer have each the whole stream between the layers, and a part of what is inside them.
     stream = _bytes([x for x in jax.tree.leaves(found) if x.shape[-2:] == (t, state.params["table"].shape[-1])])
     inside = max(0, _bytes(found) - weights * size // 4 - stream)
@@ -80,16 +79,6 @@ def estimate(learn: Trainer, state: State, config: Any, settings: Training, *, g
         (4 + size) * chunk * k // devices.tensor,
     )
     return Plan(parameters, memory, 6.0 * parameters + attention_operations(config, t) + _again(config, parameters))
-
-
-@contextmanager
-def _fused_attention() -> Iterator[None]:
-    """Meanwhile the transformer's attention keeps what a GPU's kernel does: what goes into it and what comes out."""
-    usual, gpt.attention = gpt.attention, jax.checkpoint(gpt.attention)
-    try:
-        yield
-    finally:
-        gpt.attention = usual
 
 
 def total(memory: Memory) -> int:
@@ -125,7 +114,7 @@ def _layer(config: Any, rows: int, t: int, *, fused: bool) -> int:
     """Numbers in the largest arrays of a layer."""
     if isinstance(config, GPTConfig):
         size = config.size
-        return rows * t * 2 * size.inner + (0 if fused else rows * size.heads * t * min(t, gpt.BLOCK))
+        return rows * t * 2 * size.inner + (0 if fused else rows * size.heads * t * min(t, attention.BLOCK))
     return rows * t * config.size.width
 
 

@@ -2,6 +2,8 @@
 from memory and from files.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +12,11 @@ import pytest
 from corpora import CONFIGS, TASK, VOCABULARY, corpus, shrink, write
 from flax import nnx
 
-from pipeline.config.networks import GPT_SIZES, GPTSize, RNNSize
+from pipeline.config.networks import GPT_SIZES, GPTSize
 from pipeline.evaluation import token_losses
-from pipeline.layers import cross_entropy
-from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
 from pipeline.loaders import token_store as corpora
 from pipeline.loaders.loader import WindowLoader, prefetch
-from pipeline.models import gpt, rnn
+from pipeline.models import build, rnn
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.windows import windows
 from pipeline.tasks import Batch
@@ -28,8 +28,8 @@ def small(monkeypatch):
     shrink(monkeypatch)
 
 
-def built(kind: str, **changes):
-    return CONFIGS[kind](**changes).build(TASK, rngs=nnx.Rngs(0))
+def built(kind: str, **changes: Any) -> Any:
+    return build(CONFIGS[kind](**changes), TASK, rngs=nnx.Rngs(0))
 
 
 def tokens(b: int, t: int, seed: int = 0) -> jax.Array:
@@ -54,10 +54,10 @@ def test_no_token_sees_a_later_one(kind):
 @pytest.mark.parametrize("parts", [(16,), (1,) * 16, (5, 1, 8, 2)])
 def test_reads_a_text_in_any_parts(kind, parts):
     model, x = built(kind), tokens(3, 16)
-    memory, found, at = model.start(3), [], 0
-    extend = nnx.jit(lambda model, memory, x: model.extend(memory, x))
+    cache, found, at = model.init_cache(3), [], 0
+    decode = nnx.jit(lambda model, cache, x: model.decode(cache, x))
     for part in parts:
-        logits, memory = extend(model, memory, x[:, at : at + part])
+        logits, cache = decode(model, cache, x[:, at : at + part])
         found.append(logits)
         at += part
     assert np.allclose(jnp.concatenate(found, axis=1), run(model, x), atol=1e-5)
@@ -75,39 +75,16 @@ def test_memorises_a_batch(kind):
     assert float(sums.correct) / float(sums.targets) > 0.95
 
 
-def test_layers_share_keys_and_values_as_many_heads_would():
-    """Groups of heads: equal to full attention whose keys and values are repeated."""
-    q, k, v = (jax.random.normal(jax.random.key(i), (2, 7, h, 8)) for i, h in enumerate((4, 2, 2)))
-    whole = gpt.attention(q, jnp.repeat(k, 2, axis=2), jnp.repeat(v, 2, axis=2))
-    assert np.allclose(gpt.attention(q, k, v), whole, atol=1e-6)
-    scores = jnp.einsum("bqhe,bkhe->bhqk", q, jnp.repeat(k, 2, axis=2)) / np.sqrt(8)
-    scores = jnp.where(np.tri(7, dtype=bool)[None, None], scores, -jnp.inf)
-    assert np.allclose(
-        jnp.einsum("bhqk,bkhe->bqhe", jax.nn.softmax(scores), jnp.repeat(v, 2, axis=2)), whole, atol=1e-6
-    )
-
-
-def test_rotation_makes_products_depend_on_distance_alone():
-    size = GPTSize(1, 16, 2, 2, 16)
-    q, k = (jax.random.normal(jax.random.key(i), (1, 1, 2, 8)) for i in (0, 1))
-
-    def product(at: int, other: int) -> jax.Array:
-        turned = (gpt.rotated(x, gpt.rotation(jnp.array([place]), size)) for x, place in ((q, at), (k, other)))
-        return jnp.sum(next(turned) * next(turned), axis=-1)
-
-    assert np.allclose(product(3, 1), product(103, 101), atol=1e-4)
-    assert not np.allclose(product(3, 1), product(3, 2), atol=1e-3)
-
-
 @pytest.mark.parametrize("remat", ["dots", "full"])
 def test_rematerialisation_changes_no_gradient(remat):
     x = tokens(2, 17)
 
     def gradients(config):
-        graphdef, params = nnx.split(config.build(TASK, rngs=nnx.Rngs(0)))
+        graphdef, params = nnx.split(build(config, TASK, rngs=nnx.Rngs(0)))
 
         def loss(params):
-            return jnp.sum(jnp.square(nnx.merge(graphdef, params).hidden(x)[..., :3]))
+            model: Any = nnx.merge(graphdef, params)
+            return jnp.sum(jnp.square(model.hidden(x)[..., :3]))
 
         return jax.jit(jax.grad(loss))(params)
 
@@ -142,62 +119,10 @@ def test_variants_are_as_large_as_they_say(variant, monkeypatch):
         CONFIGS["gpt"](context=1_024, variant=variant),
         *(CONFIGS[cell](variant=variant) for cell in ("linear", "lstm") if variant == "124m"),
     ]:
-        model = nnx.eval_shape(lambda config=config: config.build(task, rngs=nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda config=config: build(config, task, rngs=nnx.Rngs(0)))
         count = sum(np.prod(x.shape) for x in jax.tree.leaves(nnx.state(model, nnx.Param)))
         assert count == pytest.approx({"124m": 124e6, "350m": 355e6, "1.3b": 1.3e9}[variant], rel=0.05)
         assert count > 100e6
-
-
-def naive(x, table, targets, valid, smoothing):
-    logits = x @ table.T
-    wanted = (1 - smoothing) * jax.nn.one_hot(targets, len(table)) + smoothing / len(table)
-    return jnp.sum(jnp.where(valid, optax.softmax_cross_entropy(logits, wanted), 0))
-
-
-@pytest.mark.parametrize("n", [1, 300, 512, 1_000])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_in_chunks(n, smoothing, monkeypatch):
-    """The loss and both gradients are those of all logits at once, also where the last chunk is not full."""
-    monkeypatch.setattr(cross_entropy, "LOGITS", 1 << 12)  # chunks of 128
-    x, table = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(((n, 8), (37, 8))))
-    targets = jax.random.randint(jax.random.key(2), (n,), 0, 37)
-    valid = jax.random.bernoulli(jax.random.key(3), 0.8, (n,))
-
-    def chunked(x, table):
-        return cross_entropy.total(table, x, targets, valid, label_smoothing=smoothing)
-
-    (loss, hits), (dx, dtable) = jax.value_and_grad(chunked, argnums=(0, 1), has_aux=True)(x, table)
-    expected = jax.value_and_grad(naive, argnums=(0, 1))(x, table, targets, valid, smoothing)
-    for found, wanted in zip((loss, dx, dtable), (expected[0], *expected[1]), strict=True):
-        assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4)
-    guesses = (x @ table.T).argmax(-1)
-    assert float(hits) == float(jnp.sum((guesses == targets) & valid))
-    assert np.allclose(chunked(x, table)[0], loss, rtol=1e-6)
-    each = cross_entropy.each(table, x, targets)
-    assert np.allclose(jnp.sum(jnp.where(valid, each.loss, 0)), naive(x, table, targets, valid, 0.0), rtol=1e-4)
-    assert np.array_equal(each.guess, guesses)
-    assert np.allclose(each.confidence, jax.nn.softmax(x @ table.T).max(-1), atol=1e-5)
-
-
-def test_the_linear_recurrence_and_its_gradient():
-    kept, entering = (jax.random.uniform(jax.random.key(i), (2, 13, 3)) for i in (0, 1))
-    start = jax.random.normal(jax.random.key(2), (2, 3))
-
-    def one_by_one(kept, entering, start):
-        state, states = start, []
-        for t in range(kept.shape[1]):
-            state = kept[:, t] * state + entering[:, t]
-            states.append(state)
-        return jnp.stack(states, axis=1)
-
-    assert np.allclose(parallel_scan(kept, entering, start), one_by_one(kept, entering, start), atol=1e-5)
-    assert np.allclose(sequential_scan(kept, entering, start), one_by_one(kept, entering, start), atol=1e-5)
-    found, expected = (
-        jax.grad(lambda *args, f=f: jnp.sum(jnp.sin(f(*args))), argnums=(0, 1, 2))(kept, entering, start)
-        for f in (parallel_scan, one_by_one)
-    )
-    for a, b in zip(found, expected, strict=True):
-        assert np.allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize("context", [1, 2, 5, 16, 100])
@@ -323,13 +248,13 @@ def test_a_file_of_tokens_that_is_missing_or_cut_short(tmp_path):
 def test_layers_are_compiled_once(layers, monkeypatch):
     """The program of a deep stack is as long as that of a shallow one."""
     monkeypatch.setitem(GPT_SIZES, "nano", GPTSize(layers, 16, 4, 2, 32))
-    graphdef, params = nnx.split(CONFIGS["gpt"]().build(TASK, rngs=nnx.Rngs(0)))
+    graphdef, params = nnx.split(build(CONFIGS["gpt"](), TASK, rngs=nnx.Rngs(0)))
     text = jax.jit(lambda p, x: nnx.merge(graphdef, p)(x)).lower(params, tokens(1, 16)).as_text()
     assert text.count("stablehlo.dot_general") == 7
 
 
 def test_linear_layers_forget_at_the_paper_s_rates():
-    layer = rnn.Linear(RNNSize(1, 64), rngs=nnx.Rngs(0))
+    layer = rnn.Linear(64, depth=1, rngs=nnx.Rngs(0))
     kept = np.exp(-8 * np.log1p(np.exp(np.asarray(layer.decay[...]))) * 0.5)
     assert kept.min() > 0.89
     assert kept.max() < 0.9995

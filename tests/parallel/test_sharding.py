@@ -131,5 +131,5 @@ def test_a_mesh_that_does_not_fit(monkeypatch):
     with pytest.raises(UserError, match="tensor: only gpt has layers that devices can share: set it to 1"):
         sharding.make_mesh(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, tensor_parallel={})
     parallel = corpora.CONFIGS["gpt"]().tensor_parallel
-    with pytest.raises(UserError, match="tensor: 3 devices cannot share 2 groups of heads evenly"):
+    with pytest.raises(UserError, match="tensor: 3 devices cannot share 2 key/value heads evenly"):
         sharding.make_mesh(sharding.Mesh(data=1, fsdp=1, tensor=3), batch=8, tensor_parallel=parallel)

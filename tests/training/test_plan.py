@@ -133,7 +133,7 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
     assert "fits into 74.5 GiB" in said
     content = YAML(typ="safe").load((tmp_path / "params.yaml").read_text())
     for mesh, mistake in (
-        ({"data": 1, "fsdp": 1, "tensor": 3}, "mesh.tensor: 3 devices cannot share 2 groups of heads evenly: lower it"),
+        ({"data": 1, "fsdp": 1, "tensor": 3}, "mesh.tensor: 3 devices cannot share 2 key/value heads evenly: lower it"),
         ({"data": 3, "fsdp": 1}, "mesh: 3 devices cannot share 8 examples evenly: change batch_size"),
     ):
         content["models"]["gpt"]["training"] |= {"mesh": mesh}
