@@ -27,7 +27,7 @@ class Adam(Section):
 
 
 class AdamW(Section):
-    """Loshchilov and Hutter 2019, arXiv:1711.05101: weight decay apart from the gradient, scaled by the learning rate."""
+    """Loshchilov and Hutter 2019, arXiv:1711.05101: decoupled weight decay, scaled by the learning rate."""
 
     name: Literal["adamw"]
     b1: Share = 0.9
