@@ -98,7 +98,7 @@ def run(
     with tqdm(total=stop - start, desc="fuzz", unit=" cases", disable=None) as bar:
         while start < stop:
             command = [sys.executable, __file__, "--seed", seed, "--work", start, stop, until, "--at", folder]
-            environment = {**os.environ, "PYTHONPATH": str(TOP)}
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TOP, TOP / "tests/harness")))}
             with subprocess.Popen(
                 [*map(str, command), *map(str, made)], stdout=subprocess.PIPE, text=True, env=environment
             ) as worker:
