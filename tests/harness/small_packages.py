@@ -27,7 +27,7 @@ def copy_stages(folder: Path) -> None:
     """What the stages need there, but for data: it need be no repository."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(TOP / "pipeline", folder / "pipeline")
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "versions.yaml", "dvc.yaml"):
         shutil.copy(TOP / name, folder)
 
 
