@@ -15,10 +15,10 @@ IMAGES = 18  # in the picture
 TEXTS = 8  # on the page
 WORDS = 40  # on the page, each with its sentence
 LEGEND = (
-    "Red parts raise the predicted label's logit, blue ones lower it: by how much, the model was asked without each of "
-    "them. This is the model's whole input; of a text that is longer than max_length, the rest is cut away."
+    "The predicted label's logit is computed again without each part of the text: red parts raise it, blue ones lower "
+    "it. The page shows the model's whole input, which max_length may have cut. In a text of more than "
+    f"{attribution.EVALUATIONS} tokens, a part is several tokens."
 )
-LONG = f" Texts of more than {attribution.EVALUATIONS} tokens are explained several tokens at a time."
 
 
 def most_confident(
@@ -50,7 +50,7 @@ def write_images(
     ]
     note = (
         "integrated gradients from a black image: red pixels raise the predicted label's logit, blue ones lower it; "
-        f"their sum differs from the logit's by at most {float(np.max(errors)):.2g}"
+        f"their sum equals the difference between the two logits up to {float(np.max(errors)):.2g}"
     )
     plots.save(plots.explained(images, np.asarray(pixels), titles, note), paths.IMAGES / "mistakes.png")
 
@@ -75,7 +75,7 @@ def write_texts(
         pieces = text_tokenizer.pieces(tokenizer, tokens.tolist())
         parts = ["".join(pieces[start:end]) for start, end in zip(borders, borders[1:])]
         mistakes.append(Mistake(labels[guesses[i]], float(probabilities[i].max()), labels[targets[i]], parts, drops))
-    html.write_mistakes(paths.EVALUATION / "mistakes.html", mistakes, LEGEND + LONG)
+    html.write_mistakes(paths.EVALUATION / "mistakes.html", mistakes, LEGEND)
 
 
 def write_words(
