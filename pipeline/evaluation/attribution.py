@@ -16,7 +16,7 @@ from pipeline.evaluation.predictor import Predictor, Tree, predict
 from pipeline.tasks import PAD, Examples
 
 STEPS = 64  # of the integral
-EVALUATIONS = 200  # of the model for each text, at most: a longer text is explained a few tokens at a time
+EVALUATIONS = 128  # of the model for each text: a longer one is explained a few tokens at a time
 
 
 class Occlusion(NamedTuple):

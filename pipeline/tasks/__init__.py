@@ -1,6 +1,6 @@
-"""What is to be learnt: a task knows its inputs, its labels, its loss and its metrics, and nothing of models.
+"""The kinds of task: what a model's inputs and targets are, how a batch of them is made, and the loss.
 
-A new task is one new file and its name in the union below.
+Nothing here knows of models. A task's fields are what preprocess learnt from the data: data/features/task.json.
 """
 
 from pathlib import Path

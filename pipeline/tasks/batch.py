@@ -1,7 +1,8 @@
-"""Examples as arrays, and how a batch is taken out of them, inside jit.
+"""Examples as arrays, and how a batch is gathered from them, inside jit.
 
 Examples of one shape, such as images, are rows of an array. Examples of any length, such as texts, lie end to end, and
 `starts` says where each begins: nothing is padded before a batch is made, and then only to the length of its bucket.
+Axes: b examples of a batch, n examples of a split or their tokens, m borders of examples, t tokens, l characters.
 """
 
 from typing import NamedTuple
@@ -10,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Shaped
 
-PAD = 0  # the number of the token, word or character that is none
+PAD = 0  # the token, word or character number of padding
 
 
 class Words(NamedTuple):
-    """Sentences of words: the number of each, and of its characters, which lie at the end of the last axis."""
+    """Sentences: the number of each word and of each of its characters, which are padded on the left."""
 
     words: Int[Array, "b t"]
     characters: Int[Array, "b t l"]
@@ -24,7 +25,7 @@ Inputs = Shaped[Array, "b ..."] | Words
 
 
 class Batch(NamedTuple):
-    """`valid` is False where a target is padding. A target may be a label that training lacks: `score` says which."""
+    """`valid` is False where a target is padding. A target may be a label that training lacks: see `loss.score`."""
 
     inputs: Inputs
     targets: Int[Array, "b *t"]
@@ -35,8 +36,8 @@ class Examples(NamedTuple):
     """One split, on disk or on the device."""
 
     inputs: dict[str, Shaped[Array | np.ndarray, "n ..."]]
-    targets: Int[Array | np.ndarray, " n"]  # one an example, or one a token
-    starts: Int[Array | np.ndarray, " m"] | None  # where examples of any length begin, and where the last one ends
+    targets: Int[Array | np.ndarray, " n"]  # one for each example, or for each token
+    starts: Int[Array | np.ndarray, " m"] | None  # example i is tokens[starts[i] : starts[i + 1]]; None: of one shape
 
     def __len__(self) -> int:
         return len(self.targets) if self.starts is None else len(self.starts) - 1
@@ -50,11 +51,11 @@ def lengths(examples: Examples) -> Int[np.ndarray, " n"] | None:
 def window(
     starts: Int[Array, " m"], rows: Int[Array, " b"], length: int
 ) -> tuple[Int[Array, "b t"], Bool[Array, "b t"]]:
-    """Where the first `length` tokens of each of the examples `rows` lie, and which of them there are.
+    """The places of the first `length` tokens of each of the examples `rows`, and which of these places are valid.
 
-    A row of -1 is no example at all: it has no tokens.
+    A row of -1 is padding: none of its places is valid.
     """
     first, end = starts[rows], starts[rows + 1]  # b
     places = first[:, None] + jnp.arange(length)[None]  # b t
-    there = (places < end[:, None]) & (rows >= 0)[:, None]  # b t
-    return jnp.where(there, places, 0), there
+    valid = (places < end[:, None]) & (rows >= 0)[:, None]  # b t
+    return jnp.where(valid, places, 0), valid

@@ -1,4 +1,4 @@
-"""Choosing one label for an image."""
+"""One label for each image. Axes: b batch, h height, w width, c channels."""
 
 from typing import Literal
 
@@ -10,16 +10,16 @@ from jaxtyping import Array, Float, Int, Real, UInt8
 from pipeline.config.section import Section
 from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.tasks.batch import Batch, Examples
-from pipeline.tasks.facts import Channels, Counts, Labels
+from pipeline.tasks.fields import Channels, LabelCounts, Labels
 
 
 class ImageClassification(Section):
-    """The facts that preprocess found, in data/features/task.json: inputs are uint8 images `b h w c`."""
+    """Inputs are uint8 images `b h w c`."""
 
     name: Literal["image-classification"]
     image: ImageSpec
     labels: Labels
-    counts: Counts  # of each label's training examples
+    counts: LabelCounts  # of each label in the training split
     mean: Channels  # of each channel of the training images, 0 to 1
     std: Channels
 
@@ -33,12 +33,14 @@ class ImageClassification(Section):
         return len(self.labels)
 
     def standardise(self, images: Real[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Zero mean and unit variance by the training images' channels; bytes travel to the device, floats do not."""
+        """Pixels of 0 to 255 scaled by the mean and the standard deviation of the training images' channels: here, so
+        that images travel to the device as bytes.
+        """
         mean, std = (jnp.asarray(x).reshape(1, 1, 1, -1) for x in (self.mean, self.std))  # 1 1 1 c
         return (images.astype(jnp.float32) / 255 - mean) / std
 
     def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
-        """The examples `rows`; a row of -1 is padding. All images are of one size: `length` says nothing here."""
+        """The examples `rows`; a row of -1 is padding. All images have one size: `length` is not used."""
         return Batch(jnp.asarray(data.inputs["images"])[rows], jnp.asarray(data.targets)[rows], rows >= 0)
 
     def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
@@ -46,5 +48,5 @@ class ImageClassification(Section):
         return {"images": jax.ShapeDtypeStruct((b, *self.input_shape), np.uint8)}
 
     def inputs(self, images: UInt8[Array, "b h w c"]) -> UInt8[Array, "b h w c"]:
-        """What the model takes, of the arrays that `signature` names."""
+        """The model's inputs, from the arrays that `signature` names."""
         return images

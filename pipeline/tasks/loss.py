@@ -1,4 +1,4 @@
-"""The loss of every task that chooses labels: cross-entropy, once an example or once a token."""
+"""The loss of every task with labels: cross-entropy over examples, or over words. Axes: b batch, t words, k classes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from pipeline.tasks.batch import Batch
 
 
 class LossSums(NamedTuple):
-    """Totals over targets, to be added up and divided once, at the end: the loss by `weight`, hits by `targets`."""
+    """Totals over targets, to be summed over batches and divided once: `loss` by `weight`, `correct` by `targets`."""
 
     loss: Float[Array, ""]
     weight: Float[Array, ""]
@@ -27,15 +27,15 @@ def score(
     label_smoothing: float = 0.0,
     class_weights: Float[Array, " k"] | None = None,
 ) -> LossSums:
-    """Cross-entropy in nats, and hits. A target of k or more is a label that training lacks: it is never a hit, and the
-    loss, which is not defined for it, leaves it out.
+    """Cross-entropy in nats, and correct predictions. A target of k or more is a label that training lacks: it is never
+    correct, and the loss, which is not defined for it, leaves it out.
 
     Label smoothing mixes the target with the uniform distribution (Szegedy et al. 2016, arXiv:1512.00567).
     """
     logits = logits.astype(jnp.float32)  # a bfloat16 log-sum-exp loses the small classes
     if label_smoothing:
-        wanted = optax.smooth_labels(_one_hot(batch.targets, logits.shape[-1]), label_smoothing)  # b *t k
-        losses = optax.softmax_cross_entropy(logits, wanted)  # b *t
+        smoothed = optax.smooth_labels(_one_hot(batch.targets, logits.shape[-1]), label_smoothing)  # b *t k
+        losses = optax.softmax_cross_entropy(logits, smoothed)  # b *t
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)  # b *t
     weights = jnp.ones_like(losses) if class_weights is None else class_weights[batch.targets]  # b *t
@@ -49,14 +49,15 @@ def score(
         loss=total(losses * weights, known),
         weight=total(weights, known),
         correct=total(hits, batch.valid),
-        targets=total(hits | ~hits, batch.valid),
+        targets=total(batch.valid, batch.valid),
     )
 
 
 def balanced(counts: Sequence[int]) -> Float[np.ndarray, " k"]:
-    """A weight for each class, so that all weigh the same together and the average example weighs 1.
+    """A weight for each class, so that the examples of every class weigh the same in total, and the mean example 1.
 
-    As `class_weight="balanced"` of scikit-learn (King and Zeng 2001): n / (k * n_class).
+    As `class_weight="balanced"` of scikit-learn (King and Zeng 2001): n / (k * n_class). `counts` are of the training
+    split.
     """
     n = np.asarray(counts, np.float32)
     return n.sum() / (len(n) * np.maximum(n, 1))

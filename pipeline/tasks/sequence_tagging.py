@@ -1,4 +1,4 @@
-"""Choosing one label, a tag, for each word of a sentence."""
+"""One label, a tag, for each word of a sentence. Axes: b batch, t words, l characters of a word."""
 
 from typing import Literal
 
@@ -11,18 +11,18 @@ from pydantic import PositiveInt
 from pipeline.config.section import Section
 from pipeline.runtime.encoders.word_vocabulary import WordSpec
 from pipeline.tasks.batch import PAD, Batch, Examples, Words, window
-from pipeline.tasks.facts import Counts, Labels
+from pipeline.tasks.fields import LabelCounts, Labels
 
 
 class SequenceTagging(Section):
-    """The facts that preprocess found, in data/features/task.json: inputs are Words `b t`, 0 for padding."""
+    """Inputs are Words `b t`, 0 for padding."""
 
     name: Literal["sequence-tagging"]
     words: WordSpec
     vocabulary: PositiveInt  # how many different words have a number of their own
-    alphabet: PositiveInt  # how many different characters have
+    alphabet: PositiveInt  # how many different characters have one
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
-    counts: Counts  # of each tag's training words
+    counts: LabelCounts  # of each tag in the training split
 
     @property
     def num_classes(self) -> int:
@@ -34,11 +34,11 @@ class SequenceTagging(Section):
 
     def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
         """The first `length` words of the examples `rows`; a row of -1 is padding."""
-        places, there = window(jnp.asarray(data.starts), rows, length)  # b t
-        words = jnp.where(there, jnp.asarray(data.inputs["words"])[places].astype(jnp.int32), PAD)  # b t
-        letters = jnp.asarray(data.inputs["characters"])[places].astype(jnp.int32)  # b t l
-        letters = jnp.where(there[..., None], letters, PAD)
-        return Batch(Words(words, letters), jnp.asarray(data.targets)[places], there)
+        places, valid = window(jnp.asarray(data.starts), rows, length)  # b t
+        words = jnp.where(valid, jnp.asarray(data.inputs["words"])[places].astype(jnp.int32), PAD)  # b t
+        characters = jnp.asarray(data.inputs["characters"])[places].astype(jnp.int32)  # b t l
+        characters = jnp.where(valid[..., None], characters, PAD)
+        return Batch(Words(words, characters), jnp.asarray(data.targets)[places], valid)
 
     def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
         """The names, shapes and types of the model's inputs: `b` sentences of up to `t` words."""
@@ -48,5 +48,5 @@ class SequenceTagging(Section):
         }
 
     def inputs(self, words: Int[Array, "b t"], characters: Int[Array, "b t l"]) -> Words:
-        """What the model takes, of the arrays that `signature` names."""
+        """The model's inputs, from the arrays that `signature` names."""
         return Words(words, characters)

@@ -1,4 +1,4 @@
-"""Choosing one label for a text."""
+"""One label for each text. Axes: b batch, t tokens."""
 
 from typing import Literal
 
@@ -11,17 +11,17 @@ from pydantic import PositiveInt
 from pipeline.config.section import Section
 from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks.batch import PAD, Batch, Examples, window
-from pipeline.tasks.facts import Counts, Labels
+from pipeline.tasks.fields import LabelCounts, Labels
 
 
 class TextClassification(Section):
-    """The facts that preprocess found, in data/features/task.json: inputs are token numbers `b t`, 0 for padding."""
+    """Inputs are token numbers `b t`, 0 for padding."""
 
     name: Literal["text-classification"]
     text: TextSpec
     vocabulary: PositiveInt  # how many different tokens there are
     labels: Labels
-    counts: Counts  # of each label's training examples
+    counts: LabelCounts  # of each label in the training split
 
     @property
     def num_classes(self) -> int:
@@ -33,8 +33,8 @@ class TextClassification(Section):
 
     def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
         """The first `length` tokens of the examples `rows`; a row of -1 is padding."""
-        places, there = window(jnp.asarray(data.starts), rows, length)  # b t
-        tokens = jnp.where(there, jnp.asarray(data.inputs["tokens"])[places].astype(jnp.int32), PAD)  # b t
+        places, valid = window(jnp.asarray(data.starts), rows, length)  # b t
+        tokens = jnp.where(valid, jnp.asarray(data.inputs["tokens"])[places].astype(jnp.int32), PAD)  # b t
         return Batch(tokens, jnp.asarray(data.targets)[rows], rows >= 0)
 
     def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
@@ -42,5 +42,5 @@ class TextClassification(Section):
         return {"tokens": jax.ShapeDtypeStruct((b, t), np.int32)}
 
     def inputs(self, tokens: Int[Array, "b t"]) -> Int[Array, "b t"]:
-        """What the model takes, of the arrays that `signature` names."""
+        """The model's inputs, from the arrays that `signature` names."""
         return tokens

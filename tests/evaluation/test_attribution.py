@@ -47,11 +47,11 @@ def test_texts_of_any_length_are_explained_whole():
     predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
     table = jnp.arange(BUCKETS * 5, dtype=jnp.float32).reshape(-1, 5) % 7
     tree["params"]["weights"]["table"] = table
-    sizes = (1, 0, 64, 200, 201, 450)
+    sizes = (1, 0, 64, 128, 129, 450)
     texts = [np.arange(2, 2 + size, dtype=np.int32) for size in sizes]
     for tokens, (starts, drops) in zip(texts, explain(predictor, tree, *texts)):
         assert (starts[0], starts[-1]) == (0, len(tokens))
-        step = 1 if len(tokens) <= 200 else -(-len(tokens) // 200)
+        step = 1 if len(tokens) <= 128 else -(-len(tokens) // 128)
         assert len(drops) == len(starts) - 1 == -(-len(tokens) // step) <= attribution.EVALUATIONS
         if not len(tokens):
             continue
