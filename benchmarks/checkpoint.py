@@ -23,10 +23,10 @@ import optax
 
 from pipeline.config import params
 from pipeline.config.networks import LSTMConfig
+from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.config.training import Training
 from pipeline.evaluation.predictor import evaluation_batches, measure
 from pipeline.loaders.loader import ExampleLoader
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks import Examples, TextClassification
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.checkpointer import Checkpointer
@@ -70,7 +70,7 @@ def main() -> None:
     shipped = params.look_up(params.read(), "models.lstm")
     settings = Training(**{**shipped["training"], "epochs": 1_000, "batch_size": 8})
     config = LSTMConfig(**shipped["network"])
-    spec = TextSpec(
+    spec = TextPreprocessing(
         tokenizer="words",
         vocabulary=arguments.vocabulary,
         normalisation="none",

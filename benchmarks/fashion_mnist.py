@@ -1,11 +1,11 @@
 """The task that the benchmarks train on: what preprocess finds in Fashion-MNIST, without running it."""
 
-from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.tasks import ImageClassification
 
 TASK = ImageClassification(
     name="image-classification",
-    image=ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0),
+    image=ImagePreprocessing(height=28, width=28, colour="grey", resize="exact", margin=0),
     labels=tuple(map(str, range(10))),
     counts=(6_000,) * 10,
     mean=(0.286,),

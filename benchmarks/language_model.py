@@ -105,14 +105,14 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
     import jax
     import numpy as np
 
-    from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
+    from pipeline.config.preprocessing import CorpusPreprocessing
     from pipeline.tasks import Examples, LanguageModelling
     from pipeline.training import allocator, optimizers, trainer
 
     allocator.keep_freed_memory()  # as the train stage does
     tokens = np.load(data)
-    spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
-    task = LanguageModelling(name="language-modelling", text=spec, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
+    settings = CorpusPreprocessing(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
+    task = LanguageModelling(name="language-modelling", text=settings, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
     tx = optimizers.build(AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
     learn, state = trainer.start(config, task, tx, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
@@ -136,15 +136,16 @@ def windows(batch: int, context: int, steps: int, path: Path) -> None:
     import numpy as np
 
     from pipeline.config.paths import RAW
+    from pipeline.encoding import fit_tokenizer
     from pipeline.readers.example import Example
     from pipeline.readers.formats.text import Reader
-    from pipeline.runtime.encoders import text_tokenizer
-    from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, CorpusSpec, cut
+    from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, text_parts
+    from pipeline.runtime.encoders.specs import CorpusSpec
 
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     found = list(Reader(name="text", files="*.txt").read(RAW / "shakespeare"))
     text = "".join(str(example.content) for example in found if isinstance(example, Example))
-    row = ByteTokenizer(text_tokenizer.fit(cut(text), spec), spec).numbers(text)
+    row = ByteTokenizer(fit_tokenizer.fit(text_parts(text), spec), spec).encode(text)
     many = len(row) // (context + 1)
     chosen = np.random.default_rng(0).permutation(many)[: batch * (steps + WARM)]
     np.save(path, row[: many * (context + 1)].reshape(many, context + 1)[chosen])

@@ -20,10 +20,10 @@ from pipeline import learner, optim
 from pipeline.config.optimizers import AdamW
 from pipeline.models import gpt
 from pipeline.tasks import Examples, LanguageModelling
-from pipeline.tokens import CorpusSpec
+from pipeline.config.preprocessing import CorpusPreprocessing
 GPT_SIZES["124m"] = GPTSize(int(sys.argv[1]), 128, 4, 4, 344)
-spec = CorpusSpec(tokenizer="bpe", vocabulary=50_304, normalisation="none")
-task = LanguageModelling(name="language-modelling", text=spec, vocabulary=50_304, counts=(1,) * 50_304)
+settings = CorpusPreprocessing(tokenizer="bpe", vocabulary=50_304, normalisation="none")
+task = LanguageModelling(name="language-modelling", text=settings, vocabulary=50_304, counts=(1,) * 50_304)
 config = GPTConfig(variant="124m", context=512, dropout=0.0, precision="float32", remat=sys.argv[2])
 tx = optim.build(optim.AdamW(name="adamw"), lambda _: 3e-4, weight_decay=0.1, gradient_clip=1.0)
 learn, state = learner.start(config, task, tx, seed=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Int32
 
-from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, cut
+from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, text_parts
 
 
 class Part(NamedTuple):
@@ -27,17 +27,17 @@ def documents(table: Path, group: int | None = None) -> Iterator[str]:
             yield text.as_py()
 
 
-def tokenized(table: Path, alphabet: ByteTokenizer, group: int | None = None) -> Iterator[Part]:
+def tokenized(table: Path, tokenizer: ByteTokenizer, group: int | None = None) -> Iterator[Part]:
     """The documents' tokens, in order."""
     sizes: deque[tuple[int, int] | None] = deque()  # of the pieces that are being tokenized
 
     def pieces() -> Iterable[str]:
         for text in documents(table, group):
             size: tuple[int, int] | None = len(text.encode()), len(text)
-            for piece in cut(text):
+            for piece in text_parts(text):
                 sizes.append(size)
                 size = None
                 yield piece
 
-    for tokens in alphabet.encode(pieces()):
+    for tokens in tokenizer.encode_parts(pieces()):
         yield Part(tokens, sizes.popleft())

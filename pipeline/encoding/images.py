@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pipeline.config import paths
+from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding import tables
 from pipeline.runtime import strict_json
 from pipeline.runtime.encoders import images
-from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import ImageClassification
 
@@ -20,8 +21,9 @@ LARGE_FILE = 20_000  # bytes
 BLOCK = 256  # files decoded together
 
 
-def write(spec: ImageSpec) -> tuple[ImageClassification, dict[str, Any]]:
+def write(settings: ImagePreprocessing) -> tuple[ImageClassification, dict[str, Any]]:
     """Writes the arrays of every split; returns the facts of the task, and figures for the report."""
+    spec = settings.spec
     labels = tuple(sorted(set(tables.column("train", "label"))))
     number = {label: i for i, label in enumerate(labels)}
     counts = np.zeros(len(labels), int)
@@ -39,10 +41,10 @@ def write(spec: ImageSpec) -> tuple[ImageClassification, dict[str, Any]]:
                 file.write(np.ascontiguousarray(pixels).data)
         if split == "train":
             counts = np.bincount(targets, minlength=len(labels))
-    strict_json.write(paths.IMAGE, spec.model_dump())
+    strict_json.write(paths.IMAGE, settings.model_dump())
     mean, std = moments(np.load(paths.features("train") / "images.npy", mmap_mode="r"))
     task = ImageClassification(
-        name="image-classification", image=spec, labels=labels, counts=tuple(counts.tolist()), mean=mean, std=std
+        name="image-classification", image=settings, labels=labels, counts=tuple(counts.tolist()), mean=mean, std=std
     )
     return task, {}
 

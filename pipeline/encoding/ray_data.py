@@ -16,7 +16,8 @@ from pipeline.config import paths
 from pipeline.encoding.documents import Part
 from pipeline.encoding.documents import tokenized as here
 from pipeline.runtime.encoders import text_tokenizer
-from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, CorpusSpec
+from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
+from pipeline.runtime.encoders.specs import CorpusSpec
 from pipeline.runtime.errors import UserError
 
 ON = "TOKENIZE_ON"  # the environment's word: where tokens are made changes none of them
@@ -29,7 +30,7 @@ def asked() -> bool:
     return bool(where)
 
 
-def tokenized(table: Path, alphabet: ByteTokenizer) -> Iterator[Part]:
+def tokenized(table: Path, tokenizer: ByteTokenizer) -> Iterator[Part]:
     """The documents' tokens, in order. Raises UserError where Ray is not installed."""
     try:
         import ray
@@ -40,9 +41,7 @@ def tokenized(table: Path, alphabet: ByteTokenizer) -> Iterator[Part]:
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     groups = pq.ParquetFile(table).num_row_groups
-    one = partial(
-        of_group, table=table.absolute(), tokenizer=paths.TOKENIZER.absolute(), spec=alphabet.spec.model_dump()
-    )
+    one = partial(of_group, table=table.absolute(), tokenizer_file=paths.TOKENIZER.absolute(), spec=tokenizer.spec)
     made = ray.data.range(groups, override_num_blocks=groups).map(one)
     for row in made.iter_rows():
         at = 0
@@ -51,10 +50,10 @@ def tokenized(table: Path, alphabet: ByteTokenizer) -> Iterator[Part]:
             at += tokens
 
 
-def of_group(row: dict[str, Any], *, table: Path, tokenizer: Path, spec: dict[str, Any]) -> dict[str, Any]:
+def of_group(row: dict[str, Any], *, table: Path, tokenizer_file: Path, spec: CorpusSpec) -> dict[str, Any]:
     """What one row group comes to: its tokens, and the length, bytes and characters of each part."""
-    alphabet = ByteTokenizer(text_tokenizer.load(tokenizer), CorpusSpec(**spec))
-    parts = list(here(table, alphabet, int(row["id"])))
+    tokenizer = ByteTokenizer(text_tokenizer.load(tokenizer_file), spec)
+    parts = list(here(table, tokenizer, int(row["id"])))
     return {
         "tokens": np.concatenate([np.zeros(0, np.int32), *(part.tokens for part in parts)]),
         "parts": np.array([(len(part.tokens), *(part.size or (0, 0))) for part in parts], np.int64).reshape(-1, 3),

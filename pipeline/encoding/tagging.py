@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import paths
-from pipeline.encoding import tables
+from pipeline.config.preprocessing import WordPreprocessing
+from pipeline.encoding import fit_vocabulary, tables
 from pipeline.runtime.encoders import word_vocabulary
-from pipeline.runtime.encoders.word_vocabulary import Vocabulary, WordSpec
+from pipeline.runtime.encoders.word_vocabulary import Vocabulary
 from pipeline.tasks import SequenceTagging
 
 
-def write(spec: WordSpec) -> tuple[SequenceTagging, dict[str, Any]]:
+def write(settings: WordPreprocessing) -> tuple[SequenceTagging, dict[str, Any]]:
     """Writes the vocabulary and the arrays of every split; returns the facts of the task, and figures for the report.
 
     The labels are the training split's tags: nothing that training reads depends on the other splits.
     """
+    spec = settings.spec
     labels = tuple(sorted(tags_of("train")))
-    vocabulary = word_vocabulary.fit(tables.column("train", "words"), spec)
-    vocabulary.save(paths.VOCABULARY)
+    vocabulary = fit_vocabulary.fit(tables.column("train", "words"), spec)
+    fit_vocabulary.save(vocabulary, paths.VOCABULARY)
     usual = usual_tags()
     counts, report = np.zeros(len(labels), int), {}
     for split in tables.splits():
@@ -35,7 +37,7 @@ def write(spec: WordSpec) -> tuple[SequenceTagging, dict[str, Any]]:
         }
     task = SequenceTagging(
         name="sequence-tagging",
-        words=spec,
+        words=settings,
         vocabulary=word_vocabulary.FIRST + len(vocabulary.words),
         alphabet=word_vocabulary.FIRST + len(vocabulary.characters),
         labels=labels,
@@ -55,10 +57,10 @@ def write_split(
     words, characters, targets, guesses, sizes, ids = [], [], [], [], [], []
     rows = zip(tables.column(split, "words"), tables.column(split, "label"), tables.column(split, "id"))
     for sentence, tags, example_id in tables.progress(rows, split):
-        numbered = vocabulary.number(sentence)
-        words.append(numbered.words.astype(tables.smallest(spec.vocabulary + word_vocabulary.FIRST)))
+        encoded = vocabulary.encode(sentence)
+        words.append(encoded.words.astype(tables.smallest(spec.vocabulary + word_vocabulary.FIRST)))
         characters.append(
-            numbered.characters.astype(tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST))
+            encoded.characters.astype(tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST))
         )
         targets += [numbers[tag] for tag in tags]
         guesses += [numbers[usual[word]] if word in usual else -1 for word in sentence]

@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import paths
-from pipeline.encoding import tables
+from pipeline.config.preprocessing import TextPreprocessing
+from pipeline.encoding import fit_tokenizer, tables
 from pipeline.runtime.encoders import text_tokenizer
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks import TextClassification
 
 
-def write(spec: TextSpec) -> tuple[TextClassification, dict[str, Any]]:
+def write(settings: TextPreprocessing) -> tuple[TextClassification, dict[str, Any]]:
     """Writes the tokenizer and the arrays of every split; returns the facts of the task, and figures for the report."""
+    spec = settings.spec
     labels = tuple(sorted(set(tables.column("train", "label"))))
     number = {label: i for i, label in enumerate(labels)}
-    tokenizer = text_tokenizer.fit(tables.column("train", "text"), spec)
-    paths.ENCODER.mkdir(parents=True, exist_ok=True)
-    text_tokenizer.save(tokenizer, paths.TOKENIZER)
+    tokenizer = fit_tokenizer.fit(tables.column("train", "text"), spec)
+    fit_tokenizer.save(tokenizer, paths.TOKENIZER)
     size = tokenizer.get_vocab_size()
     counts, report = np.zeros(len(labels), int), {}
     for split in tables.splits():
@@ -39,6 +39,6 @@ def write(spec: TextSpec) -> tuple[TextClassification, dict[str, Any]]:
         cut = sum(n > spec.max_length for n in sizes)
         report[split] = {"tokens": tables.spread(np.array(sizes)), "cut": cut, "without_tokens": sizes.count(0)}
     task = TextClassification(
-        name="text-classification", text=spec, vocabulary=size, labels=labels, counts=tuple(counts.tolist())
+        name="text-classification", text=settings, vocabulary=size, labels=labels, counts=tuple(counts.tolist())
     )
     return task, report

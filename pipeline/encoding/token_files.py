@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.config import paths
-from pipeline.encoding import ray_data, tables
+from pipeline.config.preprocessing import CorpusPreprocessing
+from pipeline.encoding import fit_tokenizer, ray_data, tables
 from pipeline.encoding.documents import documents, tokenized
-from pipeline.runtime.encoders import text_tokenizer
-from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer, CorpusSpec, cut
+from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer, text_parts
 from pipeline.tasks import LanguageModelling
 
 SAMPLE = 100_000_000  # characters on which a tokenizer is fitted, taken evenly from all of the training split
@@ -23,34 +23,33 @@ SHARD = 1 << 26  # tokens in a file: 128 MiB of two bytes each, or 256
 PART = 1 << 20  # of them counted at a time: numpy makes eight bytes of each
 
 
-def write(spec: CorpusSpec) -> tuple[LanguageModelling, dict[str, Any]]:
+def write(settings: CorpusPreprocessing) -> tuple[LanguageModelling, dict[str, Any]]:
     """Writes the tokenizer and the tokens of every split; returns the facts of the task, and figures for the report."""
-    tokenizer = text_tokenizer.fit(sample(), spec)
-    paths.ENCODER.mkdir(parents=True, exist_ok=True)
-    text_tokenizer.save(tokenizer, paths.TOKENIZER)
-    alphabet = ByteTokenizer(tokenizer, spec)
+    fitted = fit_tokenizer.fit(sample(), settings.spec)
+    fit_tokenizer.save(fitted, paths.TOKENIZER)
+    tokenizer = ByteTokenizer(fitted, settings.spec)
     counts, report = {}, {}
     for split in tables.splits():
-        counts[split], report[split] = write_split(split, alphabet)
+        counts[split], report[split] = write_split(split, tokenizer)
     task = LanguageModelling(
         name="language-modelling",
-        text=spec,
-        vocabulary=alphabet.size,
+        text=settings,
+        vocabulary=tokenizer.size,
         counts=tuple(counts["train"].tolist()),
     )
     return task, report
 
 
-def write_split(split: str, alphabet: ByteTokenizer) -> tuple[np.ndarray, dict[str, Any]]:
+def write_split(split: str, tokenizer: ByteTokenizer) -> tuple[np.ndarray, dict[str, Any]]:
     """Writes a split's tokens and index; returns how often each token occurs, and figures for the report."""
     folder = paths.features(split)
     folder.mkdir(parents=True, exist_ok=True)
-    shards = Shards(folder, alphabet.size)
+    shards = Shards(folder, tokenizer.size)
     starts: list[int] = []
     sizes: list[tuple[int, int]] = []  # bytes and characters of each document
     parts = ray_data.tokenized if ray_data.asked() else tokenized
     with tqdm(desc=f"preprocess {split}", unit="B", unit_scale=True, disable=None) as bar:
-        for part in parts(paths.prepared(split), alphabet):
+        for part in parts(paths.prepared(split), tokenizer):
             if part.size:
                 starts.append(shards.total)
                 sizes.append(part.size)
@@ -106,5 +105,5 @@ def sample() -> Iterator[str]:
     """Pieces of the training texts, all of them or each so-manieth."""
     characters = sum(map(len, documents(paths.prepared("train"))))
     every = -(-characters // SAMPLE)
-    pieces = (piece for text in documents(paths.prepared("train")) for piece in cut(text))
+    pieces = (piece for text in documents(paths.prepared("train")) for piece in text_parts(text))
     yield from islice(pieces, None, None, every)

@@ -44,8 +44,8 @@ def evaluate(split: str, predictor: Predictor, tree: Tree, task: LanguageModelli
         f"{results['baseline_nats_per_character']:.4f} nats a character)"
     )
     if split == "test":
-        tokenizer = ByteTokenizer(text_tokenizer.load(paths.TOKENIZER), task.text)
-        names = tuple(_visible(spelling.decode(errors="replace")) for spelling in tokenizer.spelt)
+        tokenizer = ByteTokenizer(text_tokenizer.load(paths.TOKENIZER), task.text.spec)
+        names = tuple(_visible(spelling.decode(errors="replace")) for spelling in tokenizer.token_bytes)
         plots.write_confusion(tokens.token, tokens.guess, names, errors_only=True)
         plots.write_calibration(tokens.confidence, tokens.guess == tokens.token)
         write_passages(tokens, tokenizer)
@@ -81,7 +81,7 @@ def write_passages(tokens: TokenLosses, tokenizer: ByteTokenizer) -> None:
     passages = [
         Passage(
             float(means[i]),
-            list(tokenizer.letters(tokens.token[starts[i] : starts[i] + PASSAGE].tolist())),
+            list(tokenizer.decode(tokens.token[starts[i] : starts[i] + PASSAGE].tolist())),
             np.asarray(tokens.loss[starts[i] : starts[i] + PASSAGE], np.float64),
         )
         for i in shown

@@ -4,14 +4,16 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, NonNegativeInt, RootModel
 
+from pipeline.config.preprocessing import (
+    CorpusPreprocessing,
+    ImagePreprocessing,
+    TextPreprocessing,
+    WordPreprocessing,
+)
 from pipeline.config.section import Section
 from pipeline.config.training import ClassWeights
 from pipeline.readers import Reader
 from pipeline.readers.split import Split
-from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
-from pipeline.runtime.encoders.images import ImageSpec
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
-from pipeline.runtime.encoders.word_vocabulary import WordSpec
 
 
 class Source(Section):
@@ -29,23 +31,23 @@ class Labelled(Source):
 
 class Images(Labelled):
     task: Literal["image-classification"]
-    preprocessing: ImageSpec
+    preprocessing: ImagePreprocessing
 
 
 class Texts(Labelled):
     task: Literal["text-classification"]
-    preprocessing: TextSpec
+    preprocessing: TextPreprocessing
 
 
 class Tagging(Labelled):
     task: Literal["sequence-tagging"]
-    preprocessing: WordSpec
+    preprocessing: WordPreprocessing
 
 
 class Corpora(Source):
     task: Literal["language-modelling"]
     class_weights: Literal["none"]
-    preprocessing: CorpusSpec
+    preprocessing: CorpusPreprocessing
 
 
 Dataset: TypeAlias = Images | Texts | Tagging | Corpora

@@ -1,1 +1,4 @@
-"""What ships inside a package: it encodes raw inputs and runs the exported function, and imports nothing above it."""
+"""The code that a package contains: it encodes raw inputs and runs the exported function.
+
+A package has a copy of this folder, so its modules import each other relatively, and nothing else of the project.
+"""

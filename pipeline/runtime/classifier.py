@@ -1,205 +1,154 @@
-"""Loads a package folder and answers raw inputs: no training code, no pickle, every byte checked before it is used.
+"""A packaged classifier of images, texts or the words of sentences: raw inputs -> the probability of each label.
 
-Needs jax, numpy, safetensors, and pillow for images, tokenizers for texts, tiktoken too for a language model. The
-folder's own README.md shows how to do without this file as well.
+Needs jax, flatbuffers, jaxtyping, numpy and safetensors; for images also pillow, for texts also tokenizers. An
+encoder's library is imported only for a package that needs it.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from pydantic import ValidationError
 
-from pipeline.runtime import strict_json
-from pipeline.runtime.encoders import images, text_tokenizer, word_vocabulary
-from pipeline.runtime.encoders.images import ImageSpec
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
-from pipeline.runtime.encoders.word_vocabulary import WordSpec
-from pipeline.runtime.errors import UserError
+from .encoders import specs
+from .errors import UserError
+from .package import LANGUAGE_MODEL, load_function, open_package, read_object
 
-FORMAT = 2
-MANIFEST = "manifest.json"
-BATCH = {"image-classification": 256, "text-classification": 64, "sequence-tagging": 64}
-LANGUAGE = "language-modelling"
-SHORTEST = 16  # tokens that a batch of texts is filled up to, at least
+BATCH_SIZE = {"image-classification": 256, "text-classification": 64, "sequence-tagging": 64}
+MIN_LENGTH = 16  # tokens: shorter texts are padded to this length, so that fewer shapes are compiled
 MAX_CHARACTERS = 1_000_000  # of a text: about a second's work for a tokenizer
 
-Arrays: TypeAlias = tuple[Shaped[np.ndarray, "..."], ...]  # one example, as the model takes it
+Arrays: TypeAlias = tuple[Shaped[np.ndarray, "..."], ...]  # the model's inputs for one example
+Encoder: TypeAlias = Callable[[Any, str], Arrays]
+
+
+class Piece(NamedTuple):
+    """A part of an example that the model reads at once: all of it, unless it is a sentence that is too long."""
+
+    example: int  # its number
+    start: int  # the first word
+    arrays: Arrays
 
 
 class Classifier:
-    """A model in use. Raises UserError for a folder that is no package, is damaged, or holds what it should not."""
+    """A packaged classifier. Raises UserError for a folder that is not a classifier's package, or is damaged."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = opened(folder)
+        self.config = open_package(folder)
         self.task: str = self.config["task"]
-        if self.task not in BATCH:
-            raise UserError(f"{folder}: is of a language model: it labels nothing")
-        try:
-            match self.task:
-                case "image-classification":
-                    self._image = ImageSpec.model_validate(self.config["preprocessing"])
-                case "text-classification":
-                    self._text = TextSpec.model_validate(self.config["preprocessing"])
-                    self._tokenizer = text_tokenizer.load(folder / "tokenizer.json")
-                case _:
-                    spec = WordSpec.model_validate(self.config["preprocessing"])
-                    self._words = word_vocabulary.load(folder / "words.json", spec)
-        except ValidationError as error:
-            raise UserError(f"{folder / 'config.json'}: its preprocessing is not of this version") from error
-        self._call, classes = _function(folder)
-        self.labels: list[str] = _read(folder / "labels.json", "labels")["labels"]
+        if self.task == LANGUAGE_MODEL:
+            raise UserError(f"{folder}: contains a language model, which cannot classify")
+        self._encode, self._max_words = _encoder(folder, self.task, self.config["preprocessing"])
+        self._call, classes = _compile(folder)
+        self.labels: list[str] = read_object(folder / "labels.json", "labels")["labels"]
         if not isinstance(self.labels, list) or [type(label) for label in self.labels] != [str] * classes:
             raise UserError(f"{folder / 'labels.json'}: labels must be {classes} names, as many as the model has")
 
-    def image(self, content: bytes, name: str) -> Arrays:
-        """An image file as the model takes it. Raises UserError that names it as `name`."""
-        return (images.decode(content, self._image, name),)
+    def encode(self, content: bytes | str | Sequence[str], name: str) -> Arrays:
+        """The model's inputs for the bytes of an image file, a text, or the words of a sentence, as the task needs.
 
-    def text(self, text: str, name: str) -> Arrays:
-        """A text as the model takes it, cut to the length that the model knows. Raises UserError as `image` does."""
-        if not text.strip():
-            raise UserError(f"{name}: has no text")
-        readable = text_tokenizer.readable(text, name)[:MAX_CHARACTERS]
-        (tokens,) = text_tokenizer.encode(self._tokenizer, [readable])
-        return (text_tokenizer.truncate(tokens, self._text),)
-
-    def sentence(self, sentence: Sequence[str], name: str) -> Arrays:
-        """The words of a sentence as the model takes them. Raises UserError as `image` does."""
-        if not sentence:
-            raise UserError(f"{name}: has no words")
-        for word in sentence:
-            text_tokenizer.readable(word, name)
-        return tuple(self._words.number(sentence))
-
-    def probabilities(self, inputs: Sequence[Arrays]) -> list[Float[np.ndarray, "*t k"]]:
-        """The probability of each label, one row an example or, for tags, a row a word, in batches of few shapes, since
-        each new shape compiles. A sentence that is longer than the model knows is tagged in parts.
+        Raises UserError that names the input as `name`.
         """
-        parts = [(i, part) for i, arrays in enumerate(inputs) for part in self._parts(arrays)]
-        found: list[list[Float[np.ndarray, "*t k"]]] = [[] for _ in inputs]
-        by_length: dict[int, list[int]] = {}
-        for at, (_, part) in enumerate(parts):
-            by_length.setdefault(self._padded(part), []).append(at)
-        answers: dict[int, Float[np.ndarray, "*t k"]] = {}
-        for length, places in sorted(by_length.items()):
-            size = BATCH[self.task]
-            for start in range(0, len(places), size):
-                some = places[start : start + size]
-                batch = [self._stack([parts[at][1][i] for at in some], length) for i in range(len(parts[some[0]][1]))]
-                for at, row in zip(some, np.asarray(self._call(*batch))):
-                    answers[at] = row[: len(parts[at][1][0])] if self.task == "sequence-tagging" else row
-        for at, (i, _) in enumerate(parts):
-            found[i].append(answers[at])
-        return [np.concatenate(rows) if self.task == "sequence-tagging" else rows[0] for rows in found]
+        return self._encode(content, name)
 
-    def _parts(self, arrays: Arrays) -> list[Arrays]:
-        if self.task != "sequence-tagging":
-            return [arrays]
-        longest = self._words.spec.max_length
-        return [tuple(a[start : start + longest] for a in arrays) for start in range(0, len(arrays[0]), longest)]
+    def probabilities(self, examples: Sequence[Arrays]) -> list[Float[np.ndarray, "*t k"]]:
+        """The probability of each label: one row for an example or, for tags, one row for each word.
 
-    def _padded(self, arrays: Arrays) -> int:
-        """The length that a text is filled up to: a power of two."""
-        return 0 if self.task == "image-classification" else max(SHORTEST, 1 << (len(arrays[0]) - 1).bit_length())
+        Examples run in batches of few shapes, since each new shape is compiled.
+        """
+        pieces = [piece for number, arrays in enumerate(examples) for piece in self._split_long(number, arrays)]
+        outputs: list[list[tuple[int, np.ndarray]]] = [[] for _ in examples]
+        for batch, length in self._bucket(pieces):
+            for piece, output in zip(batch, self._run(batch, length)):
+                outputs[piece.example].append((piece.start, output))
+        return [self._rejoin(parts) for parts in outputs]
 
-    def _stack(self, arrays: list[Shaped[np.ndarray, "..."]], length: int) -> Shaped[np.ndarray, "b ..."]:
-        """The examples as one batch of the full size; a single one stays alone, for the speed of it."""
-        size = 1 if len(arrays) == 1 else BATCH[self.task]
+    def _split_long(self, number: int, arrays: Arrays) -> Iterator[Piece]:
+        if self._max_words is None:
+            yield Piece(number, 0, arrays)
+            return
+        for start in range(0, len(arrays[0]), self._max_words):
+            yield Piece(number, start, tuple(array[start : start + self._max_words] for array in arrays))
+
+    def _bucket(self, pieces: list[Piece]) -> Iterator[tuple[list[Piece], int]]:
+        """Batches of pieces that are padded to the same length, and that length."""
+        for length, group in groupby(sorted(pieces, key=self._padded_length), self._padded_length):
+            bucket = list(group)
+            for start in range(0, len(bucket), BATCH_SIZE[self.task]):
+                yield bucket[start : start + BATCH_SIZE[self.task]], length
+
+    def _padded_length(self, piece: Piece) -> int:
+        """A power of two for texts; images all have one size, so 0 stands for no padding."""
+        if self.task == "image-classification":
+            return 0
+        return max(MIN_LENGTH, 1 << (len(piece.arrays[0]) - 1).bit_length())
+
+    def _run(self, batch: list[Piece], length: int) -> Iterator[Float[np.ndarray, "*t k"]]:
+        """The outputs of each piece, without padding."""
+        columns = zip(*(piece.arrays for piece in batch))
+        rows = np.asarray(self._call(*(self._stack(column, length) for column in columns)))
+        for piece, row in zip(batch, rows):
+            yield row[: len(piece.arrays[0])] if self._max_words else row
+
+    def _stack(self, arrays: Sequence[Shaped[np.ndarray, "..."]], length: int) -> Shaped[np.ndarray, "b ..."]:
+        """A batch of the full size, padded with zeros; a single example runs alone, which is faster."""
+        size = 1 if len(arrays) == 1 else BATCH_SIZE[self.task]
         shape = (length, *arrays[0].shape[1:]) if length else arrays[0].shape
         batch = np.zeros((size, *shape), arrays[0].dtype)
         for row, array in zip(batch, arrays):
             row[: len(array)] = array
         return batch
 
-
-def opened(folder: Path) -> dict[str, Any]:
-    """The package's config.json, every file having been checked. Raises UserError."""
-    verify(folder)
-    config = _read(folder / "config.json", "task", "preprocessing")
-    known = (*BATCH, LANGUAGE)
-    if not isinstance(config["task"], str) or config["task"] not in known:
-        raise UserError(f"{folder / 'config.json'}: task must be one of {', '.join(known)}, not {config['task']!r}")
-    return config
+    def _rejoin(self, parts: list[tuple[int, Float[np.ndarray, "*t k"]]]) -> Float[np.ndarray, "*t k"]:
+        """An example's outputs, from those of its pieces in any order."""
+        rows = [row for _, row in sorted(parts, key=lambda part: part[0])]
+        return np.concatenate(rows) if self._max_words else rows[0]
 
 
-def writes(folder: Path) -> bool:
-    """Whether the package is one of a language model. Raises UserError where it is none at all."""
-    _manifest(folder)
-    return _read(folder / "config.json", "task")["task"] == LANGUAGE
+def _encoder(folder: Path, task: str, preprocessing: Any) -> tuple[Encoder, int | None]:
+    """What encodes an input, and the largest number of words in a sentence, for a task that labels words."""
+    where = f"{folder / 'config.json'}: preprocessing"
+    if task == "image-classification":
+        from .encoders import images
+
+        image_spec = specs.read(specs.ImageSpec, preprocessing, where)
+        return lambda content, name: (images.decode(content, image_spec, name),), None
+    if task == "text-classification":
+        from .encoders import text_tokenizer
+        from .encoders.valid_text import valid_text
+
+        text_spec = specs.read(specs.TextSpec, preprocessing, where)
+        tokenizer = text_tokenizer.load(folder / "tokenizer.json")
+
+        def encode_text(text: str, name: str) -> Arrays:
+            if not text.strip():
+                raise UserError(f"{name}: has no text")
+            (tokens,) = text_tokenizer.encode(tokenizer, [valid_text(text, name)[:MAX_CHARACTERS]])
+            return (text_tokenizer.truncate(tokens, text_spec),)
+
+        return encode_text, None
+    from .encoders import word_vocabulary
+    from .encoders.valid_text import valid_text
+
+    word_spec = specs.read(specs.WordSpec, preprocessing, where)
+    vocabulary = word_vocabulary.load(folder / "words.json", word_spec)
+
+    def encode_words(words: Sequence[str], name: str) -> Arrays:
+        if not words:
+            raise UserError(f"{name}: has no words")
+        for word in words:
+            valid_text(word, name)
+        return tuple(vocabulary.encode(words))
+
+    return encode_words, word_spec.max_length
 
 
-def _read(path: Path, *keys: str) -> dict[str, Any]:
-    content = strict_json.read(path)
-    for key in keys:
-        if not isinstance(content, dict) or key not in content:
-            raise UserError(f"{path}: has no {key}; copy the package anew")
-    return content
-
-
-def restored(folder: Path) -> tuple[Any, dict[str, Any]]:
-    """The exported function, and the weights that it takes first. Raises UserError."""
-    from jax import export
-    from safetensors.numpy import load_file
-
-    try:
-        exported = export.deserialize(bytearray((folder / "model.jaxexp").read_bytes()))
-        weights = load_file(folder / "model.safetensors")
-    except Exception as error:  # a damaged artifact raises whatever its parser stumbles over
-        raise UserError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error})") from error
-    return exported, weights
-
-
-def _function(folder: Path) -> tuple[Any, int]:
-    """The compiled model, and how many labels it tells apart."""
+def _compile(folder: Path) -> tuple[Callable[..., Any], int]:
+    """The compiled model, and how many labels it has."""
     import jax
 
-    exported, weights = restored(folder)
+    exported, weights = load_function(folder)
     # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
     return jax.jit(lambda *inputs: exported.call(weights, *inputs)), exported.out_avals[0].shape[-1]
-
-
-def seal(folder: Path) -> None:
-    """Writes the manifest: the size and sha256 of every other file."""
-    files = {name: _facts(folder / name) for name in _files(folder)}
-    strict_json.write(folder / MANIFEST, {"format": FORMAT, "files": files})
-
-
-def verify(folder: Path) -> None:
-    """Raises UserError where a file of the package is missing, changed, or not in the manifest."""
-    manifest = _manifest(folder)
-    listed, there = manifest["files"].keys(), set(_files(folder))
-    for name in sorted(listed | there):
-        if name not in there:
-            raise UserError(f"{folder}: {name} is missing; copy the package anew")
-        if name not in listed:
-            raise UserError(f"{folder}: {name} is not in {MANIFEST}; remove it, or copy the package anew")
-        if _facts(folder / name) != manifest["files"][name]:
-            raise UserError(f"{folder}: {name} is damaged: its sha256 is not that of {MANIFEST}; copy the package anew")
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    if not (folder / MANIFEST).is_file():
-        what = "no such folder" if not folder.exists() else f"not a package: it has no {MANIFEST}"
-        raise UserError(f"{folder}: {what}; `dvc repro` makes one at `package`")
-    manifest = strict_json.read(folder / MANIFEST)
-    if (
-        not isinstance(manifest, dict)
-        or manifest.get("format") != FORMAT
-        or not isinstance(manifest.get("files"), dict)
-    ):
-        raise UserError(f"{folder / MANIFEST}: not a manifest of format {FORMAT}")
-    return manifest
-
-
-def _files(folder: Path) -> Sequence[str]:
-    found: Iterable[Path] = (path for path in folder.rglob("*") if not path.is_dir())
-    return sorted(path.relative_to(folder).as_posix() for path in found if path.name != MANIFEST)
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

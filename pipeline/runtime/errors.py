@@ -1,4 +1,4 @@
-"""A user's mistake, or a machine's refusal, ends in one clear line and exit code 1, never in a traceback."""
+"""A user's mistake or a machine's limit ends in one clear line and exit code 1, never in a traceback."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from types import FrameType
 
 LONGEST = 1_500  # characters of a message
-OTHERWISE = "free what else uses it, or lower batch_size or the network's sizes in params.yaml"
+FREE_MEMORY = "end other programs that use it, or lower batch_size or the network's sizes in params.yaml"
 
 
 class UserError(Exception):
-    """What is wrong, where (file, row, key), and the cure, in one line: whatever is quoted in it is made to fit."""
+    """What is wrong, where (file, row, key), and the cure, in one line. Quoted text is escaped and shortened to fit."""
 
     def __init__(self, text: str) -> None:
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -24,10 +24,10 @@ class UserError(Exception):
 
 
 class Stopped(BaseException):
-    """The process was asked to end, by ctrl-C or SIGTERM. No `except Exception` holds it up."""
+    """Ctrl-C or SIGTERM asked the process to end. `except Exception` does not catch it."""
 
-    def __init__(self, number: int, how: str = "stopped: the same command starts it again") -> None:
-        super().__init__(how)
+    def __init__(self, number: int, message: str = "stopped: run the same command again") -> None:
+        super().__init__(message)
         self.code = 128 + number
 
 
@@ -44,8 +44,8 @@ def run(main: Callable[[], int | None]) -> None:
         print(stopped, file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(stopped.code)  # at once: XLA's threads may still compute, and do not outlive an orderly end
-    except BrokenPipeError:  # the reader of a pipe, `head` say, had enough
+        os._exit(stopped.code)  # at once: XLA's threads may still be computing, and a normal exit may crash in them
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         sys.stderr.close()
         code = 141
     except Exception as error:
@@ -61,28 +61,27 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What the machine would not do, in one line with the cure; None for a mistake of the program's own."""
+    """Which limit of the machine an error comes from, in one line with the cure; None for a bug of the program."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
-        where = (
-            "the GPU's memory (nvidia-smi shows by whom it is used)" if "GPU" in text or "CUDA" in text else "memory"
-        )
-        return f"out of {where}: {OTHERWISE}"
+        on_gpu = "GPU" in text or "CUDA" in text
+        where = "GPU memory (nvidia-smi shows which programs use it)" if on_gpu else "memory"
+        return f"out of {where}: {FREE_MEMORY}"
     if not isinstance(error, OSError):
         return None
-    # Some libraries pass on what the system said, but not its number, or not the file's name but within a sentence.
+    # Some libraries pass on the system's message without its number, or with the file's name only inside the text.
     quoted = re.findall(r"'([^']+)'", text)
     where = next((str(name) for name in (error.filename2, error.filename, *quoted) if name), "a file")
     full = error.errno in (errno.ENOSPC, errno.EDQUOT) or (
         error.errno is None and shutil.disk_usage(".").free < 1 << 20
     )
     if full or os.strerror(errno.ENOSPC) in text:
-        return f"no space left on the disk while {where} was written: free some, and the same command goes on"
+        return f"no space left on the disk for {where}: free some, then run the same command again"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{where}: {os.strerror(error.errno or errno.EACCES).lower()}: make it readable and writable for you"
     if error.errno == errno.EFBIG:
-        return f"{where}: grew beyond the largest file that is allowed here (`ulimit -f`): raise the limit"
+        return f"{where}: larger than the limit for files (`ulimit -f`): raise the limit"
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "too many open files: raise the limit, `ulimit -n 4096` say"
-    # The rest is of one file's state: what the system says of it is all that there is to say.
+        return "too many open files: raise the limit, for example with `ulimit -n 4096`"
+    # Any other error is about one file, and the system's message says all there is to say.
     return f"{where}: {error.strerror.lower()}" if error.strerror else None

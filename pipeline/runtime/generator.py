@@ -1,4 +1,7 @@
-"""A packaged language model in use: it says how likely a text is, and writes on. No training code, as in `packaged`."""
+"""A packaged language model: the loss of a text's tokens, and text that continues a prompt.
+
+Needs jax, flatbuffers, jaxtyping, numpy, safetensors, tokenizers and tiktoken.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,121 +9,122 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer
-from pydantic import ValidationError
 
-from pipeline.runtime.classifier import opened, restored
-from pipeline.runtime.encoders import text_tokenizer
-from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer, CorpusSpec
-from pipeline.runtime.errors import UserError
-from pipeline.runtime.windows import windows
+from .encoders import specs, text_tokenizer
+from .encoders.byte_tokenizer import START, ByteTokenizer
+from .errors import UserError
+from .package import LANGUAGE_MODEL, load_function, open_package
+from .windows import windows
 
-PIECES = (256, 16, 1)  # tokens that are read at once: few sizes, since each compiles
+CHUNKS = (256, 16, 1)  # tokens that are decoded at once: few sizes, since each is compiled
 
-Memory = dict[str, Any]
-Numbers = Integer[np.ndarray, " t"]
+Cache = dict[str, Any]  # what the model keeps of the tokens so far: keys and values, or a recurrent state
+Tokens = Integer[np.ndarray, " t"]
 
 
 class Sampling(NamedTuple):
-    """How the next token is chosen among the likely ones."""
+    """How the next token is chosen."""
 
-    temperature: float = 1.0  # the logits are divided by it; 0 takes the likeliest
-    top_k: int | None = None  # only among so many (Fan et al. 2018, arXiv:1805.04833)
-    top_p: float | None = None  # only among the likeliest that have this share together (arXiv:1904.09751)
+    temperature: float = 1.0  # the logits are divided by it; 0 always chooses the likeliest token
+    top_k: int | None = None  # among this many of the likeliest tokens (Fan et al. 2018, arXiv:1805.04833)
+    top_p: float | None = None  # among the likeliest tokens that have this probability together (arXiv:1904.09751)
 
 
 class Generator:
-    """Raises UserError for a folder that is no package of a language model, or is damaged."""
+    """A packaged language model. Raises UserError for a folder that is no language model's package, or is damaged."""
 
     def __init__(self, folder: Path) -> None:
         import jax
 
-        self.config = opened(folder)
+        self.config = open_package(folder)
+        if self.config["task"] != LANGUAGE_MODEL:
+            raise UserError(f"{folder}: contains a classifier, which cannot generate text")
+        spec = specs.read(specs.CorpusSpec, self.config["preprocessing"], f"{folder / 'config.json'}: preprocessing")
+        self.tokenizer = ByteTokenizer(text_tokenizer.load(folder / "tokenizer.json"), spec)
+        function, weights = load_function(folder)
         try:
-            spec = CorpusSpec.model_validate(self.config["preprocessing"])
-        except ValidationError as error:
-            raise UserError(f"{folder / 'config.json'}: its preprocessing is not of this version") from error
-        self.alphabet = ByteTokenizer(text_tokenizer.load(folder / "tokenizer.json"), spec)
-        extend, weights = restored(folder)
-        try:
-            (_, self._memory, _), _ = jax.tree.unflatten(extend.in_tree, extend.in_avals)
-            known = extend.out_avals[0].shape[-1]
+            (_, self._cache_shapes, _), _ = jax.tree.unflatten(function.in_tree, function.in_avals)
+            vocabulary = function.out_avals[0].shape[-1]
         except (TypeError, ValueError, AttributeError, IndexError) as error:
-            raise UserError(f"{folder}: model.jaxexp is no language model; copy the package anew") from error
-        if known != self.alphabet.size:
+            raise UserError(f"{folder}: model.jaxexp is not a language model; copy the package again") from error
+        if vocabulary != self.tokenizer.size:
             raise UserError(
-                f"{folder}: the model knows {known:,} tokens, its tokenizer.json {self.alphabet.size:,}: "
-                "they are not of one package; copy it anew"
+                f"{folder}: the model has {vocabulary:,} tokens, its tokenizer.json {self.tokenizer.size:,}: "
+                "they are from different packages; copy the package again"
             )
         self.context: Any = self.config.get("context")
         self.bounded: Any = self.config.get("bounded")
-        room = {n for array in self._memory.values() for n in array.shape if isinstance(n, int)}
-        right = type(self.context) is int and self.context >= 1 and type(self.bounded) is bool
-        if not right or (self.bounded and self.context not in room):
-            raise UserError(f"{folder / 'config.json'}: context and bounded are not the model's; copy the package anew")
-        self._extend: Callable[..., Any] = jax.jit(lambda memory, tokens: extend.call(weights, memory, tokens))
+        sizes = {n for array in self._cache_shapes.values() for n in array.shape if isinstance(n, int)}
+        valid = type(self.context) is int and self.context >= 1 and type(self.bounded) is bool
+        if not valid or (self.bounded and self.context not in sizes):
+            raise UserError(
+                f"{folder / 'config.json'}: context and bounded are not the model's; copy the package again"
+            )
+        self._decode: Callable[..., Any] = jax.jit(lambda cache, tokens: function.call(weights, cache, tokens))
 
-    def start(self) -> Memory:
-        """The memory of one text, before its first token."""
-        shapes = {name: [n if isinstance(n, int) else 1 for n in x.shape] for name, x in self._memory.items()}
-        return {name: np.zeros(shape, self._memory[name].dtype) for name, shape in shapes.items()}
+    def init_cache(self) -> Cache:
+        """The cache of one text before its first token."""
+        shapes = {name: [n if isinstance(n, int) else 1 for n in x.shape] for name, x in self._cache_shapes.items()}
+        return {name: np.zeros(shape, self._cache_shapes[name].dtype) for name, shape in shapes.items()}
 
-    def read(self, memory: Memory, tokens: Numbers) -> tuple[Float[np.ndarray, "t k"], Memory]:
-        """The logits after each token, and the memory with these tokens in it."""
-        found = []
+    def decode(self, cache: Cache, tokens: Tokens) -> tuple[Float[np.ndarray, "t k"], Cache]:
+        """The logits after each token, and the cache with these tokens in it."""
+        outputs = []
         while len(tokens):
-            size = next(size for size in PIECES if size <= len(tokens))
-            logits, memory = self._extend(memory, np.asarray(tokens[None, :size], np.int32))
-            found.append(np.asarray(logits)[0])
+            size = next(size for size in CHUNKS if size <= len(tokens))
+            logits, cache = self._decode(cache, np.asarray(tokens[None, :size], np.int32))
+            outputs.append(np.asarray(logits)[0])
             tokens = tokens[size:]
-        return np.concatenate(found), memory
+        return np.concatenate(outputs), cache
 
-    def surprise(self, tokens: Numbers) -> Float[np.ndarray, " t"]:
+    def token_losses(self, tokens: Tokens) -> Float[np.ndarray, " t"]:
         """The loss in nats of each token of a document: minus the logarithm of its probability."""
-        row = np.concatenate([[START], tokens])
-        found: list[np.ndarray] = []
-        for first, skip, end in zip(*windows([0, len(row)], self.context)):
-            logits, _ = self.read(self.start(), row[first : first + end])
+        document = np.concatenate([[START], tokens])
+        losses = [np.zeros(0)]
+        for first, skip, end in zip(*windows([0, len(document)], self.context)):
+            logits, _ = self.decode(self.init_cache(), document[first : first + end])
             logits = logits[skip:].astype(np.float64)
-            top = logits.max(-1, keepdims=True)
-            whole = np.log(np.exp(logits - top).sum(-1)) + top[:, 0]
-            found.append(whole - logits[np.arange(end - skip), row[first + skip + 1 : first + end + 1]])
-        return np.concatenate([np.zeros(0), *found])
+            largest = logits.max(-1, keepdims=True)
+            log_sum = np.log(np.exp(logits - largest).sum(-1)) + largest[:, 0]
+            losses.append(log_sum - logits[np.arange(end - skip), document[first + skip + 1 : first + end + 1]])
+        return np.concatenate(losses)
 
-    def write(self, prompt: Numbers, most: int, how: Sampling, *, seed: int) -> Iterator[int]:
-        """Up to `most` tokens that go on from the prompt, until the document ends. Equal seeds write equal texts.
+    def generate(self, prompt: Tokens, max_tokens: int, sampling: Sampling, *, seed: int) -> Iterator[int]:
+        """Up to `max_tokens` tokens that continue the prompt, until the document ends. Equal seeds give equal tokens.
 
-        A model whose memory is full reads the last half of what it remembered anew.
+        When the cache of a bounded model is full, it is filled again with the second half of its tokens.
         """
         random = np.random.default_rng(seed)
         seen = np.concatenate([[START], prompt])
-        logits, memory, held = self._remembered(seen)
-        for _ in range(most):
-            token = draw(logits, how, random)
+        logits, cache, cached = self._fill_cache(seen)
+        for _ in range(max_tokens):
+            token = sample_token(logits, sampling, random)
             if token == START:
                 return
             yield token
             seen = np.append(seen, token)
-            if self.bounded and held == self.context:
-                logits, memory, held = self._remembered(seen[-(self.context // 2) :])
+            if self.bounded and cached == self.context:
+                logits, cache, cached = self._fill_cache(seen[-(self.context // 2) :])
             else:
-                found, memory = self.read(memory, seen[-1:])
-                logits, held = found[-1], held + 1
+                outputs, cache = self.decode(cache, seen[-1:])
+                logits, cached = outputs[-1], cached + 1
 
-    def _remembered(self, seen: Numbers) -> tuple[Float[np.ndarray, " k"], Memory, int]:
+    def _fill_cache(self, seen: Tokens) -> tuple[Float[np.ndarray, " k"], Cache, int]:
+        """The logits after the last token, a cache with as many tokens as it can hold, and their number."""
         kept = seen[-self.context :] if self.bounded else seen
-        logits, memory = self.read(self.start(), kept)
-        return logits[-1], memory, len(kept)
+        logits, cache = self.decode(self.init_cache(), kept)
+        return logits[-1], cache, len(kept)
 
 
-def draw(logits: Float[np.ndarray, " k"], how: Sampling, random: np.random.Generator) -> int:
+def sample_token(logits: Float[np.ndarray, " k"], sampling: Sampling, random: np.random.Generator) -> int:
     """A token, at random by its probability."""
-    if how.temperature == 0:
+    if sampling.temperature == 0:
         return int(logits.argmax())
-    order = np.argsort(-logits, kind="stable")[: how.top_k]  # the likeliest first
-    scaled = (logits[order].astype(np.float64) - float(logits[order[0]])) / how.temperature
-    likely = np.exp(scaled)
-    likely /= likely.sum()
-    if how.top_p is not None:
-        enough = int(np.searchsorted(np.cumsum(likely), how.top_p)) + 1
-        order, likely = order[:enough], likely[:enough] / likely[:enough].sum()
-    return int(order[min(np.searchsorted(np.cumsum(likely), random.random()), len(order) - 1)])
+    order = np.argsort(-logits, kind="stable")[: sampling.top_k]  # the likeliest first
+    scaled = (logits[order].astype(np.float64) - float(logits[order[0]])) / sampling.temperature
+    probabilities = np.exp(scaled)
+    probabilities /= probabilities.sum()
+    if sampling.top_p is not None:
+        enough = int(np.searchsorted(np.cumsum(probabilities), sampling.top_p)) + 1
+        order, probabilities = order[:enough], probabilities[:enough] / probabilities[:enough].sum()
+    return int(order[min(np.searchsorted(np.cumsum(probabilities), random.random()), len(order) - 1)])

@@ -1,4 +1,4 @@
-"""JSON that every reader takes: finite numbers, one key a line, the same bytes for the same content."""
+"""JSON that every parser accepts: finite numbers, one key per line, the same bytes for the same content."""
 
 import json
 import math
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.runtime.errors import UserError
+from .errors import UserError
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Writes `content` to `path`.
 
-    Raises UserError that names the key of a number that is not finite: JSON has no word for it, and DVC would call it
-    changed at every comparison.
+    Raises UserError that names the key of a number that is not finite: JSON cannot hold it, and DVC would see a
+    change at every comparison.
     """
     for key, value in _leaves(content):
         if isinstance(value, float) and not math.isfinite(value):
@@ -24,11 +24,11 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> Any:
-    """The content of the JSON file `path`. Raises UserError where it is missing or damaged."""
+    """The content of the JSON file `path`. Raises UserError if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `dvc repro` makes it") from error
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable as JSON ({error})") from error
 

@@ -1,8 +1,8 @@
-"""The windows in which a text is read that is longer than a model's context: one rule, in evaluation and in use.
+"""The windows in which a text longer than a model's context is read: one rule for evaluation and for packages.
 
-A document is read by itself, in windows of `context` tokens that each begin half a window after the one before, the
-last one flush with the end. So a token is predicted from at least half a window, or else from the document's beginning.
-Another rule gives another loss. Axes: n windows.
+Each document is read by itself, in windows of `context` tokens. A window starts half a window after the one before; the
+last one ends with the document. So every token is predicted from at least half a window, or from the beginning of its
+document. Another rule gives another loss. Axes: n windows.
 """
 
 from collections.abc import Iterable
@@ -13,23 +13,23 @@ from jaxtyping import Int
 
 
 class Windows(NamedTuple):
-    """Of the tokens after the first one of each, `end` are there, and all but the first `skip` of them are scored."""
+    """For each window: its first token, how many predictions to skip, and how many there are."""
 
     first: Int[np.ndarray, " n"]
-    skip: Int[np.ndarray, " n"]
+    skip: Int[np.ndarray, " n"]  # the window before has scored these
     end: Int[np.ndarray, " n"]
 
 
 def windows(starts: Iterable[int], context: int) -> Windows:
-    """Windows in which each token but the first of each document is scored once; `starts` says where each document
-    begins, and where the last one ends.
+    """Windows that score each token of each document once, except its first; `starts` says where each document begins,
+    and where the last one ends.
     """
-    found, borders = [], list(starts)
+    rows, borders = [], list(starts)
     for start, end in zip(borders, borders[1:]):
-        done = start  # up to here all are scored
-        while done < end - 1:
-            at = start if done == start else max(start, min(done - context // 2, end - 1 - context))
-            last = min(at + context, end - 1)
-            found.append((at, done - at, last - at))
-            done = last
-    return Windows(*np.array(found, np.int64).reshape(-1, 3).T)
+        scored = start  # all tokens up to this one
+        while scored < end - 1:
+            first = start if scored == start else max(start, min(scored - context // 2, end - 1 - context))
+            last = min(first + context, end - 1)
+            rows.append((first, scored - first, last - first))
+            scored = last
+    return Windows(*np.array(rows, np.int64).reshape(-1, 3).T)

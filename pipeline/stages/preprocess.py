@@ -7,18 +7,21 @@ what was measured on the training split; the tokenizer or vocabulary, where ther
 import shutil
 from typing import Annotated, Any
 
-from pipeline.config import params as yaml
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
+from pipeline.config.preprocessing import (
+    CorpusPreprocessing,
+    ImagePreprocessing,
+    TextPreprocessing,
+    WordPreprocessing,
+)
+from pipeline.config.section import validate
 from pipeline.encoding import images, tables, tagging, texts, token_files
+from pipeline.encoding.fit_tokenizer import VocabularyTooSmall
 from pipeline.runtime import strict_json
-from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
-from pipeline.runtime.encoders.images import ImageSpec
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
-from pipeline.runtime.encoders.word_vocabulary import WordSpec
 from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
-from pipeline.tasks import TaskName
+from pipeline.tasks import Task, TaskName
 
 CONTENT = {  # what each task's examples are
     "image-classification": "image",
@@ -26,12 +29,14 @@ CONTENT = {  # what each task's examples are
     "sequence-tagging": "words",
     "language-modelling": "text",
 }
-SPECS = {
-    "image-classification": ImageSpec,
-    "text-classification": TextSpec,
-    "sequence-tagging": WordSpec,
-    "language-modelling": CorpusSpec,
+SETTINGS = {
+    "image-classification": ImagePreprocessing,
+    "text-classification": TextPreprocessing,
+    "sequence-tagging": WordPreprocessing,
+    "language-modelling": CorpusPreprocessing,
 }
+
+Preprocessing = ImagePreprocessing | TextPreprocessing | WordPreprocessing | CorpusPreprocessing
 
 
 class Params(StageParams):
@@ -40,31 +45,43 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    spec = yaml.validate(SPECS[params.task], params.preprocessing, under=f"datasets.{inputs.dataset}.preprocessing")
+    section = f"datasets.{inputs.dataset}.preprocessing"
+    settings = validate(SETTINGS[params.task], params.preprocessing, under=section)
     if (content := tables.content()) != CONTENT[params.task]:
         raise UserError(
             f"datasets.{inputs.dataset}.task: {params.task} needs examples with {CONTENT[params.task]}, but the reader "
             f"yields {content}: change the task or the reader"
         )
     shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
-    if isinstance(spec, ImageSpec):
-        task, report = images.write(spec)
-        gist = f"{task.num_classes} labels, images of {spec.height} x {spec.width} x {spec.channels}"
-    elif isinstance(spec, TextSpec):
-        task, report = texts.write(spec)
-        cut = sum(split["cut"] for split in report.values())
-        median = report["train"]["tokens"]["median"]
-        gist = f"{task.num_classes} labels, {task.vocabulary:,} tokens, {median:.0f} in the median text; {cut:,} cut"
-    elif isinstance(spec, WordSpec):
-        task, report = tagging.write(spec)
-        gist = f"{task.num_classes} labels, {task.vocabulary:,} words and {task.alphabet:,} characters are numbered"
-    else:
-        task, report = token_files.write(spec)
-        train = report["train"]
-        letters = train["characters"] / max(train["tokens"], 1)
-        gist = (
-            f"{task.vocabulary:,} different tokens; {train['tokens']:,} to train on, of {letters:.2f} characters each"
-        )
+    try:
+        task, report, summary = write(settings)
+    except VocabularyTooSmall as error:
+        raise UserError(f"{paths.PARAMS}: {section}.vocabulary: {error}") from error
     strict_json.write(paths.FEATURES / "task.json", task.model_dump())
     strict_json.write(paths.FEATURES / "report.json", {split: report.get(split, {}) for split in tables.splits()})
-    print(gist)
+    print(summary)
+
+
+def write(settings: Preprocessing) -> tuple[Task, dict[str, Any], str]:
+    """Writes the arrays of every split; returns the facts of the task, the report, and a line that sums them up."""
+    if isinstance(settings, ImagePreprocessing):
+        task, report = images.write(settings)
+        return task, report, f"{task.num_classes} labels, images of {' x '.join(map(str, task.input_shape))}"
+    if isinstance(settings, TextPreprocessing):
+        task, report = texts.write(settings)
+        cut = sum(split["cut"] for split in report.values())
+        median = report["train"]["tokens"]["median"]
+        summary = f"{task.num_classes} labels, {task.vocabulary:,} tokens, {median:.0f} in the median text; {cut:,} cut"
+        return task, report, summary
+    if isinstance(settings, WordPreprocessing):
+        task, report = tagging.write(settings)
+        summary = f"{task.num_classes} labels, {task.vocabulary:,} words and {task.alphabet:,} characters have ids"
+        return task, report, summary
+    task, report = token_files.write(settings)
+    train = report["train"]
+    characters = train["characters"] / max(train["tokens"], 1)
+    return (
+        task,
+        report,
+        f"{task.vocabulary:,} different tokens; {train['tokens']:,} to train on, of {characters:.2f} characters each",
+    )

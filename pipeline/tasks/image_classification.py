@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real, UInt8
 
+from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.config.section import Section
-from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.tasks.batch import Batch, Examples
 from pipeline.tasks.fields import Channels, LabelCounts, Labels
 
@@ -17,7 +17,7 @@ class ImageClassification(Section):
     """Inputs are uint8 images `b h w c`."""
 
     name: Literal["image-classification"]
-    image: ImageSpec
+    image: ImagePreprocessing
     labels: Labels
     counts: LabelCounts  # of each label in the training split
     mean: Channels  # of each channel of the training images, 0 to 1
@@ -26,7 +26,7 @@ class ImageClassification(Section):
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """One example's shape: height, width, channels."""
-        return (self.image.height, self.image.width, self.image.channels)
+        return (self.image.height, self.image.width, self.image.spec.channels)
 
     @property
     def num_classes(self) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import PositiveInt
 
+from pipeline.config.preprocessing import CorpusPreprocessing
 from pipeline.config.section import Section
-from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.tasks.batch import Batch, Examples
 from pipeline.tasks.fields import TokenCounts
 
@@ -21,7 +21,7 @@ class LanguageModelling(Section):
     """
 
     name: Literal["language-modelling"]
-    text: CorpusSpec
+    text: CorpusPreprocessing
     vocabulary: PositiveInt  # how many different tokens there are
     counts: TokenCounts  # of each token in the training split
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import PositiveInt
 
+from pipeline.config.preprocessing import WordPreprocessing
 from pipeline.config.section import Section
-from pipeline.runtime.encoders.word_vocabulary import WordSpec
 from pipeline.tasks.batch import PAD, Batch, Examples, Words, window
 from pipeline.tasks.fields import LabelCounts, Labels
 
@@ -18,7 +18,7 @@ class SequenceTagging(Section):
     """Inputs are Words `b t`, 0 for padding."""
 
     name: Literal["sequence-tagging"]
-    words: WordSpec
+    words: WordPreprocessing
     vocabulary: PositiveInt  # how many different words have a number of their own
     alphabet: PositiveInt  # how many different characters have one
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone

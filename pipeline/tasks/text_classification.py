@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Int
 from pydantic import PositiveInt
 
+from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.config.section import Section
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
 from pipeline.tasks.batch import PAD, Batch, Examples, window
 from pipeline.tasks.fields import LabelCounts, Labels
 
@@ -18,7 +18,7 @@ class TextClassification(Section):
     """Inputs are token numbers `b t`, 0 for padding."""
 
     name: Literal["text-classification"]
-    text: TextSpec
+    text: TextPreprocessing
     vocabulary: PositiveInt  # how many different tokens there are
     labels: Labels
     counts: LabelCounts  # of each label in the training split

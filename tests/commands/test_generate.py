@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from imports import TOP
 
 from pipeline.commands.generate import until
-from pipeline.runtime.encoders import text_tokenizer
-from pipeline.runtime.encoders.byte_tokenizer import PIECE, ByteTokenizer, CorpusSpec, cut
-from pipeline.runtime.encoders.text_tokenizer import fit
-from pipeline.runtime.generator import Generator, Sampling, draw
+from pipeline.encoding.fit_tokenizer import fit, save
+from pipeline.runtime.encoders.byte_tokenizer import PART, ByteTokenizer, text_parts
+from pipeline.runtime.encoders.specs import CorpusSpec
+from pipeline.runtime.generator import Generator, Sampling, sample_token
 
 PREDICT = "python -m pipeline predict package"
 
@@ -101,11 +101,11 @@ def test_it_writes_on(made):
 def test_writing_is_by_the_model_s_own_probabilities(made):
     """As if the whole text were read anew for each token, as long as it fits into the context."""
     model = Generator(made / "package")
-    prompt = model.alphabet.numbers("the queen")
-    found = list(model.write(prompt, 12, Sampling(temperature=0), seed=0))
+    prompt = model.tokenizer.encode("the queen")
+    found = list(model.generate(prompt, 12, Sampling(temperature=0), seed=0))
     seen = [0, *prompt.tolist()]
     for token in found:
-        logits, _ = model.read(model.start(), np.array(seen))
+        logits, _ = model.decode(model.init_cache(), np.array(seen))
         assert int(logits[-1].argmax()) == token
         seen.append(token)
 
@@ -113,10 +113,10 @@ def test_writing_is_by_the_model_s_own_probabilities(made):
 @pytest.mark.slow
 def test_a_model_without_bounds_reads_on_where_another_begins_anew(made):
     model = Generator(made / "package")
-    long = model.alphabet.numbers(prose.prose(1, 200))
+    long = model.tokenizer.encode(prose.prose(1, 200))
     assert len(long) > model.context
-    assert np.isfinite(model.surprise(long)).all()
-    assert len(list(model.write(long, 5, Sampling(), seed=0))) <= 5
+    assert np.isfinite(model.token_losses(long)).all()
+    assert len(list(model.generate(long, 5, Sampling(), seed=0))) <= 5
     said = run(f"{PREDICT} --prompt '{prose.prose(1, 200)}' --tokens 1", made)
     assert ("note: the prompt has" in said) == model.bounded
 
@@ -132,7 +132,7 @@ def test_a_model_without_bounds_reads_on_where_another_begins_anew(made):
         ("--prompt a --tokens 0", "--tokens: must be 1 or more"),
         ("--prompt a --stop ''", "--stop: is empty"),
         ("b --prompt a", "--prompt: stands alone"),
-        ("--prompt a --csv", "--csv: is for rating texts"),
+        ("--prompt a --csv", "--csv: is for scoring texts"),
         ("--file missing.txt", "missing.txt: no such file"),
     ],
 )
@@ -144,14 +144,14 @@ def test_a_mistake_is_one_line(made, options, message):
 
 @pytest.mark.slow
 def test_a_tokenizer_of_another_model_is_refused(made, tmp_path):
-    from pipeline.runtime import classifier
+    from pipeline.runtime import package
 
     copy = Path(shutil.copytree(made / "package", tmp_path / "package"))
     spec = CorpusSpec(tokenizer="bpe", vocabulary=280, normalisation="nfc")
-    text_tokenizer.save(fit([prose.prose(0, 500)], spec), copy / "tokenizer.json")
-    classifier.seal(copy)
+    save(fit([prose.prose(0, 500)], spec), copy / "tokenizer.json")
+    package.seal(copy)
     output = run(f"python -m pipeline predict '{copy}' a", made, code=1)
-    assert re.search(r"the model knows 300 tokens, its tokenizer.json 2\d\d: they are not of one package", output)
+    assert re.search(r"the model has 300 tokens, its tokenizer.json 2\d\d: they are from different packages", output)
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_the_card_s_own_example_runs_without_the_repository(made, tmp_path):
     package = Path(shutil.copytree(made / "package", tmp_path / "elsewhere"))
     (code,) = re.findall(r"```python\n(.*?)```", (package / "README.md").read_text(), re.DOTALL)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=package, stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-E", "-s", "-c", code], cwd=package, stdout=subprocess.PIPE, text=True, check=True
     )
     sample = json.loads((package / "sample/expected.json").read_text())["samples"][0]
     assert float(done.stdout.split(" nats")[0]) == pytest.approx(sample["nats"], abs=0.01)
@@ -170,7 +170,7 @@ def test_tokens_are_drawn_by_their_probability():
     random_ = np.random.default_rng(0)
 
     def shares(how: Sampling) -> np.ndarray:
-        drawn = [draw(logits, how, random_) for _ in range(4_000)]
+        drawn = [sample_token(logits, how, random_) for _ in range(4_000)]
         return np.bincount(drawn, minlength=4) / len(drawn)
 
     assert np.allclose(shares(Sampling()), [0.5, 0.25, 0.15, 0.1], atol=0.03)
@@ -198,29 +198,29 @@ SAID = ["", "[PAD] is a word here", "na\u00efve caf\u00e9\n\n  two  spaces\t", "
 @pytest.mark.parametrize("text", SAID)
 def test_tokens_lose_nothing(kind, text):
     spec = CorpusSpec(tokenizer=kind, vocabulary=400, normalisation="none")
-    alphabet = ByteTokenizer(fit(SAID, spec), spec)
-    numbers = alphabet.numbers(text)
-    assert "".join(alphabet.letters(numbers.tolist())) == text
+    tokenizer = ByteTokenizer(fit(SAID, spec), spec)
+    numbers = tokenizer.encode(text)
+    assert "".join(tokenizer.decode(numbers.tolist())) == text
     assert 0 not in numbers
 
 
 def test_a_letter_that_training_lacks():
     spec = CorpusSpec(tokenizer="characters", vocabulary=400, normalisation="none")
-    alphabet = ByteTokenizer(fit(["abc"], spec), spec)
-    assert "".join(alphabet.letters(alphabet.numbers("a?c").tolist())) == "a\ufffdc"
+    tokenizer = ByteTokenizer(fit(["abc"], spec), spec)
+    assert "".join(tokenizer.decode(tokenizer.encode("a?c").tolist())) == "a\ufffdc"
 
 
 def test_a_long_text_is_cut_where_no_token_crosses():
     text = "".join(f"line {i} of it, and  more\n{'' if i % 7 else chr(10)}" for i in range(8_000))
-    pieces = list(cut(text))
+    pieces = list(text_parts(text))
     assert len(pieces) > 2
     assert "".join(pieces) == text
-    assert max(map(len, pieces)) < PIECE + 100
+    assert max(map(len, pieces)) < PART + 100
     for kind in ("bpe", "characters"):
         spec = CorpusSpec(tokenizer=kind, vocabulary=500, normalisation="none")
         tokenizer = fit([text[:20_000]], spec)
         whole = tokenizer.encode(text, add_special_tokens=False).ids
-        assert ByteTokenizer(tokenizer, spec).numbers(text).tolist() == whole
+        assert ByteTokenizer(tokenizer, spec).encode(text).tolist() == whole
 
 
 SPEC = CorpusSpec(tokenizer="bpe", vocabulary=2_000, normalisation="nfc")
@@ -230,12 +230,12 @@ FAST = ByteTokenizer(FITTED, SPEC)
 
 @given(st.text(st.sampled_from("aZs\u00e9\u0301 \n\t'2\u00b2_(\u4f60\U0001f600\u2028\x00\r\u00a0\u0600")) | st.text())
 def test_the_tokens_are_those_of_the_other_library(text):
-    assert FAST.numbers(text).tolist() == FITTED.encode(text, add_special_tokens=False).ids
+    assert FAST.encode(text).tolist() == FITTED.encode(text, add_special_tokens=False).ids
 
 
 def test_they_are_for_every_letter_there_is_and_for_long_runs():
     letters = "".join(f"{chr(i)} a{chr(i)}" for i in range(0x110000) if not 0xD800 <= i < 0xE000)
     blank, long = " " * 1_200_000 + "\n\tx", "x" * 100_000
     for text in (letters, blank, long, (TOP / "README.md").read_text()):
-        (tokens,) = FAST.encode([text])
+        (tokens,) = FAST.encode_parts([text])
         assert tokens.tolist() == FITTED.encode(text, add_special_tokens=False).ids

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.networks import GPT_SIZES, RNN_SIZES, GPTConfig, GPTSize, RNNConfig, RNNSize
+from pipeline.config.preprocessing import CorpusPreprocessing
 from pipeline.loaders.token_store import TokenStore
-from pipeline.runtime.encoders.byte_tokenizer import CorpusSpec
 from pipeline.tasks import LanguageModelling
 
 VOCABULARY = 12
 TASK = LanguageModelling(
     name="language-modelling",
-    text=CorpusSpec(tokenizer="characters", vocabulary=VOCABULARY, normalisation="none"),
+    text=CorpusPreprocessing(tokenizer="characters", vocabulary=VOCABULARY, normalisation="none"),
     vocabulary=VOCABULARY,
     counts=(1,) * VOCABULARY,
 )

@@ -25,6 +25,7 @@ def closure(module: str, *, without: frozenset[str] = frozenset()) -> set[str]:
 def imported(path: Path) -> list[str]:
     """The dotted names that a file imports, wherever in it, except for type checkers alone."""
     names = []
+    package = path.relative_to(TOP).parent.parts
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(inner)
@@ -37,8 +38,10 @@ def imported(path: Path) -> list[str]:
             continue
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     return names
 
 

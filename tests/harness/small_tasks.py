@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.optimizers import Adam, Constant
+from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing, WordPreprocessing
 from pipeline.config.training import Training
 from pipeline.evaluation import predictor
 from pipeline.loaders.buckets import Examples
-from pipeline.runtime.encoders.images import ImageSpec
-from pipeline.runtime.encoders.text_tokenizer import TextSpec
-from pipeline.runtime.encoders.word_vocabulary import WordSpec
 from pipeline.tasks import ImageClassification, SequenceTagging, Task, TextClassification
 from pipeline.training.trainer import Trainer
 
@@ -34,28 +32,28 @@ SILENT: Any = SimpleNamespace(write=lambda figures: None, progress=lambda figure
 
 
 def images(height: int = 14, width: int = 10, colour: str = "grey", margin: int = 0) -> ImageClassification:
-    spec = ImageSpec.model_validate(
+    settings = ImagePreprocessing.model_validate(
         {"height": height, "width": width, "colour": colour, "resize": "exact", "margin": margin}
     )
-    mean, std = (0.5,) * spec.channels, (0.3,) * spec.channels
+    mean, std = (0.5,) * settings.spec.channels, (0.3,) * settings.spec.channels
     return ImageClassification(
-        name="image-classification", image=spec, labels=tuple("abcde"), counts=COUNTS, mean=mean, std=std
+        name="image-classification", image=settings, labels=tuple("abcde"), counts=COUNTS, mean=mean, std=std
     )
 
 
 def texts() -> TextClassification:
-    spec = TextSpec(
+    settings = TextPreprocessing(
         tokenizer="words", vocabulary=50, normalisation="none", lowercase=False, max_length=20, keep="start"
     )
     return TextClassification(
-        name="text-classification", text=spec, vocabulary=50, labels=tuple("abcde"), counts=COUNTS
+        name="text-classification", text=settings, vocabulary=50, labels=tuple("abcde"), counts=COUNTS
     )
 
 
 def tagging() -> SequenceTagging:
-    spec = WordSpec(vocabulary=50, lowercase=False, max_length=20, word_length=6)
+    settings = WordPreprocessing(vocabulary=50, lowercase=False, max_length=20, word_length=6)
     return SequenceTagging(
-        name="sequence-tagging", words=spec, vocabulary=52, alphabet=30, labels=tuple("abcde"), counts=COUNTS
+        name="sequence-tagging", words=settings, vocabulary=52, alphabet=30, labels=tuple("abcde"), counts=COUNTS
     )
 
 

@@ -12,7 +12,7 @@ from pipeline.readers import raw_data
 from pipeline.readers.example import Example
 from pipeline.readers.formats.idx import Reader, read_array
 from pipeline.runtime.encoders import images
-from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import small_tasks
 from PIL import Image
 
 from pipeline.runtime.encoders import images
-from pipeline.runtime.encoders.images import ImageSpec
+from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import Batch
 from pipeline.training import augmentation
@@ -113,11 +114,11 @@ def test_damaged_bytes_raise_nothing_else():
 
 def test_a_margin_keeps_the_picture_whole():
     """Training sees parts of the very picture whose centre is in use."""
-    spec = RGB.model_copy(update={"margin": 5, "resize": "shorter"})
+    spec = replace(RGB, margin=5, resize="shorter")
     whole = images.decode(PNG, spec, "x", margin=5)
     assert whole.shape == (25, 35, 3)
     np.testing.assert_array_equal(images.decode(PNG, spec, "x"), whole[2:22, 2:32])
-    plain = images.decode(PNG, spec.model_copy(update={"height": 25, "width": 35, "margin": 0}), "x")
+    plain = images.decode(PNG, replace(spec, height=25, width=35, margin=0), "x")
     np.testing.assert_array_equal(whole, plain)
 
 
@@ -152,14 +153,14 @@ LEFT_WHITE[:, :20] = 255
 )
 def test_other_proportions(resize, rows, columns):
     """A wide image whose left third is white: stretched, cut to its black middle, or between black bars."""
-    spec = GREY.model_copy(update={"resize": resize})
+    spec = replace(GREY, resize=resize)
     white = images.decode(file(Image.fromarray(LEFT_WHITE)), spec, "x")[..., 0] > 127
     assert abs(white.any(1).sum() - (rows if columns else 0)) <= 1
     assert abs(white.any(0).sum() - columns) <= 1
 
 
 def test_a_margin_is_there_in_training_and_cut_off_in_use():
-    spec = GREY.model_copy(update={"margin": 4})
+    spec = replace(GREY, margin=4)
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
     content = images.encode(pixels)
     np.testing.assert_array_equal(images.decode(content, spec, "x", margin=4)[..., 0], pixels)

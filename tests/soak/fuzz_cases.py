@@ -20,12 +20,12 @@ from small_packages import dump
 from small_tasks import images
 from sources import pack, picture, write
 
-from pipeline.commands import predict
+from pipeline.commands import predict, predictions
 from pipeline.config.networks import NETWORKS
 from pipeline.config.optimizers import Adam
-from pipeline.runtime import classifier
+from pipeline.runtime import package as package_folder
 from pipeline.runtime.classifier import Classifier
-from pipeline.runtime.encoders.text_tokenizer import readable
+from pipeline.runtime.encoders.valid_text import valid_text
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Generator, Sampling
 from pipeline.runtime.hashes import sha256
@@ -104,7 +104,7 @@ def a_package(folder: Path, random: Random) -> None:
     names = sorted(path for path in copy.rglob("*") if path.is_file())
     by_hand = random.random() < 0.7
     if by_hand:
-        names = [path for path in names if path.suffix == ".json" and path.name != classifier.MANIFEST]
+        names = [path for path in names if path.suffix == ".json" and path.name != package_folder.MANIFEST]
     hit = random.choice(names)
     if hit.suffix == ".json" and random.random() < 0.6:
         hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
@@ -113,7 +113,7 @@ def a_package(folder: Path, random: Random) -> None:
     else:
         hit.write_bytes(damaged(hit.read_bytes(), random))
     if by_hand:
-        classifier.seal(copy)
+        package_folder.seal(copy)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     try:
         answer(asked_of(copy), folder)
@@ -122,7 +122,7 @@ def a_package(folder: Path, random: Random) -> None:
 
 
 def asked_of(path: Path) -> Classifier | Generator:
-    return Generator(path) if classifier.writes(path) else Classifier(path)
+    return Generator(path) if package_folder.is_language_model(path) else Classifier(path)
 
 
 loaded = cache(asked_of)
@@ -139,7 +139,7 @@ def a_question(folder: Path, random: Random) -> None:
         names = [f"x.{form}" for form in ("png", "jpeg", "webp", "gif", "tiff", "bmp")]
         name = random.choice(names)
         (folder / name).write_bytes(damaged(picture(name[2:].upper(), random.randrange(9)), random))
-        found = predict.images(asked, [str(folder / name)])
+        found = predict.read_inputs(asked, [str(folder / name)], [], "text")
     else:
         _, texts = random.choice([source for source in SOURCES if source[0]["name"] == "table"])
         [(name, content)] = texts.items()
@@ -149,15 +149,15 @@ def a_question(folder: Path, random: Random) -> None:
             damaged(gzip.compress(content, mtime=0) if name.endswith(".gz") else content, random)
         )
         text = damaged(content[:200], random).decode(errors="surrogateescape")
-        found = predict.texts(asked, [text], [folder / name], random.choice(("text", "label")))
+        found = predict.read_inputs(asked, [text], [folder / name], random.choice(("text", "label")))
     say(asked, found)
 
 
 def ask(asked: Generator, text: str, seed: int) -> None:
     """How likely the text is, and what may follow."""
-    tokens = asked.alphabet.numbers(readable(text, "a text"))
-    assert np.isfinite(asked.surprise(tokens)).all()
-    "".join(asked.alphabet.letters(asked.write(tokens, 20, Sampling(0.8, 20, 0.9), seed=seed))).encode()
+    tokens = asked.tokenizer.encode(valid_text(text, "a text"))
+    assert np.isfinite(asked.token_losses(tokens)).all()
+    "".join(asked.tokenizer.decode(asked.generate(tokens, 20, Sampling(0.8, 20, 0.9), seed=seed))).encode()
 
 
 def answer(asked: Classifier | Generator, folder: Path) -> None:
@@ -167,9 +167,9 @@ def answer(asked: Classifier | Generator, folder: Path) -> None:
     elif asked.task == "image-classification":
         picture_file = folder / "asked.png"
         picture_file.write_bytes(picture())
-        say(asked, predict.images(asked, [str(picture_file)]))
+        say(asked, predict.read_inputs(asked, [str(picture_file)], [], "text"))
     else:
-        say(asked, predict.texts(asked, ["a text of some words"], [], "text"))
+        say(asked, predict.read_inputs(asked, ["a text of some words"], [], "text"))
 
 
 def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
@@ -177,10 +177,10 @@ def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
     given = list(found)
     good = [(item, item.content) for item in given if not isinstance(item.content, UserError)]
     bad = [item.content for item in given if isinstance(item.content, UserError)]
-    write_answer = predict.writer("json", asked)
+    form = predictions.Json(asked.labels, asked.task)
     for (item, _), row in zip(good, asked.probabilities([content for _, content in good]), strict=True):
         assert np.isfinite(row).all()
-        write_answer(item, row)
+        form.write(item.name, item.words, row)
     for error in bad:
         one_line(error)
     if bad:

@@ -17,7 +17,7 @@ FILE = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())
 STAGES = FILE["stages"]
 VERSIONS = YAML(typ="safe").load((TOP / "versions.yaml").read_text())
 # What is listed though no import leads there: templates, the self-test's own process, what XLA reads before jax loads.
-BESIDE = {"pipeline/runtime/environment.py", "pipeline/stages/cards", "pipeline/commands/selftest.py"}
+BESIDE = {"pipeline/runtime/environment.py", "pipeline/commands/selftest.py"}
 # They read and check, or draw a progress bar: no number of a result comes from them.
 NO_RESULT = {"jaxtyping", "psutil", "pydantic", "pydantic_core", "ruamel", "tqdm"}
 # They read or write a stage's files, or serve another stage in a module that this one imports too.

@@ -61,7 +61,7 @@ def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
         while stage.poll() is None and not any("numpy" in at.path for at in psutil.Process(stage.pid).memory_maps()):
             time.sleep(0.01)
         stage.send_signal(signal.SIGINT)
-        assert stage.communicate()[1] == "stopped: the same command starts it again\n"
+        assert stage.communicate()[1] == "stopped: run the same command again\n"
     assert stage.returncode == 130
 
 

@@ -1,1 +1,1 @@
-"""Raw inputs -> arrays: images, texts, words; the same code in preprocess and in use."""
+"""Raw inputs -> arrays: images, texts, words. Preprocessing and packages run this same code."""

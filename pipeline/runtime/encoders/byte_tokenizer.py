@@ -1,7 +1,7 @@
-"""Texts <-> numbers of tokens without loss, for language models: the same code in preprocess and in use.
+"""Texts <-> token ids without loss, for language models. Preprocessing and packages run this same code.
 
-A text of any size is tokenized piece by piece; it is cut only where no tokenizer would join what stands on either side.
-Token 0, which stands for no letter, marks where a document begins.
+A text of any size is tokenized in parts, split only where no token could span the split. Token 0, which stands for no
+character, marks the beginning of a document.
 """
 
 import codecs
@@ -10,105 +10,95 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Annotated, Literal
 
 import numpy as np
 import tiktoken
 from jaxtyping import Int32
-from pydantic import Field
 from tokenizers import Tokenizer
 
-from pipeline.config.section import Section
-from pipeline.runtime.encoders.text_tokenizer import PADDING, UNKNOWN
-from pipeline.runtime.errors import UserError
+from ..errors import UserError
+from .specs import CorpusSpec
+from .text_tokenizer import PADDING, UNKNOWN
 
 START = 0
-PIECE = 1 << 16  # characters that are tokenized as one, about
-AHEAD = 64  # such pieces are read before the first is done: the processor's cores share them
-# The words, beyond whose ends no bytes are joined, as `tokenizers` has it. The part in brackets needs no look ahead,
-# and so is left to an automaton.
+PART = 1 << 16  # characters of a text that are tokenized together, about
+AHEAD = 64  # parts read before the first one is done, so that all cores have work
+# Byte pairs are merged within a word only; this is how `tokenizers` splits words. The part in brackets needs no
+# lookahead, so an automaton can match it.
 WORD = r"(?:'(?:[sdmt]|ll|ve|re)| ?(?:\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+))|\s+(?!\S)|\s"
-SEAM = re.compile(r"(?<=\S\n)(?=\S)")
-UNKNOWN_LETTER = "\ufffd".encode()
-
-
-class CorpusSpec(Section):
-    """What tokens a text is cut into."""
-
-    tokenizer: Literal["bpe", "characters"]
-    vocabulary: Annotated[int, Field(ge=2)]  # at most so many different tokens
-    normalisation: Literal["none", "nfc", "nfkc"]  # of Unicode
+LINE_END = re.compile(r"(?<=\S\n)(?=\S)")
+UNKNOWN_BYTES = "\ufffd".encode()
 
 
 class ByteTokenizer:
-    """A tokenizer that was fitted to `spec`."""
+    """A tokenizer that was fitted to `spec`. Raises UserError for one that is not a language model's."""
 
     def __init__(self, tokenizer: Tokenizer, spec: CorpusSpec) -> None:
         self.spec = spec
-        self._tokenizer, self._bytewise = tokenizer, spec.tokenizer == "bpe"
-        self._tokenizer.encode_special_tokens = True  # a text may hold the word for padding
+        self._tokenizer, self._is_bpe = tokenizer, spec.tokenizer == "bpe"
+        self._tokenizer.encode_special_tokens = True  # a text may contain the padding token's name
         self.size = tokenizer.get_vocab_size()
-        number = tokenizer.get_vocab()
-        letters = {letter: bytes([byte]) for byte, letter in enumerate(_byte_letters())}
-        missing = letters.keys() - number.keys() if self._bytewise else {UNKNOWN} - number.keys()
-        strange = self._bytewise and any(set(piece) - letters.keys() for piece in number if piece != PADDING)
-        if missing or strange or number.get(PADDING) != START or sorted(number.values()) != list(range(self.size)):
-            raise UserError("tokenizer.json: is not one of a language model; `dvc repro` makes it anew")
-        if self._bytewise:
-            self.spelt = [b""] * self.size
-            for piece, i in number.items():
-                self.spelt[i] = b"" if piece == PADDING else b"".join(letters[letter] for letter in piece)
-            ranks = {spelt: i for i, spelt in enumerate(self.spelt) if i != START}
-            self._joins = tiktoken.Encoding("bpe", pat_str=WORD, mergeable_ranks=ranks, special_tokens={})
+        ids = tokenizer.get_vocab()
+        byte_of = {letter: bytes([byte]) for byte, letter in enumerate(_byte_letters())}
+        missing = byte_of.keys() - ids.keys() if self._is_bpe else {UNKNOWN} - ids.keys()
+        strange = self._is_bpe and any(set(token) - byte_of.keys() for token in ids if token != PADDING)
+        if missing or strange or ids.get(PADDING) != START or sorted(ids.values()) != list(range(self.size)):
+            raise UserError("tokenizer.json: not the tokenizer of a language model; `dvc repro` writes it again")
+        if self._is_bpe:
+            self.token_bytes = [b""] * self.size
+            for token, i in ids.items():
+                self.token_bytes[i] = b"" if token == PADDING else b"".join(byte_of[letter] for letter in token)
+            ranks = {content: i for i, content in enumerate(self.token_bytes) if i != START}
+            self._bpe = tiktoken.Encoding("bpe", pat_str=WORD, mergeable_ranks=ranks, special_tokens={})
             return
-        self.spelt = [b"", UNKNOWN_LETTER] + [b""] * (self.size - 2)
-        self._numbers = np.full(0x110000, number[UNKNOWN], np.int32)
-        for piece, i in number.items():
-            if len(piece) == 1:
-                self._numbers[ord(piece)] = i
-                self.spelt[i] = piece.encode()
+        self.token_bytes = [b"", UNKNOWN_BYTES] + [b""] * (self.size - 2)
+        self._character_ids = np.full(0x110000, ids[UNKNOWN], np.int32)
+        for token, i in ids.items():
+            if len(token) == 1:
+                self._character_ids[ord(token)] = i
+                self.token_bytes[i] = token.encode()
 
-    def encode(self, pieces: Iterable[str]) -> Iterator[Int32[np.ndarray, " t"]]:
-        """The token numbers of each piece, a few pieces in memory at a time."""
-        if not self._bytewise:
-            for piece in pieces:
-                normal = self._tokenizer.normalizer.normalize_str(piece)
-                yield self._numbers[np.frombuffer(normal.encode("utf-32-le"), "<u4")]
+    def encode(self, text: str) -> Int32[np.ndarray, " t"]:
+        """The token ids of a text."""
+        return np.concatenate([np.zeros(0, np.int32), *self.encode_parts(text_parts(text))])
+
+    def encode_parts(self, parts: Iterable[str]) -> Iterator[Int32[np.ndarray, " t"]]:
+        """The token ids of each part of a text, on all cores. Only a few parts are in memory at a time."""
+        if not self._is_bpe:
+            for part in parts:
+                normalised = self._tokenizer.normalizer.normalize_str(part)
+                yield self._character_ids[np.frombuffer(normalised.encode("utf-32-le"), "<u4")]
             return
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             waiting: deque[Future[Int32[np.ndarray, " t"]]] = deque()
-            for piece in pieces:
-                waiting.append(pool.submit(self._joined, piece))
+            for part in parts:
+                waiting.append(pool.submit(self._merge_bytes, part))
                 if len(waiting) == AHEAD:
                     yield waiting.popleft().result()
             for last in waiting:
                 yield last.result()
 
-    def _joined(self, piece: str) -> Int32[np.ndarray, " t"]:
-        """By `tiktoken`, which comes to the tokens of `tokenizers` in half the time, and on every core."""
-        normal = self._tokenizer.normalizer.normalize_str(piece)
+    def _merge_bytes(self, part: str) -> Int32[np.ndarray, " t"]:
+        """By `tiktoken`, which gives the tokens of `tokenizers` in half the time, and on every core."""
+        normalised = self._tokenizer.normalizer.normalize_str(part)
         try:
-            return self._joins.encode_to_numpy(normal, disallowed_special=()).view(np.int32)
-        except ValueError:  # a million blanks in a row are too many for its WORD
-            return np.asarray(self._tokenizer.encode(piece, add_special_tokens=False).ids, np.int32)
+            return self._bpe.encode_to_numpy(normalised, disallowed_special=()).view(np.int32)
+        except ValueError:  # a million blanks in a row are too many for WORD
+            return np.asarray(self._tokenizer.encode(part, add_special_tokens=False).ids, np.int32)
 
-    def numbers(self, text: str) -> Int32[np.ndarray, " t"]:
-        """The token numbers of a whole text."""
-        return np.concatenate([np.zeros(0, np.int32), *self.encode(cut(text))])
-
-    def letters(self, tokens: Iterable[int]) -> Iterator[str]:
-        """What each token adds to a text: a letter of several bytes comes with the last of them."""
+    def decode(self, tokens: Iterable[int]) -> Iterator[str]:
+        """The text that each token adds. A character of several tokens belongs to the last of them."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for token in tokens:
-            yield decoder.decode(self.spelt[token])
+            yield decoder.decode(self.token_bytes[token])
 
 
-def cut(text: str) -> Iterator[str]:
-    """The text in pieces of about PIECE characters: each ends at the first fitting end of a line."""
+def text_parts(text: str) -> Iterator[str]:
+    """The text in parts of about PART characters, each of which ends at the first suitable end of a line."""
     start = 0
-    while len(text) - start > PIECE:
-        seam = SEAM.search(text, start + PIECE)
-        end = seam.start() if seam else len(text)
+    while len(text) - start > PART:
+        line_end = LINE_END.search(text, start + PART)
+        end = line_end.start() if line_end else len(text)
         yield text[start:end]
         start = end
     if start < len(text):
@@ -116,8 +106,8 @@ def cut(text: str) -> Iterator[str]:
 
 
 def _byte_letters() -> list[str]:
-    """The letter that stands for each byte: itself where it can be seen, else one past 255 (Radford et al. 2019)."""
-    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    hidden = [byte for byte in range(256) if byte not in seen]
-    place = {byte: 256 + i for i, byte in enumerate(hidden)}
-    return [chr(place.get(byte, byte)) for byte in range(256)]
+    """The letter that stands for each byte: its own if it is visible, else one beyond 255 (Radford et al. 2019)."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    code = {byte: 256 + i for i, byte in enumerate(hidden)}
+    return [chr(code.get(byte, byte)) for byte in range(256)]
