@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from pipeline.config import paths
+from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding import images
-from pipeline.runtime.encoders.images import ImageSpec
 from pipeline.runtime.errors import UserError
 
-SPEC = ImageSpec(height=6, width=5, colour="rgb", resize="exact", margin=2)
+SETTINGS = ImagePreprocessing(height=6, width=5, colour="rgb", resize="exact", margin=2)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -40,13 +40,13 @@ def test_arrays_of_small_and_of_large_files(side):
     pictures = list(np.random.default_rng(0).integers(0, 256, (20, side, side, 3), np.uint8))
     for split in ("train", "validation", "test"):
         write(split, pictures, ["b", "a"] * 10)
-    task, _ = images.write(SPEC)
+    task, _ = images.write(SETTINGS)
     assert task.labels == ("a", "b")
     assert task.counts == (10, 10)
     assert np.load("data/features/train/images.npy").shape == (20, 8, 7, 3)  # with the margin
     test = np.load("data/features/test/images.npy")
     assert test.shape == (20, 6, 5, 3)
-    one_by_one = list(images.decoded([(png(picture), "x") for picture in pictures], SPEC, 0))
+    one_by_one = list(images.decoded([(png(picture), "x") for picture in pictures], SETTINGS.spec, 0))
     np.testing.assert_array_equal(test, one_by_one)
     assert np.load("data/features/test/targets.npy").tolist() == [1, 0] * 10
 

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import paths
+from pipeline.config.preprocessing import WordPreprocessing
 from pipeline.encoding import tagging
-from pipeline.runtime.encoders.word_vocabulary import WordSpec
 
-SPEC = WordSpec(vocabulary=100, lowercase=False, max_length=3, word_length=4)
+SETTINGS = WordPreprocessing(vocabulary=100, lowercase=False, max_length=3, word_length=4)
 TRAIN = [("the/DT dog/NN runs/VB"), ("a/DT run/NN"), ("run/VB run/NN ./."), ("the/DT dog/NN the/DT dog/NN ./.")]
 TEST = [("the/DT cat/NN"), ("uh/UH run/VB eek/UH oh/OW")]
 
@@ -33,7 +33,7 @@ def arrays(split: str) -> dict[str, np.ndarray]:
 
 
 def test_the_labels_are_the_training_splits():
-    task, report = tagging.write(SPEC)
+    task, report = tagging.write(SETTINGS)
     assert task.labels == (".", "DT", "NN", "VB")
     assert task.counts == (2, 4, 5, 2)
     assert {split: part["unseen_tags"] for split, part in report.items()} == {
@@ -44,7 +44,7 @@ def test_the_labels_are_the_training_splits():
 
 
 def test_tags_that_training_lacks_are_numbered_after_the_labels():
-    tagging.write(SPEC)
+    tagging.write(SETTINGS)
     test = arrays("test")
     assert test["unseen_tags"].tolist() == ["OW", "UH"]
     assert test["targets"].tolist() == [1, 2, 5, 3, 5, 4]
@@ -52,18 +52,18 @@ def test_tags_that_training_lacks_are_numbered_after_the_labels():
 
 
 def test_a_words_usual_tag_is_the_most_frequent_in_training():
-    tagging.write(SPEC)
+    tagging.write(SETTINGS)
     assert arrays("test")["usual"].tolist() == [1, -1, -1, 2, -1, -1]
     assert tagging.usual_tags()["run"] == "NN"
 
 
 def test_a_long_sentence_is_cut_into_parts_of_its_own():
-    task, report = tagging.write(SPEC)
+    task, report = tagging.write(SETTINGS)
     train = arrays("train")
     assert train["starts"].tolist() == [0, 3, 5, 8, 11, 13]
     assert train["ids"].tolist() == [b"train-0", b"train-1", b"train-2", b"train-3", b"train-3"]
     assert len(train["words"]) == len(train["characters"]) == len(train["targets"]) == 13
-    assert train["characters"].shape[1] == SPEC.word_length
+    assert train["characters"].shape[1] == SETTINGS.word_length
     assert train["words"].max() < task.vocabulary
     assert train["characters"].max() < task.alphabet
     assert report["train"]["cut"] == 1

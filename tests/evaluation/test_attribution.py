@@ -12,6 +12,8 @@ from flax import nnx
 
 from pipeline.config import paths
 from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, TextCNNConfig
+from pipeline.config.preprocessing import TextPreprocessing
+from pipeline.encoding import fit_tokenizer
 from pipeline.evaluation import attribution, metrics, mistakes
 from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
 from pipeline.models import build, linear
@@ -76,14 +78,14 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
     for folder in (paths.EVALUATION, paths.ENCODER):
         folder.mkdir(parents=True)
     random = np.random.default_rng(0)
-    spec = text_tokenizer.TextSpec(
+    settings = TextPreprocessing(
         tokenizer="characters", vocabulary=60, normalisation="none", lowercase=False, max_length=900, keep="start"
     )
     texts = ["".join(random.choice(list("abcdefghij <&>"), size)) for size in (3, 150, 450, 900)]
-    tokenizer = text_tokenizer.fit(texts, spec)
-    text_tokenizer.save(tokenizer, paths.TOKENIZER)
+    tokenizer = fit_tokenizer.fit(texts, settings.spec)
+    fit_tokenizer.save(tokenizer, paths.TOKENIZER)
     task = TextClassification(
-        name="text-classification", text=spec, vocabulary=60, labels=tuple("vwxyz"), counts=small_tasks.COUNTS
+        name="text-classification", text=settings, vocabulary=60, labels=tuple("vwxyz"), counts=small_tasks.COUNTS
     )
     network = TextCNNConfig(width=8, filters=8, kernels=(3,), dropout=0.0)
     predictor, tree = untrained(network, task)
