@@ -6,8 +6,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -152,17 +150,6 @@ def test_a_tokenizer_of_another_model_is_refused(made, tmp_path):
     package.seal(copy)
     output = run(f"python -m pipeline predict '{copy}' a", made, code=1)
     assert re.search(r"the model has 300 tokens, its tokenizer.json 2\d\d: they are from different packages", output)
-
-
-@pytest.mark.slow
-def test_the_card_s_own_example_runs_without_the_repository(made, tmp_path):
-    package = Path(shutil.copytree(made / "package", tmp_path / "elsewhere"))
-    (code,) = re.findall(r"```python\n(.*?)```", (package / "README.md").read_text(), re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-E", "-s", "-c", code], cwd=package, stdout=subprocess.PIPE, text=True, check=True
-    )
-    sample = json.loads((package / "sample/expected.json").read_text())["samples"][0]
-    assert float(done.stdout.split(" nats")[0]) == pytest.approx(sample["nats"], abs=0.01)
 
 
 def test_tokens_are_drawn_by_their_probability():

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -110,6 +112,19 @@ def test_damaged_bytes_raise_nothing_else():
             bad[random.integers(0, len(bad), 3)] = random.integers(0, 256, 3)
             with contextlib.suppress(UserError):
                 images.decode(bad.tobytes(), GREY, "x")
+
+
+def test_threads_leave_the_warning_filters_alone():
+    """They belong to the whole process."""
+    strange = Image.Exif()
+    strange[0x0112] = 6
+    damaged = file(Image.new("RGB", (400, 400), "red"), "JPEG", exif=strange).replace(b"MM\x00*", b"MM\x00+")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        for pixels in pool.map(lambda content: images.decode(content, RGB, "x"), [PNG, JPEG, damaged] * 100):
+            assert pixels.shape == (20, 30, 3)
+        assert set(pool.map(images.check, [PNG, JPEG, damaged] * 100)) == {None}
+    assert warnings.filters == before
 
 
 def test_a_margin_keeps_the_picture_whole():

@@ -19,9 +19,10 @@ def classifier(task: Labelled, *, model: str, dataset: str, figures: dict[str, A
         "accuracy": f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})",
         "loss, nats": f"{figures['loss']:.4f}",
         "accuracy of the baseline": f"{figures['baseline_accuracy']:.4f}",
-        "macro F1": f"{figures['macro']['f1']:.4f}",
-        "calibration error": f"{figures['calibration_error']:.4f}",
     }
+    if "macro" in figures:
+        rows["macro F1"] = f"{figures['macro']['f1']:.4f}"
+        rows["calibration error"] = f"{figures['calibration_error']:.4f}"
     for group in ("unseen", "spans"):
         rows |= {f"{group}: {key}": f"{value:.4g}" for key, value in figures.get(group, {}).items()}
     classes = pd.read_csv(paths.EVALUATION / "per_class_test.csv", keep_default_na=False)
