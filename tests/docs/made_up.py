@@ -58,7 +58,7 @@ def reviews(raw: Path) -> None:
 
 def book(raw: Path) -> None:
     draw = random.Random(0)
-    (raw / "book.txt").write_text("".join(f"{opinion(draw)[1].capitalize()}.\n" for _ in range(1_500)))
+    (raw / "book.txt").write_text("".join(f"{opinion(draw)[1].capitalize()}.\n" for _ in range(800)))
 
 
 def questions(raw: Path) -> None:
