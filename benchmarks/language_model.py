@@ -194,7 +194,7 @@ def main() -> None:
                 )
                 if card:
                     flops = found["rate"] * (
-                        6 * found["parameters"] + memory_plan.attention_operations(config, arguments.context)
+                        6 * found["parameters"] + memory_plan.attention_flops(config, arguments.context)
                     )
                     print(f"  {flops / 1e12:,.0f} x 10^12 operations a second, {flops / card:.1%} of the card's")
                 rates.append(found["rate"])

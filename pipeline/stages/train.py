@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt
 
 from pipeline import tasks
 from pipeline.config import paths
-from pipeline.config.networks import Network
+from pipeline.config.networks import LanguageModelConfig, Network
 from pipeline.config.params import Key, StageParams
 from pipeline.config.training import ClassWeights, Training
 from pipeline.evaluation import token_losses
@@ -25,7 +25,7 @@ from pipeline.runtime.errors import UserError
 from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
-from pipeline.tasks import LanguageModelling, Task
+from pipeline.tasks import Task
 from pipeline.tasks.loss import balanced
 from pipeline.training import allocator, memory_plan, optimizers, resume
 from pipeline.training.checkpoints import naming
@@ -98,12 +98,12 @@ def main(params: Params, inputs: Inputs) -> None:
 def training_loader(task: Task, params: Params, devices: jax.sharding.Mesh | None) -> Loader:
     """The training split in batches. Raises UserError where it does not fit the settings."""
     settings, folder = params.training, paths.features("train")
-    if isinstance(task, LanguageModelling):
+    if isinstance(params.network, LanguageModelConfig):
         return WindowLoader(
             token_store.load(folder),
             seed=params.seed,
             batch=settings.batch_size,
-            context=params.network.context,  # type: ignore[union-attr]
+            context=params.network.context,
             steps=settings.epoch_steps,
             devices=devices,
         )
@@ -115,9 +115,9 @@ def training_loader(task: Task, params: Params, devices: jax.sharding.Mesh | Non
 def validation(task: Task, params: Params, predictor: Predictor) -> Validate:
     """What measures parameters on the validation split."""
     folder = paths.features("validation")
-    if isinstance(task, LanguageModelling):
-        context = params.network.context  # type: ignore[union-attr]
-        return partial(token_losses.total_loss, predictor, text=token_store.load(folder), context=context)
+    if isinstance(params.network, LanguageModelConfig):
+        text = token_store.load(folder)
+        return partial(token_losses.total_loss, predictor, text=text, context=params.network.context)
     examples = buckets.load(folder, task)
     batches = evaluation_batches(examples)
     return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
@@ -144,7 +144,7 @@ def build_trainer(
         microbatches=settings.microbatches,
         devices=devices,
     )
-    if isinstance(task, LanguageModelling):
+    if isinstance(params.network, LanguageModelConfig):
         plan = memory_plan.estimate(trainer, state, params.network, settings)
         memory_plan.refuse(plan, memory_plan.available(), settings, params.network)
     return trainer, state

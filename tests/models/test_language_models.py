@@ -1,6 +1,4 @@
-"""Language models: no look ahead, one text read in any parts, equal losses however they are computed, equal batches
-from memory and from files.
-"""
+"""Language models: no look ahead, one text read in any parts, equal losses however they are computed."""
 
 from typing import Any
 
@@ -9,15 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from corpora import CONFIGS, TASK, VOCABULARY, corpus, shrink, write
+from corpora import CONFIGS, TASK, VOCABULARY, corpus, shrink
 from flax import nnx
 
 from pipeline.config.networks import GPT_SIZES, GPTSize
 from pipeline.evaluation import token_losses
-from pipeline.loaders import token_store as corpora
-from pipeline.loaders.loader import WindowLoader, prefetch
 from pipeline.models import build, rnn
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.windows import windows
 from pipeline.tasks import Batch
 from pipeline.training import trainer
@@ -158,48 +153,6 @@ def test_reading_is_the_model_s_own_loss():
     assert int(sums.targets) == 39
 
 
-@pytest.mark.parametrize("shards", [1, 7])
-def test_windows_across_files(shards):
-    text = corpus(100, 50, shards=shards)
-    row = text.whole()
-    first = np.array([0, 3, 77, 140, -1, 151])
-    found = text.windows(first, 20)
-    for place, window in zip(first, found):
-        expected = np.zeros(20, row.dtype) if place < 0 else np.pad(row[place : place + 20], (0, 20))[:20]
-        assert np.array_equal(window, expected)
-
-
-def test_batches_are_a_function_of_seed_and_step():
-    shape = {"tokens": 1_000, "context": 10, "batch": 4}
-    assert corpora.steps_per_pass(1_000, context=10, batch=4) == 24
-    whole = np.concatenate([block.rows for block in corpora.epoch_windows(1, 0, 60, **shape)])
-    later = np.concatenate([block.rows for block in corpora.epoch_windows(1, 37, 23, **shape)])
-    assert np.array_equal(whole[37:], later)
-    assert not np.array_equal(whole, np.concatenate([block.rows for block in corpora.epoch_windows(2, 0, 60, **shape)]))
-    a_pass = np.sort(whole[:24].reshape(-1))
-    assert len(set((a_pass % 10).tolist())) == 1  # windows do not overlap
-    assert len(set(a_pass.tolist())) == len(a_pass)
-    assert a_pass.max() + 11 <= 1_000
-    assert whole[0, 0] % 10 != whole[24, 0] % 10 or whole[0, 0] % 10 != whole[48, 0] % 10  # another cut each pass
-
-
-def test_files_give_the_same_bits_as_memory():
-    text = corpus(3_000, 2_000, shards=3)
-    results = []
-    for resident in (1 << 20, 0):
-        feed = WindowLoader(text, seed=0, batch=4, context=16, steps=40, resident=resident)
-        learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.adam(1e-2), seed=0)
-        seen = []
-        for data, rows, length in feed.load(feed.epoch(1), 0):
-            padded = np.pad(rows, [(0, 128 - len(rows)), (0, 0)])
-            state, sums = learn.train_block(state, data, padded, np.int32(len(rows)), length)
-            seen.append(np.asarray(sums)[: len(rows)])
-        results.append((state, np.concatenate(seen)))
-    (one, losses), (other, same) = results
-    assert np.array_equal(losses, same)
-    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
-
-
 def test_microbatches_are_the_whole_batch():
     batch = Batch((x := tokens(8, 17))[:, :-1], x[:, 1:], jnp.ones((8, 16), bool).at[5:, 9:].set(False))
     found = []
@@ -209,39 +162,6 @@ def test_microbatches_are_the_whole_batch():
     (one, sums), (other, same) = found
     for a, b in zip(jax.tree.leaves((one.params, sums)), jax.tree.leaves((other.params, same)), strict=True):
         assert np.allclose(a, b, rtol=1e-5, atol=1e-6)
-
-
-def test_reading_ahead_ends_early_and_passes_on_what_goes_wrong():
-    assert list(prefetch(iter(range(10)))) == list(range(10))
-    assert next(prefetch(iter(range(1_000)))) == 0  # and the thread ends with the generator
-
-    def failing():
-        yield 1
-        raise UserError("the disk is gone")
-
-    found = prefetch(failing())
-    assert next(found) == 1
-    with pytest.raises(UserError, match="the disk is gone"):
-        next(found)
-
-
-def test_too_little_text():
-    with pytest.raises(UserError, match=r"batch_size: 8 windows of 100 tokens .* 500 training tokens"):
-        WindowLoader(corpus(499), seed=0, batch=8, context=100, steps=None)
-
-
-def test_a_file_of_tokens_that_is_missing_or_cut_short(tmp_path):
-    folder = tmp_path / "train"
-    write(corpus(100, 20, shards=3), folder)
-    assert len(corpora.load(folder)) == 122
-    path = folder / "tokens-00001.npy"
-    content = path.read_bytes()
-    path.write_bytes(content[:-10])
-    with pytest.raises(UserError, match=r"train: cannot be read .*: run `dvc repro -f preprocess`"):
-        corpora.load(folder)
-    path.unlink()
-    with pytest.raises(UserError, match=r"its 2 files .* hold 81 tokens, its index says 122"):
-        corpora.load(folder)
 
 
 @pytest.mark.parametrize("layers", [2, 8])

@@ -59,29 +59,29 @@ CASES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("config", "training", "vocabulary"), CASES)
 def test_memory_is_what_the_compiler_says(config, training, vocabulary):
-    learn, state = plan.shapes(config, training, vocabulary)
-    guess = memory_plan.total(memory_plan.estimate(learn, state, config, training).memory)
-    assert guess == pytest.approx(plan.compiled(learn, state, config, training), rel=0.15)
+    trainer, state = plan.abstract_start(config, training, vocabulary)
+    guess = memory_plan.total(memory_plan.estimate(trainer, state, config, training).memory)
+    assert guess == pytest.approx(plan.compiled_bytes(trainer, state, config, training), rel=0.15)
 
 
 def test_memory_of_a_gpu_that_is_not_here():
     """The compiler said 20.09 GiB on an H200, where attention is a kernel that keeps no scores."""
     config = transformer(variant="124m", context=1_024, precision="bfloat16")
-    learn, state = plan.shapes(config, settings(32), 47_194)
-    found = memory_plan.total(memory_plan.estimate(learn, state, config, settings(32), gpu=True).memory)
+    trainer, state = plan.abstract_start(config, settings(32), 47_194)
+    found = memory_plan.total(memory_plan.estimate(trainer, state, config, settings(32), gpu=True).memory)
     assert found == pytest.approx(20.09 * memory_plan.GIB, rel=0.15)
-    here = memory_plan.estimate(learn, state, config, settings(32), gpu=False)
+    here = memory_plan.estimate(trainer, state, config, settings(32), gpu=False)
     assert memory_plan.total(here.memory) > 1.5 * found
 
 
 def test_operations_a_token():
     """Six a parameter, and those of attention; a second forward pass adds two a parameter."""
     config, training = transformer(variant="124m", context=1_024), settings(4)
-    learn, state = plan.shapes(config, training, 50_304)
-    found = memory_plan.estimate(learn, state, config, training)
+    trainer, state = plan.abstract_start(config, training, 50_304)
+    found = memory_plan.estimate(trainer, state, config, training)
     assert found.parameters == 123_568_128
     assert found.flops == 6 * 123_568_128 + 12 * 12 * 768 * 1_024
-    again = memory_plan.estimate(learn, state, config.model_copy(update={"remat": "full"}), training)
+    again = memory_plan.estimate(trainer, state, config.model_copy(update={"remat": "full"}), training)
     assert again.flops - found.flops == 2 * 123_568_128
 
 
@@ -96,9 +96,9 @@ def test_operations_a_token():
 )
 def test_what_does_not_fit_is_refused_with_a_cure(gib, batch, changes, cure):
     config = transformer(**{"variant": "124m", "context": 512} | changes)
-    learn, state = plan.shapes(config, settings(batch), 50_304)
-    found = memory_plan.estimate(learn, state, config, settings(batch))
-    with pytest.raises(UserError, match=rf"this run takes about \d+\.\d GiB, and the device has .*: {cure}"):
+    trainer, state = plan.abstract_start(config, settings(batch), 50_304)
+    found = memory_plan.estimate(trainer, state, config, settings(batch))
+    with pytest.raises(UserError, match=rf"this run needs about \d+\.\d GiB, and the device has .*: {cure}"):
         memory_plan.refuse(found, gib * memory_plan.GIB, settings(batch), config)
     memory_plan.refuse(found, 100 * memory_plan.GIB, settings(batch), config)
 
@@ -107,8 +107,8 @@ def test_devices_share_the_state_and_the_batch():
     config = transformer(variant="124m", context=512)
     found = []
     for mesh in (None, Mesh(data=2, fsdp=4), Mesh(data=2, fsdp=1, tensor=4)):
-        learn, state = plan.shapes(config, settings(8, mesh=mesh), 50_304)
-        found.append(memory_plan.estimate(learn, state, config, settings(8, mesh=mesh)).memory)
+        trainer, state = plan.abstract_start(config, settings(8, mesh=mesh), 50_304)
+        found.append(memory_plan.estimate(trainer, state, config, settings(8, mesh=mesh)).memory)
     alone, *others = found
     for shared in others:
         assert shared.weights == alone.weights // 4
