@@ -1,4 +1,4 @@
-"""The texts of a table, and their tokens, a few in memory at a time."""
+"""The texts of a table and their tokens, a few in memory at a time."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,14 +13,14 @@ from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer, text_parts
 
 
 class Part(NamedTuple):
-    """Of a document; `size` is what the whole has in bytes and in characters, with its first part alone."""
+    """A part of a document."""
 
     tokens: Int32[np.ndarray, " t"]
-    size: tuple[int, int] | None
+    size: tuple[int, int] | None  # bytes and characters of the whole document; None in all parts but its first
 
 
 def documents(table: Path, group: int | None = None) -> Iterator[str]:
-    """The texts, one row group of the table in memory at a time, which prepare made of some 32 MB; or those of one."""
+    """The texts of the table, or of one row group: a row group, some 32 MB, is in memory at a time."""
     file = pq.ParquetFile(table)
     for number in range(file.num_row_groups) if group is None else [group]:
         for text in file.read_row_group(number, columns=["text"]).column(0):
@@ -29,7 +29,7 @@ def documents(table: Path, group: int | None = None) -> Iterator[str]:
 
 def tokenized(table: Path, tokenizer: ByteTokenizer, group: int | None = None) -> Iterator[Part]:
     """The documents' tokens, in order."""
-    sizes: deque[tuple[int, int] | None] = deque()  # of the pieces that are being tokenized
+    sizes: deque[tuple[int, int] | None] = deque()  # for each piece that is being tokenized
 
     def pieces() -> Iterable[str]:
         for text in documents(table, group):

@@ -1,4 +1,4 @@
-"""Tables of image files -> uint8 pixels, n h w c. Training images keep a margin around, to be cropped at random."""
+"""Tables of image files -> uint8 pixels, n h w c. Training images keep a margin, to be cropped at random."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def write(settings: ImagePreprocessing) -> tuple[ImageClassification, dict[str, 
         margin = spec.margin if split == "train" else 0
         shape = (len(targets), spec.height + margin, spec.width + margin, spec.channels)
         files = zip(tables.column(split, "image"), tables.column(split, "id"))
-        # Row by row, and not through a memory map: on a full disk, that would end the process without a word.
+        # Row by row, and not through a memory map: on a full disk, a memory map ends the process without a message.
         with open(paths.features(split) / "images.npy", "wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -52,7 +52,7 @@ def write(settings: ImagePreprocessing) -> tuple[ImageClassification, dict[str, 
 def decoded(files: Iterable[tuple[bytes, str]], spec: ImageSpec, margin: int) -> Iterator[UInt8[np.ndarray, "h w c"]]:
     """The pixels of each file, in order.
 
-    Large files decode on all cores; for small ones threads would fight over the interpreter's lock, at half the speed.
+    Large files decode on all cores. For small ones threads would compete for the interpreter's lock, at half the speed.
     """
     files = iter(files)
     with ThreadPoolExecutor() as pool:

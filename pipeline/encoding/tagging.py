@@ -1,4 +1,4 @@
-"""Tables of tagged sentences -> numbers of words and characters, end to end, and the vocabulary that made them."""
+"""Tables of tagged sentences -> numbers of words and characters, end to end, and the vocabulary."""
 
 from collections import Counter, defaultdict
 from typing import Any

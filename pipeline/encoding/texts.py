@@ -1,4 +1,4 @@
-"""Tables of texts -> numbers of tokens, end to end, and the tokenizer that made them."""
+"""Tables of texts -> token numbers, end to end, and the tokenizer."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Tables of texts -> one long row of token numbers a split, in files of a hundred megabytes or two; and the tokenizer.
+"""Tables of texts -> one long row of token numbers for each split, in files of 128 or 256 MiB; and the tokenizer.
 
-Whatever their size, only a few texts are in memory at a time, but for the sample that the tokenizer is fitted on.
+Only a few texts are in memory at a time, except for the sample that the tokenizer is fitted on.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from pipeline.encoding.documents import documents, tokenized
 from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer, text_parts
 from pipeline.tasks import LanguageModelling
 
-SAMPLE = 100_000_000  # characters on which a tokenizer is fitted, taken evenly from all of the training split
-SHARD = 1 << 26  # tokens in a file: 128 MiB of two bytes each, or 256
-PART = 1 << 20  # of them counted at a time: numpy makes eight bytes of each
+SAMPLE = 100_000_000  # characters that a tokenizer is fitted on, spread evenly over the training split
+SHARD = 1 << 26  # tokens in a file: 128 MiB at two bytes each, 256 MiB at four
+COUNTED = 1 << 20  # tokens counted at a time: numpy turns each into eight bytes
 
 
 def write(settings: CorpusPreprocessing) -> tuple[LanguageModelling, dict[str, Any]]:
@@ -47,7 +47,7 @@ def write_split(split: str, tokenizer: ByteTokenizer) -> tuple[np.ndarray, dict[
     shards = Shards(folder, tokenizer.size)
     starts: list[int] = []
     sizes: list[tuple[int, int]] = []  # bytes and characters of each document
-    parts = ray_data.tokenized if ray_data.asked() else tokenized
+    parts = ray_data.tokenized if ray_data.requested() else tokenized
     with tqdm(desc=f"preprocess {split}", unit="B", unit_scale=True, disable=None) as bar:
         for part in parts(paths.prepared(split), tokenizer):
             if part.size:
@@ -71,7 +71,7 @@ def write_split(split: str, tokenizer: ByteTokenizer) -> tuple[np.ndarray, dict[
 
 
 class Shards:
-    """A split's tokens, of so many different ones, written file by file and counted."""
+    """A split's tokens, written file by file, and how often each of the `vocabulary` occurs."""
 
     def __init__(self, folder: Path, vocabulary: int) -> None:
         self._folder, self._held = folder, np.empty(SHARD, tables.smallest(vocabulary))
@@ -88,7 +88,7 @@ class Shards:
                 self._flush()
 
     def close(self) -> int:
-        """Writes what is left; returns how many tokens there were."""
+        """Writes the rest; returns the number of all tokens."""
         if self._size:
             self._flush()
         return self.total
@@ -96,13 +96,13 @@ class Shards:
     def _flush(self) -> None:
         kept = self._held[: self._size]
         np.save(self._folder / f"tokens-{self._number:05}.npy", kept)
-        for start in range(0, len(kept), PART):
-            self.counts += np.bincount(kept[start : start + PART], minlength=len(self.counts))
+        for start in range(0, len(kept), COUNTED):
+            self.counts += np.bincount(kept[start : start + COUNTED], minlength=len(self.counts))
         self._size, self._number = 0, self._number + 1
 
 
 def sample() -> Iterator[str]:
-    """Pieces of the training texts, all of them or each so-manieth."""
+    """All pieces of the training texts, or every n-th, so that they have at most SAMPLE characters or so."""
     characters = sum(map(len, documents(paths.prepared("train"))))
     every = -(-characters // SAMPLE)
     pieces = (piece for text in documents(paths.prepared("train")) for piece in text_parts(text))

@@ -1,7 +1,7 @@
-"""Stage 2: tables -> arrays that map into memory, and all that inference needs; fitted on the training split only.
+"""Stage 2: tables -> arrays that can be mapped into memory, and what encodes new inputs, fitted on training data only.
 
-Writes a folder of arrays for each split; task.json, which names the labels in the order of the model's outputs and says
-what was measured on the training split; the tokenizer or vocabulary, where there is one; and report.json.
+Writes a folder of arrays for each split; task.json, with the labels in the order of the model's outputs and what was
+measured on the training split; the settings, tokenizer or vocabulary that encode an input; and report.json.
 """
 
 import shutil
@@ -52,7 +52,7 @@ def main(params: Params, inputs: Inputs) -> None:
             f"datasets.{inputs.dataset}.task: {params.task} needs examples with {CONTENT[params.task]}, but the reader "
             f"yields {content}: change the task or the reader"
         )
-    shutil.rmtree(paths.FEATURES, ignore_errors=True)  # of another source, it may hold splits that this one lacks
+    shutil.rmtree(paths.FEATURES, ignore_errors=True)  # it may hold splits of another source
     try:
         task, report, summary = write(settings)
     except VocabularyTooSmall as error:

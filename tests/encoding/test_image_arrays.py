@@ -1,6 +1,7 @@
 """Image files as arrays, and what is measured on the training split."""
 
 import io
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -36,11 +37,13 @@ def _folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("side", [6, 120])
 def test_arrays_of_small_and_of_large_files(side):
-    """Those decode in threads; the order stays."""
+    """Those decode in threads; the order stays, and no thread changes which warnings the process shows."""
     pictures = list(np.random.default_rng(0).integers(0, 256, (20, side, side, 3), np.uint8))
     for split in ("train", "validation", "test"):
         write(split, pictures, ["b", "a"] * 10)
+    filters = list(warnings.filters)
     task, _ = images.write(SETTINGS)
+    assert warnings.filters == filters
     assert task.labels == ("a", "b")
     assert task.counts == (10, 10)
     assert np.load("data/features/train/images.npy").shape == (20, 8, 7, 3)  # with the margin

@@ -10,7 +10,7 @@ from pipeline.loaders import token_store
 @pytest.mark.parametrize("vocabulary", [10, 70_000])
 def test_a_row_is_cut_into_files_and_counted(tmp_path, monkeypatch, vocabulary):
     monkeypatch.setattr(token_files, "SHARD", 100)
-    monkeypatch.setattr(token_files, "PART", 30)
+    monkeypatch.setattr(token_files, "COUNTED", 30)
     random = np.random.default_rng(0)
     parts = [random.integers(0, vocabulary, size) for size in (1, 99, 0, 250, 7)]
     shards = token_files.Shards(tmp_path, vocabulary)
