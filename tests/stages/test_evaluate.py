@@ -2,6 +2,7 @@
 
 import json
 
+import clone
 import pytest
 
 from pipeline.config import paths
@@ -28,6 +29,15 @@ def recorded() -> dict:
 def test_a_file_that_names_these_weights_stays_as_it_is(weights):
     content = f'{{"weights": "{weights}", "train": {{}}, "evaluate": {{"platform": "another"}}}}'
     paths.MACHINES.write_text(content)
+    evaluate.record_machines()
+    assert paths.MACHINES.read_text() == content
+
+
+def test_the_record_of_the_last_commit_comes_back_after_an_experiment(weights, tmp_path):
+    content = f'{{"weights": "{weights}", "train": {{}}, "evaluate": {{"platform": "another"}}}}'
+    paths.MACHINES.write_text(content)
+    clone.run("git init -q && git add metrics && git commit -q -m run", tmp_path)
+    paths.MACHINES.write_text('{"weights": "of an experiment", "train": {}, "evaluate": {}}')
     evaluate.record_machines()
     assert paths.MACHINES.read_text() == content
 

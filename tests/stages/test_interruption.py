@@ -111,7 +111,7 @@ def test_dvc_is_killed_before_it_records_a_training_that_has_ended(fresh):
     fresh.process.wait()
     assert "train" not in fresh.done()
     steps = max(fresh.steps())
-    assert f"{RESUMED} {steps:,}," in resumes(fresh)
+    assert f"{RESUMED} {steps:,} in epoch" in resumes(fresh)
 
 
 def test_a_changed_run_does_not_go_on_from_another_ones_state(fresh):
