@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,10 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
     tokens = np.load(data)
     settings = CorpusPreprocessing(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
     task = LanguageModelling(name="language-modelling", text=settings, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
-    tx = optimizers.build(AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None)
-    learn, state = trainer.start(config, task, tx, seed=0)
+    optimizer = partial(
+        optimizers.build, AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None
+    )
+    learn, state = trainer.start(config, task, optimizer, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     text = jax.device_put(Examples({"tokens": tokens.reshape(-1)}, np.zeros(0, np.int32), None))
     began, losses = 0.0, []

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 KERAS = """
 import json, sys, time
@@ -44,8 +45,8 @@ def ours(batch: int, epochs: int, data: str) -> float:
     from pipeline.training import optimizers, trainer
 
     x, y = np.load(data)["x"], np.load(data)["y"]
-    tx = optimizers.build(Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(CNNConfig(filters=32, kernel=3), TASK, tx, seed=0)
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
+    learn, state = trainer.start(CNNConfig(filters=32, kernel=3), TASK, optimizer, seed=0)
     data_here = Examples({"images": x}, y, None)
     resident = jax.device_put(data_here)
     began = 0.0

@@ -43,8 +43,10 @@ def main() -> None:
     rows = jnp.asarray(random.integers(0, 4_000, (arguments.steps, BATCH)), jnp.int32)
 
     def begin() -> tuple[trainer.Trainer, State]:
-        tx = optimizers.build(SGD(name="sgd", momentum=0.9), lambda _: 0.1, weight_decay=5e-4, gradient_clip=None)
-        return trainer.start(ResNetConfig(widths=(16, 48, 96), blocks=1), TASK, tx, seed=0)
+        optimizer = partial(
+            optimizers.build, SGD(name="sgd", momentum=0.9), lambda _: 0.1, weight_decay=5e-4, gradient_clip=None
+        )
+        return trainer.start(ResNetConfig(widths=(16, 48, 96), blocks=1), TASK, optimizer, seed=0)
 
     def looped() -> Callable[[], State]:
         learn, state = begin()

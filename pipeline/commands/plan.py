@@ -8,6 +8,7 @@ the train stage refuses it, with what to change. --compile compares the estimate
 
 import argparse
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -132,7 +133,8 @@ def abstract_start(config: LanguageModelConfig, settings: Training, vocabulary: 
     task = LanguageModelling.model_validate(
         {"name": "language-modelling", "text": spec, "vocabulary": vocabulary, "counts": [1]}
     )
-    optimizer = optimizers.build(
+    optimizer = partial(
+        optimizers.build,
         settings.optimizer,
         lambda _: 0.0,
         weight_decay=settings.weight_decay,

@@ -22,7 +22,7 @@ from pipeline.config.networks import NetworkSettings
 from pipeline.layers import cross_entropy
 from pipeline.layers.cross_entropy import TokenScores
 from pipeline.loaders import buckets
-from pipeline.models import build, weights
+from pipeline.models import GathersByLayer, build, weights
 from pipeline.parallel import sharding
 from pipeline.tasks import Batch, Examples, LanguageModelling, Task, lengths
 from pipeline.tasks.loss import LossSums, score
@@ -37,17 +37,17 @@ class Predictor:
     task: Task
     graphdef: nnx.GraphDef[Any]
     mesh: jax.sharding.Mesh | None = None
-    partition_axes: Mapping[str, int] = field(default_factory=dict)  # see parallel.sharding
+    tensor_axes: Mapping[str, int] = field(default_factory=dict)  # see parallel.sharding
 
     def model(self, params: Tree, model_state: Tree) -> nnx.Module:
         """The network with these arrays: inside jit."""
         if self.mesh is None:
             return nnx.merge(self.graphdef, params, model_state)
-        gather = partial(sharding.gather_fsdp, self.mesh, self.partition_axes)
-        if not self.partition_axes:
+        gather = partial(sharding.gather_fsdp, self.mesh, self.tensor_axes)
+        model: nnx.Module = nnx.merge(self.graphdef, params, model_state)
+        if not isinstance(model, GathersByLayer):
             return nnx.merge(self.graphdef, gather(params), model_state)
-        model: Any = nnx.merge(self.graphdef, params, model_state)
-        model.gather = gather  # such a model is large: it gathers one layer's weights at a time
+        model.gather = gather
         return model
 
     def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:

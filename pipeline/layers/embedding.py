@@ -1,38 +1,72 @@
-"""Tables whose rows are looked up, and training that touches only the rows of a batch.
+"""Tables whose rows are looked up.
 
-The gradient of a whole table is zero but for the rows that a batch looked up; to store it, and to let the optimiser run
-over it, would cost as much as the vocabulary is large. So the learner asks for the gradient of what was looked up, row
-by row, and updates just those rows and their share of the optimiser's state (as in LazyAdam of TensorFlow Addons: the
-averages of a row that is not looked up stand still).
+The gradient of a whole table is zero but for the rows that a batch looks up; to compute it, and to let the optimizer
+run over it, would cost as much as the table is large. So training asks for the gradients of the rows alone. For this it
+runs the network twice: `record_lookups` notes what is looked up, and `replace_rows` then makes the rows an input of the
+network, for which JAX can differentiate.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
-Tree = dict[str, Any]
-Hook = Callable[[Float[Array, "... d"], Int[Array, "..."]], Float[Array, "... d"]]
+from pipeline.layers.parameters import EmbeddingTable
 
 
-class Table(nnx.Param):
-    """A parameter whose rows are looked up, a few at a time."""
+class Lookup(NamedTuple):
+    ids: Int[Array, "..."]
+    rows: Float[Array, "... d"]
+
+
+Lookups = dict[str, list[Lookup]]  # by the table's dotted name, in the order of the calls
+Rows = dict[str, list[Float[Array, "... d"]]]
+
+
+def look_up(table: Float[Array, "v d"], ids: Int[Array, "..."]) -> Float[Array, "... d"]:
+    return jnp.take(table, ids, axis=0, mode="clip")
 
 
 class Embed(nnx.Module):
-    """Row number -> row. `hook` stands between the table and what is made of it: it may watch and change the rows."""
+    """Looks up rows by their numbers. Training updates only the rows that a batch looks up."""
 
     def __init__(self, rows: int, width: int, *, scale: float = 1.0, rngs: nnx.Rngs) -> None:
-        self.table = Table(scale * jax.random.normal(rngs.params(), (rows, width)))
-        self.hook: Hook | None = None
+        self.table = EmbeddingTable(scale * jax.random.normal(rngs.params(), (rows, width)))
+        self.look_up: Callable[[Array, Array], Array] = look_up
 
     def __call__(self, ids: Int[Array, "..."]) -> Float[Array, "... d"]:
-        found = jnp.take(self.table[...], ids, axis=0, mode="clip")
-        return found if self.hook is None else self.hook(found, ids)
+        return self.look_up(self.table[...], ids)
+
+
+def record_lookups(model: nnx.Module) -> Lookups:
+    """From now on, each lookup of each Embed of the model is added to what this returns."""
+    lookups: Lookups = {}
+    for name, embed in _embeds(model):
+        lookups[name] = []
+
+        def recorded(table: Array, ids: Array, done: list[Lookup] = lookups[name]) -> Array:
+            done.append(Lookup(ids, look_up(table, ids)))
+            return done[-1].rows
+
+        embed.look_up = recorded
+    return lookups
+
+
+def replace_rows(model: nnx.Module, rows: Rows) -> None:
+    """From now on, the n-th lookup of each Embed gives the n-th of its `rows`, whatever its table holds."""
+    for name, embed in _embeds(model):
+        in_order = iter(rows[name])
+        embed.look_up = lambda _table, _ids, in_order=in_order: next(in_order)
+
+
+def _embeds(model: nnx.Module) -> Iterator[tuple[str, Embed]]:
+    """Each Embed, by the dotted name of its table."""
+    for path, module in nnx.iter_modules(model):
+        if isinstance(module, Embed):
+            yield ".".join(map(str, (*path, "table"))), module
 
 
 def embed(table: Float[Array, "v d"], ids: Int[Array, "b t"], dtype: jax.typing.DTypeLike) -> Float[Array, "b t d"]:
@@ -43,7 +77,7 @@ def embed(table: Float[Array, "v d"], ids: Int[Array, "b t"], dtype: jax.typing.
     """
     if jnp.dtype(dtype) == jnp.bfloat16 and jax.default_backend() == "gpu":
         return _embed_with_product_gradient(table, ids)
-    return jnp.take(table, ids, axis=0, mode="clip").astype(dtype)
+    return look_up(table, ids).astype(dtype)
 
 
 def unembed(table: Float[Array, "v d"], x: Float[Array, "b t d"]) -> Float[Array, "b t v"]:
@@ -53,7 +87,7 @@ def unembed(table: Float[Array, "v d"], x: Float[Array, "b t d"]) -> Float[Array
 
 @jax.custom_vjp
 def _embed_with_product_gradient(table: Float[Array, "v d"], ids: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-    return jnp.take(table, ids, axis=0, mode="clip").astype(jnp.bfloat16)
+    return look_up(table, ids).astype(jnp.bfloat16)
 
 
 def _forward(table: Array, ids: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -63,70 +97,12 @@ def _forward(table: Array, ids: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(saved: tuple[Array, Array], gradients: Float[Array, "b t d"]) -> tuple[Float[Array, "v d"], None]:
     table, ids = saved
 
-    def add(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
-        chosen = jax.nn.one_hot(some[0], len(table), dtype=some[1].dtype)  # t v
-        return total + jnp.einsum("tv,td->vd", chosen, some[1], preferred_element_type=jnp.float32), None
+    def add(total: Array, example: tuple[Array, Array]) -> tuple[Array, None]:
+        ids, gradients = example  # t, t d
+        one_hot = jax.nn.one_hot(ids, len(table), dtype=gradients.dtype)  # t v
+        return total + jnp.einsum("tv,td->vd", one_hot, gradients, preferred_element_type=jnp.float32), None
 
     return jax.lax.scan(add, jnp.zeros_like(table), (ids, gradients))[0], None
 
 
 _embed_with_product_gradient.defvjp(_forward, _backward)
-
-
-def hook(model: nnx.Module, make: Callable[[str], Hook]) -> None:
-    """Hangs a hook into each Embed of the model: `make` is given the dotted name of its table."""
-    for path, module in nnx.iter_modules(model):
-        if isinstance(module, Embed):
-            module.hook = make(".".join(map(str, (*path, "table"))))
-
-
-def distinct(
-    ids: Int[Array, " n"], gradients: Float[Array, "n d"], rows: int
-) -> tuple[Int[Array, " n"], Float[Array, "n d"]]:
-    """Each row among `ids` once, where it stands first, with the sum of all its gradients. Where a row stands again, it
-    becomes row `rows`, which no table has.
-
-    One number a row finds the first place of each: less work, for a CPU, than to sort the ids.
-    """
-    places = jnp.arange(len(ids))
-    first = jnp.full(rows, len(ids)).at[ids].min(places)[ids]  # n
-    return jnp.where(first == places, ids, rows), jnp.zeros_like(gradients).at[first].add(gradients)
-
-
-def update_rows(
-    tx: optax.GradientTransformation,
-    gradients: Tree,
-    opt: optax.OptState,
-    params: Tree,
-    ids: dict[str, Int[Array, " n"]],
-    names: Tree,
-) -> tuple[Tree, optax.OptState]:
-    """One step of the optimiser, which sees of each table named in `ids` only the rows that `ids` says.
-
-    `gradients` holds, for such a table, the gradients of those rows; `names` is a tree like `params` of dotted names.
-    """
-
-    def taken(array: Shaped[Array, "..."], name: str) -> Shaped[Array, "..."]:
-        return array.at[ids[name]].get(mode="fill", fill_value=0) if name in ids else array
-
-    def put(array: Shaped[Array, "..."], small: Shaped[Array, "..."], name: str | None) -> Shaped[Array, "..."]:
-        return array.at[ids[name]].set(small, mode="drop") if name in ids else small
-
-    # Which leaves of the optimiser's state belong to which parameter.
-    # An optimiser that is for some parameters only has a MaskedNode in the place of the others.
-    owner = optax.tree.map_params(
-        tx,
-        lambda state, name: state if _masked(state) else name,
-        opt,
-        names,
-        transform_non_params=lambda _: "",
-        is_leaf=_masked,
-    )
-    few = jax.tree.map(taken, params, names)
-    updates, state = tx.update(gradients, jax.tree.map(taken, opt, owner), few)
-    few = optax.apply_updates(few, updates)
-    return jax.tree.map(put, params, few, names), jax.tree.map(put, opt, state, owner)
-
-
-def _masked(state: Any) -> bool:
-    return isinstance(state, optax.MaskedNode)

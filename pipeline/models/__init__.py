@@ -6,14 +6,28 @@ tagging, one a word. Axes: b batch, h height, w width, c channels of the input, 
 of a layer, f filters, k classes.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
+from jaxtyping import Array, Float
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.models import cnn, gpt, linear, lstm, resnet, rnn, textcnn, transformer
 
-BUILDERS: dict[str, Any] = {
+
+class Builder(Protocol):
+    def __call__(self, config: Any, task: Any, *, rngs: nnx.Rngs) -> nnx.Module: ...
+
+
+@runtime_checkable
+class GathersByLayer(Protocol):
+    """A large network: devices that each keep a shard of its parameters gather one layer's at a time, with `gather`."""
+
+    gather: Callable[[dict[str, Float[Array, "..."]]], dict[str, Float[Array, "..."]]] | None
+
+
+BUILDERS: dict[str, Builder] = {
     "cnn": cnn.build,
     "gpt": gpt.build,
     "linear": linear.build,

@@ -8,7 +8,7 @@ width of a head.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from pipeline.config.networks import GPTConfig, GPTSize
 from pipeline.layers.attention import apply_rotary, causal_attention, rotary_angles
 from pipeline.layers.embedding import embed, unembed
+from pipeline.layers.parameters import EmbeddingTable, StackedMatrices
 from pipeline.layers.rms_norm import rms_norm
 from pipeline.tasks import LanguageModelling
 
@@ -31,8 +32,6 @@ def build(config: GPTConfig, task: LanguageModelling, *, rngs: nnx.Rngs) -> "GPT
 
 
 class GPT(nnx.Module):
-    # Along these axes of the weights several devices can share a layer: key/value heads, inner features.
-    partition_axes: ClassVar = {"table": -2, "qkv": -1, "out": -2, "up": -1, "down": -2}
     bounded = True  # the cache has room for `context` tokens
 
     def __init__(self, config: GPTConfig, vocabulary: int, *, rngs: nnx.Rngs) -> None:
@@ -44,12 +43,17 @@ class GPT(nnx.Module):
         # Each matrix preserves the variance of its input. The residual stream sums 2 n outputs, whose matrices are
         # scaled down so that the sum preserves it too, as in GPT-2 (Radford et al. 2019, section 2.3).
         residual = (2 * n) ** -0.5
-        self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (vocabulary, d)))
+        # Several devices can share a layer: each has some key/value heads and inner features (Shoeybi et al. 2019,
+        # arXiv:1909.08053), along the axes that `tensor_axis` names.
+        table = 0.02 * jax.random.normal(rngs.params(), (vocabulary, d))
+        self.table = EmbeddingTable(table, tensor_axis=-2)
         # For each key/value head: its queries, its key, its value.
-        self.qkv = init_matrix(rngs, n, d, size.kv_heads * (queries + 2) * size.head_width)
-        self.out = init_matrix(rngs, n, d, d, scale=residual)
-        self.up = init_matrix(rngs, n, d, 2, size.inner)  # for each inner feature: its gate and its value
-        self.down = init_matrix(rngs, n, size.inner, d, scale=residual)
+        self.qkv = init_matrix(rngs, n, d, size.kv_heads * (queries + 2) * size.head_width, tensor_axis=-1)
+        self.out = init_matrix(rngs, n, d, d, scale=residual, tensor_axis=-2)
+        self.up = init_matrix(
+            rngs, n, d, 2, size.inner, tensor_axis=-1
+        )  # for each inner feature: its gate and its value
+        self.down = init_matrix(rngs, n, size.inner, d, scale=residual, tensor_axis=-2)
 
     def __call__(
         self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None
@@ -148,6 +152,9 @@ def dropout(x: Float[Array, "b t d"], rate: float, key: Array | None) -> Float[A
     return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0).astype(x.dtype)
 
 
-def init_matrix(rngs: nnx.Rngs, layers: int, inputs: int, *outputs: int, scale: float = 1.0) -> nnx.Param[Any]:
-    """A stack of matrices, one a layer, that preserve the variance of their input, times the square of `scale`."""
-    return nnx.Param(scale * inputs**-0.5 * jax.random.normal(rngs.params(), (layers, inputs, *outputs)))
+def init_matrix(
+    rngs: nnx.Rngs, layers: int, inputs: int, *outputs: int, scale: float = 1.0, tensor_axis: int
+) -> StackedMatrices:
+    """Matrices that preserve the variance of their input, times the square of `scale`."""
+    value = scale * inputs**-0.5 * jax.random.normal(rngs.params(), (layers, inputs, *outputs))
+    return StackedMatrices(value, tensor_axis=tensor_axis)

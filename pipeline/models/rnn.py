@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from pipeline.config.networks import RNNConfig
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
+from pipeline.layers.parameters import EmbeddingTable, Vectors
 from pipeline.layers.recurrent import init_recurrent, lstm, lstm_from_state
 from pipeline.layers.rms_norm import rms_norm
 from pipeline.tasks import LanguageModelling
@@ -38,7 +39,7 @@ class RNN(nnx.Module):
 
     def __init__(self, config: RNNConfig, vocabulary: int, *, rngs: nnx.Rngs) -> None:
         self.precision, size = config.precision, config.size
-        self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (vocabulary, size.width)))
+        self.table = EmbeddingTable(0.02 * jax.random.normal(rngs.params(), (vocabulary, size.width)))
         layer = {"linear": partial(Linear, depth=size.layers), "lstm": LSTM}[config.cell]
         self.layers = nnx.List(layer(size.width, rngs=rngs) for _ in range(size.layers))
         self.dropout = nnx.Dropout(config.dropout)
@@ -102,7 +103,7 @@ class Linear(nnx.Module):
     def __init__(self, width: int, *, depth: int, rngs: nnx.Rngs) -> None:
         residual = (2 * depth) ** -0.5  # as in gpt: the residual stream sums two outputs of each layer
         self.enter = init_matrix(rngs, width, 2 * width)
-        self.taps = nnx.Param(TAPS**-0.5 * jax.random.normal(rngs.params(), (TAPS, width)))
+        self.taps = Vectors(TAPS**-0.5 * jax.random.normal(rngs.params(), (TAPS, width)))
         self.gates = init_matrix(rngs, width, 2 * width)
         # Such that, with its gate half open, the state decays by 0.9 to 0.999 a token (De et al. 2024, section 2.4).
         decay = jax.random.uniform(rngs.params(), (width,), minval=0.9, maxval=0.999)

@@ -34,4 +34,9 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
 def named(tree: Any) -> dict[str, Any]:
     """The leaves of nested dicts and tuples by their dotted names, in the order of `jax.tree.leaves`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+    return {dotted(path): leaf for path, leaf in leaves}
+
+
+def dotted(path: Any) -> str:
+    """A path in nested dicts and tuples, as JAX has it, as a dotted name."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")

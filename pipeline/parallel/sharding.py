@@ -68,38 +68,39 @@ def batch_shards(mesh: jax.sharding.Mesh | None) -> int:
     return 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
 
 
-def state_shardings(mesh: jax.sharding.Mesh, tree: Any, partition_axes: Mapping[str, int]) -> Any:
-    """A sharding for each array. `partition_axes` gives the axis, by the array's name, that `tensor` splits if it
-    splits it evenly; of the other axes, `fsdp` splits the longest that it splits evenly. Small arrays are replicated.
+def state_shardings(mesh: jax.sharding.Mesh, tree: Any, names: Any, tensor_axes: Mapping[str, int]) -> Any:
+    """A sharding for each array. `tensor_axes` gives, by name, the axis that `tensor` splits if it splits it evenly; of
+    the other axes, `fsdp` splits the longest that it splits evenly. Small arrays are replicated. `names` is a tree like
+    `tree` of the parameter that each array belongs to.
     """
 
-    def shard(path: Any, array: Any) -> NamedSharding:
+    def shard(array: Any, name: str) -> NamedSharding:
         if math.prod(array.shape) < MIN_SHARDED:
             return replicated(mesh)
-        spec = _tensor_spec(mesh, path, array, partition_axes)
+        spec = _tensor_spec(mesh, array, tensor_axes.get(name))
         even = [axis for axis, size in enumerate(array.shape) if not spec[axis] and size % mesh.shape["fsdp"] == 0]
         if even:
             spec[max(even, key=lambda axis: array.shape[axis])] = "fsdp"
         return NamedSharding(mesh, PartitionSpec(*spec))
 
-    return jax.tree_util.tree_map_with_path(shard, tree)
+    return jax.tree.map(shard, tree, names)
 
 
-def gather_fsdp(mesh: jax.sharding.Mesh, partition_axes: Mapping[str, int], weights: Any) -> Any:
-    """The weights gathered along `fsdp`, for as long as they are used: inside jit. Without this the compiler may gather
-    what is computed from them instead, which is larger.
+def gather_fsdp(mesh: jax.sharding.Mesh, tensor_axes: Mapping[str, int], weights: Any) -> Any:
+    """The weights, in a tree by their names, gathered along `fsdp` for as long as they are used: inside jit. Without
+    this the compiler may gather what is computed from them instead, which is larger.
     """
 
     def shard(path: Any, array: Any) -> NamedSharding:
-        return NamedSharding(mesh, PartitionSpec(*_tensor_spec(mesh, path, array, partition_axes)))
+        axis = tensor_axes.get(jax.tree_util.keystr(path, simple=True, separator="."))
+        return NamedSharding(mesh, PartitionSpec(*_tensor_spec(mesh, array, axis)))
 
     return jax.lax.with_sharding_constraint(weights, jax.tree_util.tree_map_with_path(shard, weights))
 
 
-def _tensor_spec(mesh: jax.sharding.Mesh, path: Any, array: Any, partition_axes: Mapping[str, int]) -> list[str | None]:
-    """The mesh axis that splits each axis of the array, with `tensor` alone."""
+def _tensor_spec(mesh: jax.sharding.Mesh, array: Any, axis: int | None) -> list[str | None]:
+    """The mesh axis that splits each axis of the array, with `tensor` alone, which splits `axis`."""
     spec: list[str | None] = [None] * array.ndim
-    axis = partition_axes.get(str(getattr(path[-1], "key", "")))
     if axis is not None and mesh.shape["tensor"] > 1 and array.shape[axis] % mesh.shape["tensor"] == 0:
         spec[axis] = "tensor"
     return spec

@@ -130,8 +130,12 @@ def build_trainer(
     device has.
     """
     settings = params.training
-    optimizer = optimizers.build(
-        settings.optimizer, rate, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
+    optimizer = partial(
+        optimizers.build,
+        settings.optimizer,
+        rate,
+        weight_decay=settings.weight_decay,
+        gradient_clip=settings.gradient_clip,
     )
     trainer, state = start(
         params.network,

@@ -1,5 +1,6 @@
 """The optimiser and its learning-rate schedule: sections of params.yaml -> an Optax chain."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,8 +8,8 @@ import optax
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from pipeline.config.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, Step
-
-ROWS = ("table", "taps")  # matrices whose rows are vectors of their own
+from pipeline.layers.parameters import Role, Roles
+from pipeline.models.weights import dotted
 
 
 def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: int, steps: int) -> optax.Schedule:
@@ -26,52 +27,46 @@ def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: in
 def build(
     optimizer: SGD | Adam | AdamW | Muon,
     rate: optax.Schedule,
+    roles: Roles,
     *,
     weight_decay: NonNegativeFloat,
     gradient_clip: PositiveFloat | None,
 ) -> optax.GradientTransformation:
-    """Clip by the global norm, decay, optimise. Only matrices and kernels decay: no bias, no scale of a norm."""
+    """Clips gradients by their global norm, decays weights, optimizes. The parameters' `roles` say which of them weight
+    decay and Muon are for.
+    """
+    decays = _of_each(lambda role: role.decays, roles)
     clip = [optax.clip_by_global_norm(gradient_clip)] if gradient_clip else []
-    decay = [optax.add_decayed_weights(weight_decay, mask=_kernels)] if weight_decay else []
+    decay = [optax.add_decayed_weights(weight_decay, mask=decays)] if weight_decay else []
     match optimizer:
         case SGD(momentum=momentum, nesterov=nesterov):
             return optax.chain(*clip, *decay, optax.sgd(rate, momentum or None, nesterov))
         case Adam(b1=b1, b2=b2, eps=eps):
             return optax.chain(*clip, *decay, optax.adam(rate, b1, b2, eps))
         case AdamW(b1=b1, b2=b2, eps=eps):
-            return optax.chain(*clip, optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=_kernels))
+            return optax.chain(*clip, optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=decays))
         case Muon(momentum=momentum, b2=b2):
             muon = optax.contrib.muon(
                 rate,
                 beta=momentum,
                 weight_decay=weight_decay,
-                weight_decay_mask=_kernels,
+                weight_decay_mask=decays,
                 adam_b2=b2,
                 adam_weight_decay=weight_decay,
-                muon_weight_dimension_numbers=_matrices,
+                muon_weight_dimension_numbers=_of_each(_dimensions, roles),
                 consistent_rms=0.2,
             )
             return optax.chain(*clip, muon)
 
 
-def _matrices(params: Any) -> Any:
-    """Which axes of each array are a matrix's rows and columns; None for one that is no matrix.
+def _of_each(f: Callable[[Role], Any], roles: Roles) -> Callable[[Any], Any]:
+    """A function from parameters, all of them or some, to a tree like them of `f` of their roles, as Optax wants it."""
 
-    A `kernel` has the outputs last, and as inputs all other axes, as of a convolution. Of another array, the first axis
-    of three or more stacks matrices; then come the inputs, and all that is left are outputs.
-    """
+    def of_each(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, _: f(roles[dotted(path)]), params)
 
-    def axes(path: Any, array: Any) -> Any:
-        name = str(getattr(path[-1], "key", ""))
-        if array.ndim < 2 or name in ROWS:
-            return None
-        if name == "kernel":
-            return optax.contrib.MuonDimensionNumbers(tuple(range(array.ndim - 1)), array.ndim - 1)
-        inputs = min(1, array.ndim - 2)
-        return optax.contrib.MuonDimensionNumbers(inputs, tuple(range(inputs + 1, array.ndim)))
-
-    return jax.tree_util.tree_map_with_path(axes, params)
+    return of_each
 
 
-def _kernels(params: Any) -> Any:
-    return jax.tree.map(lambda array: array.ndim > 1, params)
+def _dimensions(role: Role) -> optax.contrib.MuonDimensionNumbers | None:
+    return optax.contrib.MuonDimensionNumbers(*role.matrix) if role.matrix else None

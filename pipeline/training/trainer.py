@@ -4,6 +4,7 @@ Between steps the state is plain nested dicts of arrays; the module exists only 
 dispatch, and what a checkpoint holds.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -13,21 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.config.training import Augmentation
 from pipeline.evaluation.predictor import Predictor, Tree, variables
-from pipeline.layers import embedding
-from pipeline.layers.embedding import Hook, Table
+from pipeline.layers import embedding, parameters
+from pipeline.layers.embedding import Rows
+from pipeline.layers.parameters import Roles
 from pipeline.models import build, weights
 from pipeline.parallel import sharding
 from pipeline.tasks import Batch, Examples, Task
 from pipeline.tasks.loss import LossSums
-from pipeline.training import augmentation
+from pipeline.training import augmentation, row_updates
 
-Rows = dict[str, list[Array]]  # of each table, what belongs to the rows that were looked up
+Ids = dict[str, list[Int[Array, "..."]]]  # by the table's dotted name, for each lookup
 Carry = tuple[Tree, Tree, LossSums]
+MakeOptimizer = Callable[[Roles], optax.GradientTransformation]
 
 
 class State(NamedTuple):
@@ -37,10 +40,15 @@ class State(NamedTuple):
     opt_state: optax.OptState
 
 
+class Gradients(NamedTuple):
+    params: Tree  # zeros for tables that were looked up: their gradients are those of the rows
+    rows: Rows
+    ids: Ids  # of the rows
+
+
 @dataclass(frozen=True, eq=False)  # hashed by identity, so each Trainer compiles once
 class Trainer:
     predictor: Predictor
-    tables: frozenset[str]  # the dotted names of the parameters whose rows are looked up
     tx: optax.GradientTransformation
     seed: int
     label_smoothing: float
@@ -57,13 +65,14 @@ class Trainer:
         `state` is donated: rebind it, as in `state, sums = trainer.train_block(state, ...)`. The number of steps is no
         part of the compiled shape: how an epoch is cut into blocks compiles nothing, and changes no bit of any result.
         """
-        mesh, axes = self.predictor.mesh, self.predictor.partition_axes
+        mesh = self.predictor.mesh
 
         def step(i: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
             state, all_sums = carry
             state, sums = self.train_step(state, self.predictor.batch(data, rows[i], length))
             if mesh:  # the next step expects the state where this one found it
-                state = jax.lax.with_sharding_constraint(state, sharding.state_shardings(mesh, state, axes))
+                shardings = state_shardings(mesh, state, self.tx, self.predictor.tensor_axes)
+                state = jax.lax.with_sharding_constraint(state, shardings)
             return state, all_sums.at[i].set(jnp.stack(sums))
 
         none = jnp.zeros((len(rows), len(LossSums._fields)))
@@ -71,51 +80,23 @@ class Trainer:
         return state, sharding.replicate(mesh, all_sums)
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, LossSums]:
-        """One step downhill. Its randomness is a function of (seed, step), so a resumed run draws the same."""
+        """One optimizer step. Its randomness is a function of (seed, step), so a resumed run draws the same."""
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
-        key, own = jax.random.split(key)
-        batch = augmentation.batch(batch, self.augmentation, self.predictor.task, own)
-        take = self.gradients if self.microbatches == 1 else self.accumulated
-        gradients, rows, (sums, model_state, used) = take(state.params, state.model_state, batch, key)
-        names = _names(state.params)
-        ids: dict[str, Int[Array, " n"]] = {}
-        for name in sorted(self.tables):
-            if not used[name]:
-                continue
-            size, width = weights.named(state.params)[name].shape
-            flat = jnp.concatenate([slot.reshape(-1, width) for slot in rows[name]])  # n d
-            own_ids = jnp.concatenate([numbers.reshape(-1) for numbers in used[name]]).astype(jnp.int32)
-            ids[name], summed = embedding.distinct(own_ids, flat, size)
-            gradients = jax.tree.map(
-                lambda g, n, name=name, summed=summed: summed if n == name else g, gradients, names
-            )
-        params, opt_state = embedding.update_rows(self.tx, gradients, state.opt_state, state.params, ids, names)
+        key, augmentation_key = jax.random.split(key)
+        batch = augmentation.batch(batch, self.augmentation, self.predictor.task, augmentation_key)
+        differentiate = self.gradients if self.microbatches == 1 else self.accumulated_gradients
+        gradients, sums, model_state = differentiate(state.params, state.model_state, batch, key)
+        of_params, ids = with_distinct_rows(gradients)
+        params, opt_state = row_updates.update(self.tx, of_params, state.opt_state, state.params, ids)
         return State(state.step + 1, params, model_state, opt_state), sums
 
     def gradients(
-        self, params: Tree, model_state: Tree, batch: Batch, key: Array
-    ) -> tuple[Tree, Rows, tuple[LossSums, Tree, Rows]]:
-        """The gradients of the mean loss: of the parameters, and of the rows that were looked up in each table; and the
-        LossSums, the new model state, and which rows those were.
-        """
-        asked: dict[str, list[tuple[int, ...]]] = {name: [] for name in self.tables}
+        self, params: Tree, model_state: Tree, batch: Batch, key: Key[Array, ""]
+    ) -> tuple[Gradients, LossSums, Tree]:
+        """The gradients of the mean loss, the sums that the loss is the mean of, and the new model state."""
 
-        def loss(params: Tree, slots: Rows) -> tuple[Float[Array, ""], tuple[LossSums, Tree, Rows]]:
-            """`slots` are zeros added to the rows that are looked up: their gradient is that of the rows."""
-            model = self.predictor.model(params, model_state)
-            used: Rows = {name: [] for name in self.tables}
-
-            def watch(name: str) -> Hook:
-                def found(rows: Float[Array, "... d"], ids: Int[Array, "..."]) -> Float[Array, "... d"]:
-                    number = len(used[name])
-                    used[name].append(ids.reshape(-1))
-                    asked[name].append(rows.shape)
-                    return jax.lax.stop_gradient(rows) + slots[name][number] if slots else rows
-
-                return found
-
-            embedding.hook(model, watch)
-            sums = self.predictor.loss_sums(
+        def loss_sums(model: nnx.Module) -> LossSums:
+            return self.predictor.loss_sums(
                 model,
                 batch,
                 training=True,
@@ -123,42 +104,65 @@ class Trainer:
                 label_smoothing=self.label_smoothing,
                 class_weights=self.class_weights,
             )
-            kept = variables(model, nnx.Not(nnx.Param))
-            return sums.loss / jnp.maximum(sums.weight, 1e-9), (sums, kept, used)
 
-        if self.tables:
-            jax.eval_shape(loss, params, {})  # fills `asked`
-        slots = {name: [jnp.zeros(shape) for shape in shapes] for name, shapes in asked.items()}
-        (gradients, rows), rest = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, slots)
-        return gradients, rows, rest
+        # Which rows does this batch look up? All else that this forward pass computes is unused, and never run.
+        model = self.predictor.model(params, model_state)
+        lookups = embedding.record_lookups(model)
+        if lookups:
+            loss_sums(model)
 
-    def accumulated(
-        self, params: Tree, model_state: Tree, batch: Batch, key: Array
-    ) -> tuple[Tree, Rows, tuple[LossSums, Tree, Rows]]:
-        """As `gradients`, a part of the batch at a time: its activations alone are in memory."""
-        parts = jax.tree.map(lambda x: x.reshape(self.microbatches, -1, *x.shape[1:]), batch)
+        def loss(params: Tree, rows: Rows) -> tuple[Float[Array, ""], tuple[LossSums, Tree]]:
+            model = self.predictor.model(params, model_state)
+            embedding.replace_rows(model, rows)
+            sums = loss_sums(model)
+            return sums.loss / jnp.maximum(sums.weight, 1e-9), (sums, variables(model, nnx.Not(nnx.Param)))
 
-        def add(carry: Carry, part: tuple[Batch, Array]) -> tuple[Carry, tuple[Rows, Rows]]:
-            total, model_state, sums = carry
-            batch, key = part
+        rows = {name: [lookup.rows for lookup in of_table] for name, of_table in lookups.items()}
+        ids = {name: [lookup.ids for lookup in of_table] for name, of_table in lookups.items()}
+        (of_params, of_rows), (sums, model_state) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, rows)
+        return Gradients(of_params, of_rows, ids), sums, model_state
+
+    def accumulated_gradients(
+        self, params: Tree, model_state: Tree, batch: Batch, key: Key[Array, ""]
+    ) -> tuple[Gradients, LossSums, Tree]:
+        """As `gradients`, one microbatch at a time: only its activations are in memory."""
+        microbatches = jax.tree.map(lambda x: x.reshape(self.microbatches, -1, *x.shape[1:]), batch)
+
+        def add(carry: Carry, microbatch: tuple[Batch, Array]) -> tuple[Carry, tuple[Rows, Ids]]:
+            total, model_state, total_sums = carry
+            batch, key = microbatch
             batch = sharding.shard_batch(self.predictor.mesh, batch)
-            gradients, rows, (own, model_state, used) = self.gradients(params, model_state, batch, key)
-            gradients, rows = jax.tree.map(lambda x: x * own.weight, (gradients, rows))
-            total, sums = jax.tree.map(jnp.add, (total, sums), (gradients, own))
-            return (total, model_state, sums), (rows, used)
+            gradients, sums, model_state = self.gradients(params, model_state, batch, key)
+            of_params, of_rows = jax.tree.map(lambda x: x * sums.weight, (gradients.params, gradients.rows))
+            total, total_sums = jax.tree.map(jnp.add, (total, total_sums), (of_params, sums))
+            return (total, model_state, total_sums), (of_rows, gradients.ids)
 
-        nothing = jax.tree.map(jnp.zeros_like, params)
-        zeros = LossSums(*(jnp.zeros(()) for _ in LossSums._fields))
+        zeros = jax.tree.map(jnp.zeros_like, params), model_state, LossSums(*(jnp.zeros(()) for _ in LossSums._fields))
         keys = jax.random.split(key, self.microbatches)
-        (gradients, model_state, sums), (rows, used) = jax.lax.scan(add, (nothing, model_state, zeros), (parts, keys))
-        gradients, rows = jax.tree.map(lambda x: x / jnp.maximum(sums.weight, 1e-9), (gradients, rows))
-        return gradients, rows, (sums, model_state, used)
+        (total, model_state, sums), (of_rows, ids) = jax.lax.scan(add, zeros, (microbatches, keys))
+        of_params, of_rows = jax.tree.map(lambda x: x / jnp.maximum(sums.weight, 1e-9), (total, of_rows))
+        return Gradients(of_params, of_rows, ids), sums, model_state
+
+
+def with_distinct_rows(gradients: Gradients) -> tuple[Tree, row_updates.Ids]:
+    """The gradients as `row_updates.update` wants them: each table's are those of the rows that it returns, each row
+    once.
+    """
+    of_params = weights.named(gradients.params)
+    distinct_ids: row_updates.Ids = {}
+    for name, ids in gradients.ids.items():
+        if ids:  # else the batch's network never looked it up
+            table = of_params[name]
+            flat_ids = jnp.concatenate([array.reshape(-1) for array in ids]).astype(jnp.int32)  # n
+            flat_rows = jnp.concatenate([array.reshape(-1, table.shape[1]) for array in gradients.rows[name]])  # n d
+            distinct_ids[name], of_params[name] = row_updates.distinct(flat_ids, flat_rows, len(table))
+    return jax.tree.unflatten(jax.tree.structure(gradients.params), list(of_params.values())), distinct_ids
 
 
 def start(
     config: NetworkSettings,
     task: Task,
-    tx: optax.GradientTransformation,
+    make_optimizer: MakeOptimizer,
     *,
     seed: int,
     label_smoothing: float = 0.0,
@@ -167,7 +171,9 @@ def start(
     microbatches: int = 1,
     devices: jax.sharding.Mesh | None = None,
 ) -> tuple[Trainer, State]:
-    """A trainer, and the state before its first step; on a mesh no device ever has more of it than its share."""
+    """A trainer, and the state before its first step; on a mesh no device ever has more of it than its share.
+    `make_optimizer` gets the roles of the network's parameters.
+    """
 
     def built() -> nnx.Module:
         return build(config, task, rngs=nnx.Rngs(seed))
@@ -177,10 +183,11 @@ def start(
         return State(jnp.zeros((), jnp.int32), params, model_state, tx.init(params))
 
     model = nnx.eval_shape(built) if devices else built()
-    axes = getattr(model, "partition_axes", {})
+    roles = parameters.roles(model)
+    axes = {name: role.tensor_axis for name, role in roles.items() if role.tensor_axis is not None}
+    tx = make_optimizer(roles)
     trainer = Trainer(
         Predictor(task, nnx.graphdef(model), devices, axes),
-        frozenset(weights.named(variables(model, Table))),
         tx,
         seed,
         label_smoothing,
@@ -190,10 +197,18 @@ def start(
     )
     if devices is None:
         return trainer, initial(model)
-    shardings = sharding.state_shardings(devices, jax.eval_shape(lambda: initial(built())), axes)
+    shardings = state_shardings(devices, jax.eval_shape(lambda: initial(built())), tx, axes)
     return trainer, jax.jit(lambda: initial(built()), out_shardings=shardings)()
 
 
-def _names(params: Tree) -> Tree:
-    """A tree like `params` of the parameters' dotted names."""
-    return jax.tree.unflatten(jax.tree.structure(params), list(weights.named(params)))
+def state_shardings(
+    mesh: jax.sharding.Mesh, state: State, tx: optax.GradientTransformation, tensor_axes: Mapping[str, int]
+) -> State:
+    """Where each array of the state lies. Those of the optimizer lie as the parameters that they belong to."""
+    names = State(
+        step="",  # type: ignore[arg-type]
+        params=row_updates.names_of(state.params),
+        model_state=jax.tree.map(lambda _: "", state.model_state),
+        opt_state=row_updates.names_in_state(tx, state.opt_state, state.params),
+    )
+    return sharding.state_shardings(mesh, state, names, tensor_axes)

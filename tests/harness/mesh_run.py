@@ -8,6 +8,7 @@ lies on, what share of it one device has, and how many windows of the text were 
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -72,8 +73,8 @@ def run(model: str, mesh: list[int], to: Path, start: Path | None) -> dict[str, 
     if wanted.size > 1:
         with mock.patch("jax.device_count", return_value=wanted.size):  # the mesh takes the first ones of those here
             devices = sharding.make_mesh(wanted, batch=BATCH // parts, tensor_parallel=config.tensor_parallel)
-    tx = optimizers.build(optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
-    learn, state = trainer.start(config, task, tx, seed=0, microbatches=parts, devices=devices)
+    make_optimizer = partial(optimizers.build, optimizer, lambda _: 1e-3, weight_decay=0.1, gradient_clip=1.0)
+    learn, state = trainer.start(config, task, make_optimizer, seed=0, microbatches=parts, devices=devices)
     begun = TrainingRun(state)
     if start:
         begun = from_checkpoint(

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,8 +37,8 @@ def dense_step(learn: trainer.Trainer, state: trainer.State) -> trainer.State:
     return trainer.State(state.step + 1, optax.apply_updates(state.params, updates), state.model_state, opt)  # type: ignore[arg-type]
 
 
-def begin(tx: optax.GradientTransformation, name: str = "textcnn") -> tuple[trainer.Trainer, trainer.State]:
-    return trainer.start(config(name), TASK, tx, seed=0)
+def begin(optimizer: trainer.MakeOptimizer, name: str = "textcnn") -> tuple[trainer.Trainer, trainer.State]:
+    return trainer.start(config(name), TASK, optimizer, seed=0)
 
 
 def close(a: Any, b: Any) -> None:
@@ -48,9 +48,9 @@ def close(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("name", ["textcnn", "linear"])
 @pytest.mark.parametrize("clip", [None, 0.01])
 def test_equals_dense_gradient_descent(name, clip):
-    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
-    learn, one = begin(tx, name)
-    _, other = begin(tx, name)
+    optimizer = partial(optimizers.build, SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
+    learn, one = begin(optimizer, name)
+    _, other = begin(optimizer, name)
     step = jax.jit(learn.train_step)
     for _ in range(3):
         one, _ = step(one, SOME)
@@ -60,29 +60,29 @@ def test_equals_dense_gradient_descent(name, clip):
 
 @pytest.mark.parametrize("kind", [Adam(name="adam"), AdamW(name="adamw"), Muon(name="muon")])
 def test_rows_that_are_not_looked_up_stand_still(kind):
-    tx = optimizers.build(kind, lambda _: 0.1, weight_decay=0.1, gradient_clip=1.0)
-    learn, start = begin(tx)
+    optimizer = partial(optimizers.build, kind, lambda _: 0.1, weight_decay=0.1, gradient_clip=1.0)
+    learn, start = begin(optimizer)
     after, _ = jax.jit(learn.train_step)(start, SOME)
     used = np.unique(np.asarray(SOME.inputs))
     others = np.setdiff1d(np.arange(50), used)
     before, now = (np.asarray(state.params["embed"]["table"]) for state in (start, after))
     np.testing.assert_array_equal(now[others], before[others])
     assert (now[used] != before[used]).any(1).all()
-    moments = [leaf for leaf in jax.tree.leaves(after.opt) if leaf.shape == before.shape]
+    moments = [leaf for leaf in jax.tree.leaves(after.opt_state) if leaf.shape == before.shape]
     assert len(moments) == 2
     assert not any(np.asarray(moment)[others].any() for moment in moments)
 
 
 def test_the_first_step_of_adam_equals_the_dense_one():
-    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, start = begin(tx)
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, start = begin(optimizer)
     one, _ = jax.jit(learn.train_step)(start, SOME)
     close(one.params, dense_step(learn, start).params)
 
 
 def test_adam_equals_the_dense_one_for_rows_that_each_step_looks_up():
-    tx = optimizers.build(Adam(name="adam"), lambda _: 0.01, weight_decay=0.0, gradient_clip=None)
-    learn, one = begin(tx)
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 0.01, weight_decay=0.0, gradient_clip=None)
+    learn, one = begin(optimizer)
     other = one
     step = jax.jit(learn.train_step)
     for _ in range(3):
@@ -95,24 +95,19 @@ def test_adam_equals_the_dense_one_for_rows_that_each_step_looks_up():
 
 def test_a_row_and_its_averages_wait_for_the_next_time():
     """Dense Adam would move a row on by what it remembers of the row's last gradient."""
-    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = begin(tx)
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = begin(optimizer)
     step = jax.jit(learn.train_step)
     first, _ = step(state, SOME._replace(inputs=jnp.full_like(SOME.inputs, 7)))  # type: ignore[arg-type]
     second, _ = step(first, SOME._replace(inputs=jnp.full_like(SOME.inputs, 8)))  # type: ignore[arg-type]
     shape = first.params["embed"]["table"].shape
-    for before, after in zip(jax.tree.leaves((first.params, first.opt)), jax.tree.leaves((second.params, second.opt))):
+    for before, after in zip(
+        jax.tree.leaves((first.params, first.opt_state)), jax.tree.leaves((second.params, second.opt_state))
+    ):
         if before.shape == shape:
             assert np.asarray(before)[7].any()
             np.testing.assert_array_equal(after[7], before[7])
             assert not np.array_equal(after[8], before[8])
-
-
-def test_gradients_of_one_row_are_summed():
-    ids, gradients = jnp.asarray([3, 1, 3, 3]), jnp.asarray([[1.0], [10.0], [100.0], [1000.0]])
-    rows, summed = embedding.distinct(ids, gradients, 5)
-    assert rows.tolist() == [3, 1, 5, 5]
-    assert summed[:2].tolist() == [[1101.0], [10.0]]
 
 
 class Twice(nnx.Module):
@@ -125,22 +120,32 @@ class Twice(nnx.Module):
         return (self.embed(tokens) * self.embed(tokens[:, ::-1])).sum(1)
 
 
-class TwiceConfig:
-    name = "twice"
+def test_lookups_are_recorded_in_order_and_replaced_in_order():
+    model, tokens = Twice(nnx.Rngs(0)), SOME.inputs
+    expected = model(tokens)
+    lookups = embedding.record_lookups(model)
+    np.testing.assert_array_equal(model(tokens), expected)
+    (name,) = lookups
+    assert name == "embed.table"
+    for lookup, ids in zip(lookups[name], (tokens, tokens[:, ::-1]), strict=True):
+        np.testing.assert_array_equal(lookup.ids, ids)
+        np.testing.assert_array_equal(lookup.rows, model.embed.table[...][ids])
+    embedding.replace_rows(model, {name: [jnp.ones_like(lookup.rows) for lookup in lookups[name]]})
+    np.testing.assert_array_equal(model(tokens), jnp.full((6, 5), float(tokens.shape[1])))
 
 
 def test_a_table_that_is_looked_up_twice(monkeypatch):
-    monkeypatch.setitem(models.BUILDERS, "twice", lambda config, task, rngs: Twice(rngs))
-    tx = optimizers.build(SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(cast(Any, TwiceConfig()), TASK, tx, seed=0)
+    monkeypatch.setitem(models.BUILDERS, "linear", lambda config, task, rngs: Twice(rngs))
+    optimizer = partial(optimizers.build, SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    learn, state = trainer.start(config("linear"), TASK, optimizer, seed=0)
     close(jax.jit(learn.train_step)(state, SOME)[0].params, dense_step(learn, state).params)
 
 
 def test_a_block_updates_a_large_table_in_place():
     """What the compiler makes of a block copies no table, in the loop or out of it, and computes with none."""
     rows = 1_000_000
-    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
-    learn, state = trainer.start(config("linear", buckets=rows), TASK, tx, seed=0)
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
+    learn, state = trainer.start(config("linear", buckets=rows), TASK, optimizer, seed=0)
     data = jax.device_put(small_tasks.examples(TASK, 8))
     plan = jnp.arange(8).reshape(2, 4)
     lowered = trainer.Trainer.train_block.lower(learn, state, data, plan, jnp.int32(2), 24)
@@ -158,9 +163,9 @@ def test_a_step_costs_no_more_for_a_larger_table():
     """Counted by the compiler: no arithmetic over the whole table, save one number a row."""
 
     def flops(rows: int) -> float:
-        tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
+        optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=1.0)
         task = TASK.model_copy(update={"vocabulary": rows})
-        learn, state = trainer.start(config("textcnn"), task, tx, seed=0)
+        learn, state = trainer.start(config("textcnn"), task, optimizer, seed=0)
         compiled = jax.jit(learn.train_step).lower(state, SOME).compile()
         return compiled.cost_analysis()["flops"]  # type: ignore[index]
 

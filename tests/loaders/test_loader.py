@@ -19,7 +19,7 @@ def test_files_give_the_same_bits_as_memory(monkeypatch):
     results = []
     for resident in (1 << 20, 0):
         loader = WindowLoader(text, seed=0, batch=4, context=16, steps=40, resident=resident)
-        trainer, state = start(CONFIGS["gpt"](), TASK, optax.adam(1e-2), seed=0)
+        trainer, state = start(CONFIGS["gpt"](), TASK, lambda _: optax.adam(1e-2), seed=0)
         seen = []
         for data, rows, length in loader.load(loader.epoch(1), 0):
             padded = np.pad(rows, [(0, 128 - len(rows)), (0, 0)])

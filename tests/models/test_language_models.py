@@ -60,7 +60,7 @@ def test_reads_a_text_in_any_parts(kind, parts):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_memorises_a_batch(kind):
-    learn, state = trainer.start(CONFIGS[kind](), TASK, optax.adam(1e-2), seed=0)
+    learn, state = trainer.start(CONFIGS[kind](), TASK, lambda _: optax.adam(1e-2), seed=0)
     x = tokens(4, 17)
     batch = Batch(x[:, :-1], x[:, 1:], jnp.ones((4, 16), bool))
     step = jax.jit(learn.train_step)
@@ -136,7 +136,7 @@ def test_windows_score_each_token_once_with_enough_before_it(context):
 def test_reading_is_the_model_s_own_loss():
     """Of a document no longer than a window, all at once; of a longer one, from the window that the rule names."""
     text = corpus(9, 30)
-    learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0)
+    learn, state = trainer.start(CONFIGS["gpt"](), TASK, lambda _: optax.sgd(0.1), seed=0)
     parts = list(token_losses.token_losses(learn.predictor, state.params, state.model_state, text, 16))
     loss = np.concatenate([part.loss for part in parts])
     place = np.concatenate([part.place for part in parts])
@@ -157,7 +157,7 @@ def test_microbatches_are_the_whole_batch():
     batch = Batch((x := tokens(8, 17))[:, :-1], x[:, 1:], jnp.ones((8, 16), bool).at[5:, 9:].set(False))
     found = []
     for parts in (1, 4):
-        learn, state = trainer.start(CONFIGS["gpt"](), TASK, optax.sgd(0.1), seed=0, microbatches=parts)
+        learn, state = trainer.start(CONFIGS["gpt"](), TASK, lambda _: optax.sgd(0.1), seed=0, microbatches=parts)
         found.append(jax.jit(learn.train_step)(state, batch))
     (one, sums), (other, same) = found
     for a, b in zip(jax.tree.leaves((one.params, sums)), jax.tree.leaves((other.params, same)), strict=True):

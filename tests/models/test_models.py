@@ -54,7 +54,7 @@ def test_memorises_one_batch(name, kind):
     data = small_tasks.examples(task, 16)
     some = batch(task, data)
     chosen = config("lstm", cell="gru") if name == "gru" else config(name)
-    learn, state = trainer.start(chosen, task, optax.adam(2e-2), seed=0)
+    learn, state = trainer.start(chosen, task, lambda _: optax.adam(2e-2), seed=0)
     step = jax.jit(learn.train_step)
     for _ in range(150):
         state, _ = step(state, some)
@@ -68,7 +68,7 @@ def test_predictions_are_in_the_order_of_the_targets(name, kind):
     """However the examples were sorted by length to be predicted."""
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 70)
-    learn, state = trainer.start(config(name), task, optax.identity(), seed=0)
+    learn, state = trainer.start(config(name), task, lambda _: optax.identity(), seed=0)
     state = state._replace(params=jax.tree.map(lambda x: jax.random.normal(jax.random.key(0), x.shape), state.params))
     found = predictor.predict(learn.predictor, state.params, state.model_state, data)
     assert found.shape == (len(data.targets), 5)

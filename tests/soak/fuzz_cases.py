@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir, redirect_stderr
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -190,8 +190,8 @@ def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
 @cache
 def a_run() -> TrainingRun:
     network = YAML(typ="safe").load((TOP / "params.yaml").read_text())["models"]["cnn"]["network"]
-    tx = optimizers.build(Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
-    return TrainingRun(trainer.start(NETWORKS["cnn"].model_validate(network), images(), tx, seed=0)[1])
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
+    return TrainingRun(trainer.start(NETWORKS["cnn"].model_validate(network), images(), optimizer, seed=0)[1])
 
 
 def a_checkpoint(folder: Path, random: Random) -> None:

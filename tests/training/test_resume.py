@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from functools import partial
 from typing import Any
 
 import corpora
@@ -80,8 +81,10 @@ class Memory:
 def train(case: str, checkpointer: Any, found: Checkpoint | None = None) -> TrainingRun:
     task, config, changes = CASES[case]
     settings = small_tasks.TRAINING.model_copy(update={"epochs": 3, **changes})
-    tx = optimizers.build(settings.optimizer, lambda _: settings.learning_rate, weight_decay=0.0, gradient_clip=None)
-    trainer, state = start(config, task, tx, seed=0, microbatches=settings.microbatches)
+    optimizer = partial(
+        optimizers.build, settings.optimizer, lambda _: settings.learning_rate, weight_decay=0.0, gradient_clip=None
+    )
+    trainer, state = start(config, task, optimizer, seed=0, microbatches=settings.microbatches)
     trainer = TRAINERS.setdefault(case, trainer)  # one that has compiled already
     run = from_checkpoint(found, state) if found else TrainingRun(state)
     return loop.fit(
@@ -153,7 +156,7 @@ def test_another_network_is_refused():
     _, state = start(
         config,
         task,
-        optimizers.build(Adam(name="adam"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None),
+        partial(optimizers.build, Adam(name="adam"), lambda _: 1.0, weight_decay=0.0, gradient_clip=None),
         seed=0,
     )
     with pytest.raises(UserError, match="not one of this run"):
