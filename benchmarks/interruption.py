@@ -1,9 +1,9 @@
-"""Trains the language model of 124 million parameters on Shakespeare without a stop, and killed and started again.
+"""Trains the language model of 124 million parameters on Shakespeare, once without a stop and once killed and resumed.
 
     python -m benchmarks.interruption [--steps 24] [--batch 4] [--context 512]
 
-Both are the train stage itself, in fresh processes; the one that is killed (SIGKILL) has a checkpoint behind it by then
-and steps since. Says whether both come to the same bytes, what the steps cost and the most memory that a process held.
+Both are the train stage itself, in new processes. The one that is killed (SIGKILL) has written a checkpoint by then and
+taken steps since. Reports whether both produce the same bytes, how long the steps took, and a process's peak memory.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pipeline.readers.formats.text import Reader
 from pipeline.runtime.hashes import sha256
 
 TOP = Path(__file__).parents[1]
-HELD_OUT = 20_000  # characters of a work, to be validated on
+HELD_OUT = 20_000  # characters of a work, to validate on
 
 
 def main() -> None:
@@ -51,13 +51,13 @@ def main() -> None:
 
 
 def project(folder: Path, arguments: argparse.Namespace) -> None:
-    """A folder with the code, the works in one table, all but one to train on, and their parameters."""
+    """A folder with the code, its parameters, and a table of the works, all but one of them for training."""
     for part in ("dvc.yaml", "pipeline"):
         (folder / part).symlink_to(TOP / part)
     works = [
-        str(found.content)
-        for found in Reader(name="text", files="*.txt").read(TOP / RAW / "shakespeare")
-        if isinstance(found, Example)
+        str(example.content)
+        for example in Reader(name="text", files="*.txt").read(TOP / RAW / "shakespeare")
+        if isinstance(example, Example)
     ]
     last = works.pop()
     rows = [(work, "train") for work in works]
@@ -86,7 +86,7 @@ def project(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def train(folder: Path, *, kill: bool) -> str:
-    """The sha256 of the weights; or, killed two steps after its first checkpoint, where it stood."""
+    """Runs the train stage. Returns the sha256 of the weights or, if it was killed, its checkpoint and the signal."""
     log = folder / "logs/train.jsonl"
     log.unlink(missing_ok=True)
     environment = {**os.environ, "CHECKPOINT_SECONDS": "20", "DVC_ROOT": str(folder)}
@@ -99,14 +99,14 @@ def train(folder: Path, *, kill: bool) -> str:
         process.send_signal(signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
     if kill:
-        return f"at a checkpoint of {next(folder.glob('.checkpoints/*/[0-9]*[0-9]')).name}, {os.WTERMSIG(status)}"
+        return f"checkpoint {next(folder.glob('.checkpoints/*/[0-9]*[0-9]')).name}, signal {os.WTERMSIG(status)}"
     if status:
         raise SystemExit(f"train ended with {os.waitstatus_to_exitcode(status)}")
     figures = json.loads((folder / "trained/metrics.json").read_text())
     print(
-        f"{figures['parameters']:,} parameters, {figures['steps']} steps, {time.perf_counter() - began:.0f} s, at most "
+        f"{figures['parameters']:,} parameters, {figures['steps']} steps, {time.perf_counter() - began:.0f} s, peak "
         f"{usage.ru_maxrss / 2**20:.2f} GiB, loss {figures['train']['loss']:.3f} in training, "
-        f"{figures['validation']['loss']:.3f} held out"
+        f"{figures['validation']['loss']:.3f} in validation"
     )
     return sha256(folder / "trained/weights.safetensors")
 

@@ -1,14 +1,14 @@
-"""Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, in turns on the same device.
+"""Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, by turns on the same device.
 
     pip install torch==2.13.0       (in an environment of its own: it is large)
     python -m benchmarks.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
     python -m benchmarks.language_model --batch 32 --context 1024 --precision bfloat16 --remat dots --card h200
 
-Both train the same network, by its count of parameters as by its operations, with AdamW on the same windows of the same
-text, and report tokens a second, the first steps left out, the losses and the most memory held: on a CPU by the
-process, on a GPU of the device. On a GPU PyTorch has what nanoGPT gives it: a compiled model, a fused optimiser, mixed
-precision; here sums are deterministic, there they are not. With a card, the share of its peak that the model's own
-operations came to is reported too. Each round runs both in fresh processes; the ratio is taken round by round.
+Both train the same network, with as many parameters and operations, with AdamW on the same windows of the same text.
+Reported are tokens a second (without the first steps), the losses and the peak memory: the process's on a CPU, the
+device's on a GPU. On a GPU, PyTorch has what nanoGPT gives it: a compiled model, a fused optimiser, mixed precision;
+its sums are not deterministic, the ones here are. With --card, the model's operations are reported as a share of the card's
+peak. Each round runs both in new processes, and has a ratio of its own.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pipeline.config.optimizers import AdamW
 from pipeline.training import memory_plan
 
 VOCABULARY = 50_304
-WARM = 3  # steps that are not timed
+WARM_UP = 3  # steps that are not timed
 
 TORCH = """
 import json, resource, sys, time
@@ -95,12 +95,12 @@ for step in range(steps + warm):
     losses.append(loss.item())
 rate = steps * batch * context / (time.perf_counter() - began)
 most = torch.cuda.max_memory_allocated() / 2**30 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losses": losses}))
+print(json.dumps({"parameters": parameters, "rate": rate, "memory": peak, "losses": losses}))
 """
 
 
 def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> dict[str, Any]:
-    """The same by this project's training step, a step a dispatch."""
+    """The same with this project's training step, one step per dispatch."""
     import resource
 
     import jax
@@ -108,7 +108,8 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
 
     from pipeline.config.preprocessing import CorpusPreprocessing
     from pipeline.tasks import Examples, LanguageModelling
-    from pipeline.training import allocator, optimizers, trainer
+    from pipeline.training import allocator, optimizers
+    from pipeline.training.trainer import start
 
     allocator.keep_freed_memory()  # as the train stage does
     tokens = np.load(data)
@@ -117,25 +118,25 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
     optimizer = partial(
         optimizers.build, AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None
     )
-    learn, state = trainer.start(config, task, optimizer, seed=0)
+    trainer, state = start(config, task, optimizer, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     text = jax.device_put(Examples({"tokens": tokens.reshape(-1)}, np.zeros(0, np.int32), None))
     began, losses = 0.0, []
-    for step in range(steps + WARM):
-        if step == WARM:
+    for step in range(steps + WARM_UP):
+        if step == WARM_UP:
             began = time.perf_counter()
         rows = ((step * batch + np.arange(batch, dtype=np.int32)) * (context + 1))[None]
-        state, sums = learn.train_block(state, text, rows, np.int32(1), context)  # type: ignore[arg-type]
+        state, sums = trainer.train_block(state, text, rows, np.int32(1), context)  # type: ignore[arg-type]
         loss, weight = np.asarray(sums)[0, :2]
         losses.append(float(loss / weight))
     rate = steps * batch * context / (time.perf_counter() - began)
     stats = jax.devices()[0].memory_stats()
-    most = stats["peak_bytes_in_use"] / 2**30 if stats else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"parameters": parameters, "rate": rate, "memory": most, "losses": losses}
+    peak = stats["peak_bytes_in_use"] / 2**30 if stats else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"parameters": parameters, "rate": rate, "memory": peak, "losses": losses}
 
 
 def windows(batch: int, context: int, steps: int, path: Path) -> None:
-    """Writes the first windows of the text, shuffled, as byte pairs of the whole text."""
+    """Writes windows of the text, chosen at random, as tokens of a BPE fitted to the whole text."""
     import numpy as np
 
     from pipeline.config.paths import RAW
@@ -146,12 +147,12 @@ def windows(batch: int, context: int, steps: int, path: Path) -> None:
     from pipeline.runtime.encoders.specs import CorpusSpec
 
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
-    found = list(Reader(name="text", files="*.txt").read(RAW / "shakespeare"))
-    text = "".join(str(example.content) for example in found if isinstance(example, Example))
+    examples = list(Reader(name="text", files="*.txt").read(RAW / "shakespeare"))
+    text = "".join(str(example.content) for example in examples if isinstance(example, Example))
     row = ByteTokenizer(fit_tokenizer.fit(text_parts(text), spec), spec).encode(text)
-    many = len(row) // (context + 1)
-    chosen = np.random.default_rng(0).permutation(many)[: batch * (steps + WARM)]
-    np.save(path, row[: many * (context + 1)].reshape(many, context + 1)[chosen])
+    count = len(row) // (context + 1)
+    chosen = np.random.default_rng(0).permutation(count)[: batch * (steps + WARM_UP)]
+    np.save(path, row[: count * (context + 1)].reshape(count, context + 1)[chosen])
 
 
 def main() -> None:
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="none", help="here, not in PyTorch")
-    parser.add_argument("--card", choices=plan.CARDS, help="whose peak is counted on")
+    parser.add_argument("--card", choices=plan.CARDS, help="report the share of its peak")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--torch", default=sys.executable, help="the Python that has PyTorch")
     parser.add_argument("--ours", metavar="NPY", help=argparse.SUPPRESS)
@@ -183,24 +184,24 @@ def main() -> None:
         options = [f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size)]
         options += [f"--precision={arguments.precision}", f"--remat={arguments.remat}"]
         mine = [sys.executable, "-m", "benchmarks.language_model", *options, f"--ours={data}"]
-        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM)), str(data), arguments.precision]
+        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM_UP)), str(data), arguments.precision]
         for number in range(arguments.rounds):
             rates = []
             for name, command in (("here", mine), ("in PyTorch", theirs)):
                 out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-                found = json.loads(out.splitlines()[-1])
-                first, last = (statistics.mean(part) for part in (found["losses"][:3], found["losses"][-3:]))
+                figures = json.loads(out.splitlines()[-1])
+                first, last = (statistics.mean(part) for part in (figures["losses"][:3], figures["losses"][-3:]))
                 print(
-                    f"round {number + 1}, {name}: {found['parameters']:,} parameters, {found['rate']:,.0f} tokens/s, "
-                    f"at most {found['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
+                    f"round {number + 1}, {name}: {figures['parameters']:,} parameters, {figures['rate']:,.0f} tokens/s,"
+                    f" peak {figures['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
                     flush=True,
                 )
                 if card:
-                    flops = found["rate"] * (
-                        6 * found["parameters"] + memory_plan.attention_flops(config, arguments.context)
+                    flops = figures["rate"] * (
+                        6 * figures["parameters"] + memory_plan.attention_flops(config, arguments.context)
                     )
                     print(f"  {flops / 1e12:,.0f} x 10^12 operations a second, {flops / card:.1%} of the card's")
-                rates.append(found["rate"])
+                rates.append(figures["rate"])
             ratios.append(rates[0] / rates[1])
     print(f"batch {arguments.batch} x {arguments.context}: ratio {statistics.median(ratios):.2f}", end="")
     print(f" ({min(ratios):.2f} to {max(ratios):.2f})")

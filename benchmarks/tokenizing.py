@@ -1,9 +1,9 @@
-"""Prepares and tokenizes a large text by the two stages, and says how fast and in how much memory.
+"""Prepares and tokenizes a large text with the two stages, and reports their speed and memory.
 
     python -m benchmarks.tokenizing linux-source-6.1.tar.xz [--files '*.[ch]'] [--vocabulary 32000]
 
-SOURCE is a folder or an archive of text files, of which those that fit the pattern are read; what is not UTF-8 is left
-out. Rates are in bytes of text; memory is the most that a stage's process held.
+SOURCE is a folder or an archive of text files. Those that match the pattern are read, except for files that are not
+UTF-8. Speeds are in bytes of text; memory is the peak of the stage's process.
 """
 
 import argparse
@@ -50,20 +50,20 @@ def main() -> None:
         raw = folder / "data/raw"
         raw.mkdir(parents=True)
         (raw / arguments.source.name).symlink_to(arguments.source.resolve())
-        took = {}
+        costs = {}
         for stage in ("prepare", "preprocess"):
             began = time.perf_counter()
             process = subprocess.Popen([sys.executable, "-m", "pipeline", stage], cwd=folder)
             _, status, usage = os.wait4(process.pid, 0)
             if status:
                 raise SystemExit(f"{stage} ended with {os.waitstatus_to_exitcode(status)}")
-            took[stage] = time.perf_counter() - began, usage.ru_maxrss / 2**20
+            costs[stage] = time.perf_counter() - began, usage.ru_maxrss / 2**20
         report = json.loads((folder / "data/features/report.json").read_text())
         size = sum(split["bytes"] for split in report.values()) / 1e6
         tokens = sum(split["tokens"] for split in report.values())
         print(f"{size:,.0f} MB of text, {tokens:,} tokens")
-        for stage, (seconds, memory) in took.items():
-            print(f"{stage}: {seconds:,.0f} s, {size / seconds:.1f} MB/s, at most {memory:.2f} GiB")
+        for stage, (seconds, memory) in costs.items():
+            print(f"{stage}: {seconds:,.0f} s, {size / seconds:.1f} MB/s, peak {memory:.2f} GiB")
         shutil.rmtree(folder / "data")
 
 

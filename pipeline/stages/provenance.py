@@ -1,5 +1,5 @@
-"""What a result was made from: inputs, code, parameters, library versions, device. No clock and no commit, so that two
-equal runs say the same; the hashes lead back to both.
+"""What a result was made from: inputs, code, parameters, library versions, device. Neither time nor commit is in it, so
+that equal runs have equal provenance.
 """
 
 import os
@@ -32,7 +32,7 @@ LIBRARIES = (
 
 
 def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
-    """The provenance of a running stage's outputs."""
+    """The provenance of the running stage's outputs."""
     return {
         "params": params.model_dump(),
         "inputs": inputs.data,
@@ -47,7 +47,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What, beside code and data, can decide the last bits of a result."""
+    """Everything other than code and data that can affect the last bits of a result."""
     devices = jax.devices()
     return {
         "platform": jax.default_backend(),
@@ -64,12 +64,12 @@ def machine() -> dict[str, Any]:
 
 
 def vector_instructions() -> list[str]:
-    """The processor's, as Linux or macOS names them: the compiler uses the widest there are."""
+    """The processor's, as Linux or macOS names them: the compiler uses the widest."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))]
         names = lines[0].partition(":")[2].split() if lines else []
     else:
-        told = subprocess.run(["sysctl", "hw.optional"], capture_output=True, text=True, check=False).stdout
-        names = [line.partition(":")[0].rpartition(".")[2] for line in told.splitlines() if line.endswith(" 1")]
+        listing = subprocess.run(["sysctl", "hw.optional"], capture_output=True, text=True, check=False).stdout
+        names = [line.partition(":")[0].rpartition(".")[2] for line in listing.splitlines() if line.endswith(" 1")]
     return sorted({name for name in names if VECTOR.match(name.lower())})

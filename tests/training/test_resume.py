@@ -1,4 +1,4 @@
-"""Training that is interrupted anywhere goes on to the same bits."""
+"""Training that is interrupted anywhere ends with the same bits."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def small(monkeypatch):
 
 
 class Interrupted(Exception):
-    """Stands for a kill: nothing more is run."""
+    """Stands for a kill: nothing else runs."""
 
 
 class Memory:
@@ -71,14 +71,14 @@ class Memory:
         return True
 
     def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None:
-        host = {key: np.array(array) for key, array in arrays.items()}
-        self.last = Checkpoint(host, json.loads(json.dumps(facts)))
+        arrays = {key: np.array(array) for key, array in arrays.items()}
+        self.last = Checkpoint(arrays, json.loads(json.dumps(facts)))
         self.saved += 1
         if self.saved == self.killed_after:
             raise Interrupted
 
 
-def train(case: str, checkpointer: Any, found: Checkpoint | None = None) -> TrainingRun:
+def train(case: str, checkpointer: Any, last: Checkpoint | None = None) -> TrainingRun:
     task, config, changes = CASES[case]
     settings = small_tasks.TRAINING.model_copy(update={"epochs": 3, **changes})
     optimizer = partial(
@@ -86,7 +86,7 @@ def train(case: str, checkpointer: Any, found: Checkpoint | None = None) -> Trai
     )
     trainer, state = start(config, task, optimizer, seed=0, microbatches=settings.microbatches)
     trainer = TRAINERS.setdefault(case, trainer)  # one that has compiled already
-    run = from_checkpoint(found, state) if found else TrainingRun(state)
+    run = from_checkpoint(last, state) if last else TrainingRun(state)
     return loop.fit(
         trainer,
         run,
@@ -100,7 +100,7 @@ def train(case: str, checkpointer: Any, found: Checkpoint | None = None) -> Trai
 
 def sources(task: Task, trainer: Trainer, batch: int) -> tuple[Loader, Any]:
     if isinstance(task, LanguageModelling):
-        # Read from files, as if there were too much text for the device.
+        # Read from files, as if the text did not fit on the device.
         loader = WindowLoader(corpora.corpus(900, 300), seed=0, batch=batch, context=16, steps=7, resident=0)
         validation = corpora.corpus(100, seed=1)
         return loader, lambda params, model_state: token_losses.total_loss(
@@ -119,14 +119,14 @@ def same(one: TrainingRun, other: TrainingRun) -> bool:
 def test_killed_anywhere_it_ends_at_the_same_bits(case, monkeypatch):
     whole = train(case, Memory())
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)  # a step a dispatch: the most places to be killed at
-    found, kills = None, 0
+    last, kills = None, 0
     while True:
         checkpointer = Memory(killed_after=5)
         try:
-            again = train(case, checkpointer, found)
+            again = train(case, checkpointer, last)
             break
         except Interrupted:
-            found, kills = checkpointer.last, kills + 1
+            last, kills = checkpointer.last, kills + 1
     assert kills >= 2
     assert same(whole, again)
     assert same(whole, train(case, Memory(), checkpointer.last))  # from the end itself, as after a kill just then
@@ -135,12 +135,12 @@ def test_killed_anywhere_it_ends_at_the_same_bits(case, monkeypatch):
 def test_a_signal_saves_and_ends(monkeypatch):
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
 
-    class Asked(Memory):
+    class Signalled(Memory):
         def due(self) -> bool:
             os.kill(os.getpid(), signal.SIGTERM)
             return False
 
-    checkpointer = Asked()
+    checkpointer = Signalled()
     with pytest.raises(Stopped, match="stopped and saved at step 2: run the same command again to resume") as caught:
         train("cnn", checkpointer)
     assert caught.value.code == 143
