@@ -7,8 +7,8 @@
 Both train the same network, with as many parameters and operations, with AdamW on the same windows of the same text.
 Reported are tokens a second (without the first steps), the losses and the peak memory: the process's on a CPU, the
 device's on a GPU. On a GPU, PyTorch has what nanoGPT gives it: a compiled model, a fused optimiser, mixed precision;
-its sums are not deterministic, the ones here are. With --card, the model's operations are reported as a share of the card's
-peak. Each round runs both in new processes, and has a ratio of its own.
+its sums are not deterministic, the ones here are. With --card, the model's operations are reported as a share of the
+card's peak. Each round runs both in new processes, and has a ratio of its own.
 """
 
 import argparse
@@ -192,8 +192,8 @@ def main() -> None:
                 figures = json.loads(out.splitlines()[-1])
                 first, last = (statistics.mean(part) for part in (figures["losses"][:3], figures["losses"][-3:]))
                 print(
-                    f"round {number + 1}, {name}: {figures['parameters']:,} parameters, {figures['rate']:,.0f} tokens/s,"
-                    f" peak {figures['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
+                    f"round {number + 1}, {name}: {figures['parameters']:,} parameters, "
+                    f"{figures['rate']:,.0f} tokens/s, peak {figures['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
                     flush=True,
                 )
                 if card:

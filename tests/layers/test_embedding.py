@@ -121,7 +121,7 @@ class Twice(nnx.Module):
 
 
 def test_lookups_are_recorded_in_order_and_replaced_in_order():
-    model, tokens = Twice(nnx.Rngs(0)), SOME.inputs
+    model, tokens = Twice(nnx.Rngs(0)), jnp.asarray(SOME.inputs)
     expected = model(tokens)
     lookups = embedding.record_lookups(model)
     np.testing.assert_array_equal(model(tokens), expected)

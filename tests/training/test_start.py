@@ -30,7 +30,7 @@ ELSEWHERE = RECORD | {
 
 @pytest.fixture(scope="module")
 def state() -> State:
-    return trainer.start(LinearConfig(ngrams=1, buckets=16), small_tasks.texts(), optax.sgd(0.1), seed=0)[1]
+    return trainer.start(LinearConfig(ngrams=1, buckets=16), small_tasks.texts(), lambda _: optax.sgd(0.1), seed=0)[1]
 
 
 @pytest.fixture(autouse=True)
