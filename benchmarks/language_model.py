@@ -193,7 +193,8 @@ def main() -> None:
                 first, last = (statistics.mean(part) for part in (figures["losses"][:3], figures["losses"][-3:]))
                 print(
                     f"round {number + 1}, {name}: {figures['parameters']:,} parameters, "
-                    f"{figures['rate']:,.0f} tokens/s, peak {figures['memory']:.2f} GiB, loss {first:.3f} to {last:.3f}",
+                    f"{figures['rate']:,.0f} tokens/s, peak {figures['memory']:.2f} GiB, "
+                    f"loss {first:.3f} to {last:.3f}",
                     flush=True,
                 )
                 if card:
