@@ -16,6 +16,7 @@ from clone import run
 from hypothesis import given
 from hypothesis import strategies as st
 from imports import TOP
+from small_packages import run_stages
 
 from pipeline.commands.generate import until
 from pipeline.encoding.fit_tokenizer import fit, save
@@ -26,22 +27,22 @@ from pipeline.runtime.generator import Generator, Sampling, sample_token
 PREDICT = "python -m pipeline predict package"
 
 
-@pytest.fixture(scope="module", params=["gpt", "rnn"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("gpt", "rnn")]
+)
 def made(request, tmp_path_factory) -> Path:
     """A folder in which the stages made a small model of either kind, from a small corpus."""
     folder = prose.make(tmp_path_factory.mktemp(request.param), request.param, epochs=2, epoch_steps=40)
-    for stage in ("prepare", "preprocess", "train", "evaluate", "package"):
-        run(f"python -m pipeline {stage}", folder)
+    run_stages(folder, "prepare", "preprocess", "train", "evaluate", "package")
     return folder
 
 
 @pytest.mark.slow
-def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path):
+def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd):
     folder = Path(shutil.copytree(made, tmp_path / "half"))
     run("sed -i 's/precision: float32/precision: bfloat16/' params.yaml", folder)
-    for stage in ("train", "evaluate", "package"):
-        output = run(f"python -m pipeline {stage}", folder)
-    assert "tokens' losses equal evaluate's" in output
+    run_stages(folder, "train", "evaluate", "package")
+    assert "tokens' losses equal evaluate's" in capfd.readouterr().out
     said = folder / "evaluation/test.parquet"
     table = pd.read_parquet(said)
     table.assign(loss=table["loss"] + 0.05).to_parquet(said)

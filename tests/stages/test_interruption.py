@@ -143,7 +143,7 @@ def test_two_at_once(fresh):
 
 def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
     """DVC removes the folder of a failed one, so the checkpoints lie outside it."""
-    command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002"
+    command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002 train"
     run(f"{command} > ../first.txt 2>&1 &", whole.folder, CHECKPOINT_SECONDS="0.1")
     deadline = time.monotonic() + 120
     while len(whole.checkpoints()) < 2 and time.monotonic() < deadline:
@@ -157,10 +157,10 @@ def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
 
 
 def test_a_queued_experiment_goes_on_too(whole):
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
 
     def queue_one(*, until: Callable[[], bool]) -> None:
-        run("dvc exp run --queue -S models.cnn.training.learning_rate=0.003", whole.folder)
+        run("dvc exp run --queue -S models.cnn.training.learning_rate=0.003 train", whole.folder)
         # A worker of DVC's own takes it up, and ends some ten seconds after the last one in the queue.
         run("dvc queue start > ../queue.txt 2>&1", whole.folder, CHECKPOINT_SECONDS="0.1")
         while not until() and time.monotonic() < deadline:
