@@ -5,6 +5,7 @@ process, writes to it. With a single process every function here returns at once
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pipeline.runtime.errors import UserError
 
 HEARTBEAT_SECONDS = 30  # without a sign of life from one process, the others end
 CONNECT_SECONDS = 300  # for all processes to connect
+STATUS = re.compile(r"(ABORTED|CANCELLED|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|UNKNOWN): ")  # of a failed collective
 COORDINATOR, NUM_PROCESSES, RANK = "JAX_COORDINATOR_ADDRESS", "TRAIN_NPROCS", "TRAIN_RANK"  # environment variables
 
 
@@ -38,8 +40,10 @@ def distributed() -> Iterator[None]:
         return
     try:
         yield
-    except (UserError, jax.errors.JaxRuntimeError) as error:
+    except Exception as error:
         own = str(error) if isinstance(error, UserError) else errors.refusal(error)
+        if not (own or collective_failed(error)):
+            raise
         print(f"error: process {jax.process_index()} of {count}: {own or _peer_lost(error)}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -105,6 +109,13 @@ def gather_to_host(array: Any) -> Shaped[np.ndarray, "..."]:
         mesh = array.sharding.mesh  # type: ignore[attr-defined]
         array = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))(array)
     return np.asarray(array)
+
+
+def collective_failed(error: Exception) -> bool:
+    """Whether the runtime reports a failure between processes. JAX raises some of them as a plain ValueError."""
+    return isinstance(error, jax.errors.JaxRuntimeError) or (
+        isinstance(error, ValueError) and bool(STATUS.match(str(error)))
+    )
 
 
 def _peer_lost(error: Exception) -> str:

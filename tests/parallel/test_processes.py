@@ -12,6 +12,7 @@ from pathlib import Path
 
 import clone
 import compiled
+import jax
 import pandas as pd
 import prose
 import pytest
@@ -19,6 +20,7 @@ from ruamel.yaml import YAML
 from small_packages import dump, run_stages
 from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
 
+from pipeline.parallel import processes
 from pipeline.runtime import strict_json
 
 pytestmark = pytest.mark.xdist_group("processes")  # for the clone
@@ -162,3 +164,17 @@ def test_what_does_not_meet(ready):
     output = train(ready, code=255, LAUNCH="JAX_COORDINATOR_ADDRESS=127.0.0.1:1 TRAIN_NPROCS=2 TRAIN_RANK=one")
     assert "error: TRAIN_RANK: must be a number, 0 or more, where JAX_COORDINATOR_ADDRESS is set, not 'one'" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        (jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection reset by peer"), True),
+        (ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: Barrier failed because: task is set to ERROR"), True),
+        (ValueError("operands could not be broadcast together"), False),
+        (KeyError("UNKNOWN: "), False),
+    ],
+)
+def test_a_failed_collective_is_no_mistake_of_the_program(error, failed):
+    assert processes.collective_failed(error) is failed
