@@ -9,7 +9,7 @@ import clone
 import compiled
 import psutil
 import pytest
-from repro import command_of
+from repro import RESUMED, command_of
 from ruamel.yaml import YAML
 from small_packages import dump
 from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
@@ -27,7 +27,7 @@ def ready(tmp_path_factory) -> Path:
 
 
 def wait_for(what: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not what():
         assert run.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -42,25 +42,25 @@ def test_parts_are_killed(ready, tmp_path):
     straight = weights(ready)
     forget(ready)
     log = tmp_path / "log.txt"
-    with log.open("wb") as file:
-        run = subprocess.Popen(
-            ["dvc", "repro", "-s", "train"],
-            cwd=ready,
-            env=clone.environment(LAUNCH=ON_RAY, CHECKPOINT_SECONDS="0", **compiled.apart(tmp_path / "compiled")),
-            stdout=file,
-            stderr=file,
-        )
-    wait_for(lambda: bool(checkpoints(ready)) and len(ranks(ready)) == 2, run, log)
-    first = {process.pid for process in ranks(ready).values()}
-    ranks(ready)[1].kill()
-    wait_for(lambda: len(ranks(ready)) == 2 and not first & {p.pid for p in ranks(ready).values()}, run, log)
-    before = checkpoints(ready)[-1:]
-    wait_for(lambda: checkpoints(ready)[-1:] > before, run, log)  # they have met, and train
-    worker = psutil.Process(ranks(ready)[0].ppid())
-    assert "RayTrainWorker" in " ".join(command_of(worker))
-    worker.kill()
-    assert run.wait(timeout=300) == 0, log.read_text()
-    assert "resuming from step" in log.read_text()
+    environment = clone.environment(LAUNCH=ON_RAY, CHECKPOINT_SECONDS="0", **compiled.apart(tmp_path / "compiled"))
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(["dvc", "repro", "-s", "train"], cwd=ready, env=environment, stdout=file, stderr=file) as run,
+    ):
+        try:
+            wait_for(lambda: bool(checkpoints(ready)) and len(ranks(ready)) == 2, run, log)
+            first = {process.pid for process in ranks(ready).values()}
+            ranks(ready)[1].kill()
+            wait_for(lambda: len(ranks(ready)) == 2 and not first & {p.pid for p in ranks(ready).values()}, run, log)
+            before = checkpoints(ready)[-1:]
+            wait_for(lambda: checkpoints(ready)[-1:] > before, run, log)  # they have met, and train
+            worker = psutil.Process(ranks(ready)[0].ppid())
+            assert "RayTrainWorker" in " ".join(command_of(worker))
+            worker.kill()
+            assert run.wait(timeout=600) == 0, log.read_text()
+        finally:
+            run.terminate()
+    assert RESUMED in log.read_text()
     assert weights(ready) == straight
 
     set_training(ready, epochs=60)  # a mistake: it is told once, and not tried again

@@ -16,6 +16,7 @@ import jax
 import pandas as pd
 import prose
 import pytest
+from repro import RESUMED
 from ruamel.yaml import YAML
 from small_packages import dump, run_stages
 from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
@@ -75,7 +76,7 @@ def killed(run: subprocess.Popen[str], folder: Path, rank: int) -> str:
     output, _ = run.communicate(timeout=240)
     assert run.returncode == 255
     assert not ranks(folder)
-    assert "Traceback" not in output
+    assert "Traceback" not in output, output
     return output
 
 
@@ -124,12 +125,12 @@ def test_one_is_killed_and_all_go_on(ready, interrupted):
     with running(ready) as again:
         wait_for(again, lambda: checkpoints(ready)[-1:] > [before])  # they have met, and train
         killed(again, ready, rank=0)
-    assert "resuming from step" in train(ready, LAUNCH=LAUNCH)
+    assert RESUMED in train(ready, LAUNCH=LAUNCH)
     resumed = weights(ready)
     forget(ready)
     straight = train(ready, LAUNCH=LAUNCH)
     assert "epoch 1:" in straight
-    assert "resuming" not in straight
+    assert RESUMED not in straight
     assert weights(ready) == resumed
 
 
@@ -147,7 +148,7 @@ def test_a_run_goes_on_elsewhere(ready, interrupted):
     assert "no run '../model' has a checkpoint" in train(ready, code=255, CHECKPOINT_FROM="../model")
 
     set_training(ready, epochs=EPOCHS)
-    assert "resuming from step" in train(ready, CHECKPOINT_FROM=run)
+    assert RESUMED in train(ready, CHECKPOINT_FROM=run)
     assert strict_json.read(ready / "logs/trained_on.json")["machine"]["moved_from"] == [run]
     moved = pd.read_csv(ready / "trained/history.csv")
     forget(ready)
@@ -178,3 +179,20 @@ def test_what_does_not_meet(ready):
 )
 def test_a_failed_collective_is_no_mistake_of_the_program(error, failed):
     assert processes.collective_failed(error) is failed
+
+
+def test_a_failed_collective_ends_in_one_line_whatever_jax_raises(monkeypatch, capsys):
+    def exits(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr("os._exit", exits)
+    lost = "UNKNOWN: Gloo AllGather failed: Connection reset by peer"
+    for error in (ValueError(lost), jax.errors.JaxRuntimeError(lost)):
+        with pytest.raises(SystemExit, match="75"), processes.distributed():
+            raise error
+        output = capsys.readouterr().err
+        assert output.startswith("error: process 0 of 2: a step failed, probably because another process has ended")
+        assert len(output.splitlines()) == 1
+    with pytest.raises(ValueError, match="of our own"), processes.distributed():
+        raise ValueError("a mistake of our own")
