@@ -1,6 +1,6 @@
 """Times convolutions forward and backward, alone and in a loop: `python -m benchmarks.convolution`.
 
-Milliseconds a step, the best of several; the ratio is that of ours in a loop to autodiff outside one.
+Milliseconds a step, the least of several; the ratio is ours in a loop to autodiff outside one.
 """
 
 import time
@@ -31,7 +31,7 @@ BATCHES = 20  # of a loop over images
 
 
 def best(run: Callable[[], object], *, seconds: float = 2.0) -> float:
-    """Milliseconds of the fastest run of those that fit in about `seconds`, and of three at least."""
+    """Milliseconds of the fastest of the runs that fit in about `seconds`, at least three."""
     jax.block_until_ready(run())  # compiles
     times: list[float] = []
     while len(times) < 3 or sum(times) < seconds:

@@ -13,23 +13,23 @@ import sys
 
 CODE = """
 import sys, time
-import numpy as np, jax
-from pipeline.config.networks import GPTConfig, GPTSize, GPT_SIZES
-import pipeline
-from pipeline import learner, optim
+from functools import partial
+import numpy as np
+from pipeline.config.networks import GPT_SIZES, GPTConfig, GPTSize
 from pipeline.config.optimizers import AdamW
-from pipeline.models import gpt
-from pipeline.tasks import Examples, LanguageModelling
 from pipeline.config.preprocessing import CorpusPreprocessing
+from pipeline.tasks import Examples, LanguageModelling
+from pipeline.training import optimizers
+from pipeline.training.trainer import start
 GPT_SIZES["124m"] = GPTSize(int(sys.argv[1]), 128, 4, 4, 344)
 settings = CorpusPreprocessing(tokenizer="bpe", vocabulary=50_304, normalisation="none")
 task = LanguageModelling(name="language-modelling", text=settings, vocabulary=50_304, counts=(1,) * 50_304)
 config = GPTConfig(variant="124m", context=512, dropout=0.0, precision="float32", remat=sys.argv[2])
-tx = optim.build(optim.AdamW(name="adamw"), lambda _: 3e-4, weight_decay=0.1, gradient_clip=1.0)
-learn, state = learner.start(config, task, tx, seed=0)
+optimizer = partial(optimizers.build, AdamW(name="adamw"), lambda _: 3e-4, weight_decay=0.1, gradient_clip=1.0)
+trainer, state = start(config, task, optimizer, seed=0)
 text = Examples({"tokens": np.zeros(5_000, np.int32)}, np.zeros(0, np.int32), None)
 began = time.perf_counter()
-learn.train_block.lower(learn, state, text, np.zeros((1, 4), np.int32), np.int32(1), 512).compile()
+trainer.train_block.lower(trainer, state, text, np.zeros((1, 4), np.int32), np.int32(1), 512).compile()
 print(time.perf_counter() - began)
 """
 
@@ -40,12 +40,12 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
     for remat in ("none", "full"):
-        took: dict[int, list[float]] = {12: [], 48: []}
+        seconds: dict[int, list[float]] = {12: [], 48: []}
         for _ in range(rounds):
-            for layers, found in took.items():
+            for layers, times in seconds.items():
                 command = [sys.executable, "-c", CODE, str(layers), remat]
-                found.append(float(subprocess.check_output(command, env=environment)))
-        few, many = (statistics.median(found) for found in took.values())
+                times.append(float(subprocess.check_output(command, env=environment)))
+        few, many = (statistics.median(times) for times in seconds.values())
         print(f"remat {remat}: 12 layers {few:.2f} s, 48 layers {many:.2f} s, ratio {many / few:.2f}", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""Times recurrent layers forward and backward, beside the textbook cell, and beside torch if one has it.
+"""Times recurrent layers forward and backward against the textbook cell and, with --torch, against PyTorch.
 
     python -m benchmarks.recurrent [--rounds 5] [--torch /path/to/a/python/that/has/torch]
 
-Milliseconds a step, in a loop of steps. All take turns in each round, and a turn counts by its fastest run, since what
-else the machine does slows torch's threads far more than ours. What is printed are medians over the rounds, ratios
-with the least and the largest. Torch runs in a process of its own, one a round, on as many threads.
+Milliseconds a step, in a loop of steps. In each round all take turns, and the fastest run of a turn counts, since other
+load on the machine slows torch's threads far more than ours. It prints medians over the rounds, and ratios with their
+least and largest. Torch runs in a process of its own in each round, with the same number of threads.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pipeline.layers.recurrent import gru, lstm
 
 SHAPES = [(64, 200, 128), (32, 50, 128)]  # sequences, tokens, width of the input and of the state
 STEPS = 5  # of a loop
-SECONDS = 2.0  # that each gets in a round
+SECONDS = 2.0  # for each in a round
 
 TORCH = """
 import json, sys, time, torch

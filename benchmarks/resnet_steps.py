@@ -82,7 +82,7 @@ def main() -> None:
     first = times["in a loop"]
     for name, taken in times.items():
         ratio = statistics.median(a / b for a, b in zip(first, taken))
-        print(f"{name:20} {statistics.median(taken):7.1f} ms a step; the loop takes {ratio:.2f} of it")
+        print(f"{name:20} {statistics.median(taken):7.1f} ms a step; in a loop it takes {ratio:.2f} times that")
 
 
 if __name__ == "__main__":

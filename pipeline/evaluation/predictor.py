@@ -104,8 +104,8 @@ class Predictor:
         model: Any = self.model(params, model_state)
         texts: Array = sharding.shard_batch(self.mesh, jnp.asarray(tokens, jnp.int32))
         x = model.hidden(texts[:, :-1])
-        each: Callable[..., TokenScores] = partial(cross_entropy.each, model.table[...])
-        scores = sharding.map_shards(self.mesh, each, x.reshape(-1, x.shape[-1]), texts[:, 1:].reshape(-1))
+        of_each: Callable[..., TokenScores] = partial(cross_entropy.token_scores, model.table[...])
+        scores = sharding.map_shards(self.mesh, of_each, x.reshape(-1, x.shape[-1]), texts[:, 1:].reshape(-1))
         return sharding.replicate(self.mesh, TokenScores(*(array.reshape(len(texts), -1) for array in scores)))
 
 

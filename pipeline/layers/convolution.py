@@ -1,6 +1,6 @@
-"""Convolutions and pooling that train fast on a CPU inside a loop; on other backends they are the library's.
+"""Convolutions and pooling that train fast on a CPU inside a loop; on other backends the convolutions are JAX's own.
 
-Axes: b batch, h height, w width, c channels, f filters, i and j the two of a kernel or a pooling window.
+Axes: b batch, h height, w width, c channels, f filters, i and j height and width of a kernel or a pooling window.
 """
 
 from functools import partial, reduce
@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 Padding = Literal["SAME", "VALID"]
 Pads = tuple[tuple[int, int], tuple[int, int]]  # rows and columns of zeros: before, after
 
-CHUNK_BYTES = 512 * 1024  # what stays in a core's cache between the taps of a kernel
-WINDOW = [(0, 0), (0, 1), (1, 0), (1, 1)]  # the four places of a 2x2 pooling window
+CHUNK_BYTES = 512 * 1024  # of images, which stay in a core's cache from one tap of a kernel to the next
+WINDOW = [(0, 0), (0, 1), (1, 0), (1, 1)]  # the four positions in a 2 x 2 pooling window
 
 convolve = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -26,9 +26,10 @@ def conv(
 ) -> Float[Array, "b _ _ f"]:
     """Convolves `x` with `kernel` as `lax.conv_general_dilated` does, with a gradient that is fast in a loop.
 
-    On a CPU, autodiff's gradient of a convolution is many times slower inside `lax.scan` than outside, because it
-    is not laid out as NHWC/HWIO (jax-ml/jax#12868). Here the gradient for `x` is, with the same bits; the one for
-    `kernel` is a sum of matmuls, equal but for rounding. On a CPU only reverse-mode differentiation is possible.
+    On a CPU, autodiff's gradient of a convolution is many times slower inside `lax.scan` than outside, because its
+    layout is not NHWC/HWIO (jax-ml/jax#12868). Here the gradient for `x` has that layout, and the same bits; the one
+    for `kernel` is a sum of matrix products, equal up to rounding. On a CPU this is for reverse-mode differentiation
+    only.
 
     Raises ValueError if `padding` is "VALID" and the kernel is larger than the image.
     """
@@ -55,7 +56,7 @@ def _conv_backward(stride: int, pads: Pads, saved: tuple[Array, Array], g: Array
     back = [(k - 1 - lo, n - 1 - (o - 1) * stride + lo) for n, k, o, (lo, _) in sizes]
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)  # i j f c
     dx = convolve(g, flipped, (1, 1), back, lhs_dilation=(stride, stride))
-    # The last windows may end before the image does: then the padding after it is negative, a crop.
+    # Where the last windows end before the image does, the padding after it is negative: a crop.
     ends = [(lo, (o - 1) * stride + k - n - lo, 0) for n, k, o, (lo, _) in sizes]
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *ends, (0, 0, 0)])
     return dx, _kernel_gradient(x, g, kernel, stride)
@@ -65,24 +66,24 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _kernel_gradient(x: Array, g: Array, kernel: Array, stride: int) -> Array:
-    """One matmul for each tap of the kernel, over so few images at a time that they stay in cache.
+    """One matrix product for each tap of the kernel, over so few images at a time that they stay in the cache.
 
-    The convolution of transposed arrays, as autodiff has it, is up to 10 times slower for large images, even
+    The convolution of transposed arrays, which autodiff makes of it, is up to 10 times slower for large images, even
     outside a loop, and about 1.3 times faster for small images of many channels.
     """
     b, rows, columns, _ = g.shape
     per_image = max(x.nbytes, g.nbytes) // b
     size = max(n for n in range(1, b + 1) if b % n == 0 and (n == 1 or n * per_image <= CHUNK_BYTES))
-    wide = jnp.promote_types(x.dtype, jnp.float32)  # a bfloat16 sum of many chunks loses the small ones
+    wide = jnp.promote_types(x.dtype, jnp.float32)  # a bfloat16 sum of many chunks would lose the small ones
 
     def add(total: Array, images: tuple[Array, Array]) -> tuple[Array, None]:
         x, g = images  # n h w c, n rows columns f
         taps = []
         for i, j in np.ndindex(kernel.shape[:2]):
-            seen = x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
-            # A matrix each: contracted over three axes, the same product takes twice as long.
-            seen, out = seen.reshape(-1, x.shape[3]), g.reshape(-1, g.shape[3])
-            taps.append(jnp.matmul(seen.T, out, preferred_element_type=wide))  # c f
+            pixels = x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
+            # As matrices: contracted over three axes, the same product takes twice as long.
+            pixels, out = pixels.reshape(-1, x.shape[3]), g.reshape(-1, g.shape[3])
+            taps.append(jnp.matmul(pixels.T, out, preferred_element_type=wide))  # c f
         return total + jnp.stack(taps).reshape(kernel.shape), None
 
     chunks = x.reshape(-1, size, *x.shape[1:]), g.reshape(-1, size, *g.shape[1:])
@@ -91,45 +92,45 @@ def _kernel_gradient(x: Array, g: Array, kernel: Array, stride: int) -> Array:
 
 
 def max_pool(x: Float[Array, "b h w c"], window: int) -> Float[Array, "b _ _ c"]:
-    """The largest of each `window` x `window` square; rows and columns that do not fill a square are dropped.
+    """The maximum of each `window` x `window` square; rows and columns that do not fill a square are dropped.
 
-    Of equal maxima the first, in reading order, gets the whole gradient, as in `nnx.max_pool`; but without
-    select-and-scatter, which is slow on a CPU and not deterministic on a GPU. Reverse mode only.
+    Of equal maxima the first, row by row, gets the whole gradient, as in `nnx.max_pool`; but without
+    select-and-scatter, which is slow on a CPU and not deterministic on a GPU. Reverse-mode differentiation only.
     """
     return _max_pool(x, window)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_pool(x: Array, window: int) -> Array:
-    return reduce(jnp.maximum, _places(x, window))
+    return reduce(jnp.maximum, _positions(x, window))
 
 
-def _places(x: Array, window: int) -> list[Array]:
-    """Splits an image into the first places of all windows, the second places, and so on."""
+def _positions(x: Array, window: int) -> list[Array]:
+    """For each position in a window, its pixels in all windows: each `b rows columns c`."""
     rows, columns = (n // window * window for n in x.shape[1:3])
     return [x[:, i:rows:window, j:columns:window] for i, j in np.ndindex(window, window)]
 
 
-def _join(places: list[Array], window: int, height: int, width: int) -> Array:
-    """Undoes `_places`, with zeros in the rows and columns that it dropped."""
-    b, rows, columns, c = places[0].shape
-    x = jnp.stack(places, axis=3).reshape(b, rows, columns, window, window, c).transpose(0, 1, 3, 2, 4, 5)
+def _join(positions: list[Array], window: int, height: int, width: int) -> Array:
+    """Undoes `_positions`, with zeros in the rows and columns that it dropped."""
+    b, rows, columns, c = positions[0].shape
+    x = jnp.stack(positions, axis=3).reshape(b, rows, columns, window, window, c).transpose(0, 1, 3, 2, 4, 5)
     x = x.reshape(b, rows * window, columns * window, c)
     return jnp.pad(x, ((0, 0), (0, height - rows * window), (0, width - columns * window), (0, 0)))
 
 
 def _max_pool_forward(x: Array, window: int) -> tuple[Array, tuple[Array, Array]]:
-    largest: Array = reduce(jnp.maximum, _places(x, window))
+    largest: Array = reduce(jnp.maximum, _positions(x, window))
     return largest, (x, largest)
 
 
 def _max_pool_backward(window: int, saved: tuple[Array, Array], g: Array) -> tuple[Array]:
     x, largest = saved
-    free = jnp.ones(largest.shape, bool)
+    undecided = jnp.ones(largest.shape, bool)
     routed = []
-    for place in _places(x, window):
-        won = free & (place == largest)
-        free &= ~won
+    for pixels in _positions(x, window):
+        won = undecided & (pixels == largest)
+        undecided &= ~won
         routed.append(jnp.where(won, g, 0))
     return (_join(routed, window, *x.shape[1:3]),)
 
@@ -138,18 +139,18 @@ _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def can_fuse(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...], pool: int) -> bool:
-    """Whether `conv_relu_pool` takes images (b, h, w, c), a kernel (i, j, c, f) and this pooling, and is faster."""
+    """Whether `conv_relu_pool` can do images (b, h, w, c), a kernel (i, j, c, f) and this pooling, and is faster."""
     return jax.default_backend() == "cpu" and image_shape[-1] == kernel_shape[2] == 1 and pool == 2
 
 
 def conv_relu_pool(
     x: Float[Array, "b h w 1"], kernel: Float[Array, "i j 1 f"], bias: Float[Array, " f"]
 ) -> Float[Array, "b _ _ f"]:
-    """A VALID convolution of one channel, a bias, relu and 2x2 max pooling, in one pass when differentiated.
+    """A VALID convolution of one channel, a bias, relu and 2 x 2 max pooling, in one pass when differentiated.
 
-    The four convolutions of a pooling window run side by side, so that their results are never stored, only which
-    of the four won. Not differentiated it is the plain sequence, which is then faster, as it is on a GPU. Of equal
-    maxima the first gets the gradient; where relu is flat it is 0. Reverse mode only.
+    The four convolutions of a pooling window run side by side: of their results only the index of the largest is
+    stored. When it is not differentiated, and on a GPU, it is the plain sequence, which is then faster. Of equal maxima
+    the first gets the gradient; where relu is flat it is 0. Reverse-mode differentiation only.
 
     Raises ValueError if there is more than one input channel, or the image has no full window.
     """
@@ -171,14 +172,14 @@ _fused = jax.custom_vjp(_plain)
 
 
 def _pixels(x: Array, kernel: Array) -> dict[tuple[int, int], Array]:
-    """The pixels that a pooling window sees, by their place in it: each `b rows columns 1`."""
+    """The pixels that the kernel covers in a pooling window, by their position in it: each `b rows columns 1`."""
     i, j = kernel.shape[:2]
     rows, columns = ((n - k + 1) // 2 for n, k in zip(x.shape[1:3], (i, j)))
     return {(r, c): x[:, r : r + 2 * rows - 1 : 2, c : c + 2 * columns - 1 : 2] for r, c in np.ndindex(i + 1, j + 1)}
 
 
 def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    def of_chunk(x: Array) -> tuple[Array, Array]:
+    def fused(x: Array) -> tuple[Array, Array]:
         pixels = _pixels(x, kernel)
         taps = list(np.ndindex(kernel.shape[:2]))
         z = [reduce(jnp.add, [pixels[r + i, c + j] * kernel[i : i + 1, j : j + 1] for i, j in taps]) for r, c in WINDOW]
@@ -187,9 +188,10 @@ def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[A
         won = jnp.where(top >= bottom, jnp.where(z[0] >= z[1], 0, 1), jnp.where(z[2] >= z[3], 2, 3))
         return out, jnp.where(out > 0, won, 4).astype(jnp.int8)  # 4: none, relu is flat
 
-    # What a loop returns is not computed again in the backward pass; without a loop it is, 2 to 6 times slower.
+    # XLA does not compute the results of a loop again in the backward pass. Without a loop it does, and that makes it 2
+    # to 6 times slower.
     chunks = next(n for n in (4, 2, 3, 5, 1) if x.shape[0] % n == 0)
-    out, won = lax.map(of_chunk, x.reshape(chunks, -1, *x.shape[1:]))
+    out, won = lax.map(fused, x.reshape(chunks, -1, *x.shape[1:]))
     out, won = (a.reshape(-1, *a.shape[2:]) for a in (out, won))
     return out, (x, kernel, won)
 
@@ -197,18 +199,18 @@ def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[A
 def _fused_backward(saved: tuple[Array, Array, Array], g: Array) -> tuple[Array, Array, Array]:
     x, kernel, won = saved
     i, j, _, f = kernel.shape
-    places = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 1, 4, 1)
-    routed = jnp.where(won[..., None, :] == places, g[..., None, :], 0)  # b rows columns 4 f
+    positions = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 1, 4, 1)
+    routed = jnp.where(won[..., None, :] == positions, g[..., None, :], 0)  # b rows columns 4 f
 
-    # One matmul: a row for each pixel that a window sees, and a row of ones for the bias.
+    # One matrix product: a row for each of a window's pixels, and a row of ones for the bias.
     pixels = jnp.stack(list(_pixels(x, kernel).values())).reshape((i + 1) * (j + 1), -1)
     pixels = jnp.concatenate([pixels, jnp.ones((1, pixels.shape[1]), x.dtype)])
     sums = pixels @ routed.reshape(-1, 4 * f)
-    of_pixels = sums[:-1].reshape(i + 1, j + 1, 4, f)
-    dkernel = reduce(jnp.add, [of_pixels[r : r + i, c : c + j, q] for q, (r, c) in enumerate(WINDOW)])
+    by_pixel = sums[:-1].reshape(i + 1, j + 1, 4, f)
+    dkernel = reduce(jnp.add, [by_pixel[r : r + i, c : c + j, q] for q, (r, c) in enumerate(WINDOW)])
     dbias = sums[-1].reshape(4, f).sum(axis=0)
 
-    # Under jit this is dropped where nobody asks for it, as in training, where x is data.
+    # The compiler drops this where it is not needed, as in training, where x is data.
     dz = _join([routed[..., q, :] for q in range(4)], 2, x.shape[1] - i + 1, x.shape[2] - j + 1)
     dx = convolve(dz, kernel[::-1, ::-1].transpose(0, 1, 3, 2), (1, 1), [(i - 1, i - 1), (j - 1, j - 1)])
     return dx, dkernel[:, :, None], dbias

@@ -6,52 +6,54 @@ from jaxtyping import Array, Float
 
 
 def parallel_scan(
-    kept: Float[Array, "b t d"], entering: Float[Array, "b t d"], start: Float[Array, "b d"]
+    decay: Float[Array, "b t d"], inputs: Float[Array, "b t d"], initial_state: Float[Array, "b d"]
 ) -> Float[Array, "b t d"]:
-    """The states h_t = kept_t h_(t-1) + entering_t, where h_0 is `start`.
+    """The states h_t = decay_t h_(t-1) + inputs_t, where h_0 is `initial_state`.
 
-    An associative scan (Blelloch 1990; Martin and Cundy 2018, arXiv:1709.04057): log t passes over the data instead of
-    t steps one after the other. Its gradient is the same recurrence backward, and so is this one's: what the scan
-    computes on its way need not be kept.
+    An associative scan (Blelloch 1990; Martin and Cundy 2018, arXiv:1709.04057): log t passes over the data in place of
+    t steps. Its gradient is the same recurrence, run backward; written as such, it needs none of the scan's
+    intermediate results.
     """
-    first = entering[:, :1] + kept[:, :1] * start[:, None]
-    return _scanned(kept, jnp.concatenate([first, entering[:, 1:]], axis=1))
+    first = inputs[:, :1] + decay[:, :1] * initial_state[:, None]
+    return _scan(decay, jnp.concatenate([first, inputs[:, 1:]], axis=1))
 
 
 def sequential_scan(
-    kept: Float[Array, "b t d"], entering: Float[Array, "b t d"], start: Float[Array, "b d"]
+    decay: Float[Array, "b t d"], inputs: Float[Array, "b t d"], initial_state: Float[Array, "b d"]
 ) -> Float[Array, "b t d"]:
-    """The same, step by step: for a few tokens, and for as many as are known only when it runs."""
+    """The same, step by step: for a few tokens, or for a number of tokens that is known only at run time."""
 
-    def step(state: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
-        state = at[0] * state + at[1]
+    def step(state: Array, scanned: tuple[Array, Array]) -> tuple[Array, Array]:
+        decay, inputs = scanned  # b d
+        state = decay * state + inputs
         return state, state
 
-    _, states = jax.lax.scan(step, start, (kept.transpose(1, 0, 2), entering.transpose(1, 0, 2)))
+    _, states = jax.lax.scan(step, initial_state, (decay.transpose(1, 0, 2), inputs.transpose(1, 0, 2)))
     return states.transpose(1, 0, 2)
 
 
-def _both(left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:
-    """One step that does what the two do one after the other."""
-    return left[0] * right[0], right[0] * left[1] + right[1]
+def _compose(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The one step that does what the two do in turn, each as (decay, inputs)."""
+    return first[0] * second[0], second[0] * first[1] + second[1]
 
 
 @jax.custom_vjp
-def _scanned(kept: Array, entering: Array) -> Array:
-    return jax.lax.associative_scan(_both, (kept, entering), axis=1)[1]
+def _scan(decay: Array, inputs: Array) -> Array:
+    """The states, from an initial state of zeros."""
+    return jax.lax.associative_scan(_compose, (decay, inputs), axis=1)[1]
 
 
-def _forward(kept: Array, entering: Array) -> tuple[Array, tuple[Array, Array]]:
-    states = _scanned(kept, entering)
-    return states, (kept, states)
+def _forward(decay: Array, inputs: Array) -> tuple[Array, tuple[Array, Array]]:
+    states = _scan(decay, inputs)
+    return states, (decay, states)
 
 
 def _backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
-    kept, states = saved
-    ahead = jnp.pad(kept[:, 1:], [(0, 0), (0, 1), (0, 0)])  # how much of a state's gradient comes from the next one's
-    _, total = jax.lax.associative_scan(_both, (ahead, grad), axis=1, reverse=True)
-    before = jnp.pad(states[:, :-1], [(0, 0), (1, 0), (0, 0)])
-    return total * before, total
+    decay, states = saved
+    next_decay = jnp.pad(decay[:, 1:], [(0, 0), (0, 1), (0, 0)])
+    _, dinputs = jax.lax.associative_scan(_compose, (next_decay, grad), axis=1, reverse=True)
+    previous = jnp.pad(states[:, :-1], [(0, 0), (1, 0), (0, 0)])
+    return dinputs * previous, dinputs
 
 
-_scanned.defvjp(_forward, _backward)
+_scan.defvjp(_forward, _backward)

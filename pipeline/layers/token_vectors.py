@@ -9,13 +9,13 @@ from pipeline.layers.embedding import Embed
 from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
 from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
 
-AFFIXES = 4  # prefixes and suffixes of up to so many characters
-BUCKETS = 1 << 15  # rows that affixes are hashed into (Bojanowski et al. 2017, arXiv:1607.04606)
+AFFIXES = 4  # the most characters in a prefix or suffix
+BUCKETS = 1 << 15  # rows that affixes are hashed to (Bojanowski et al. 2017, arXiv:1607.04606)
 
 
 class TokenVectors(nnx.Module):
-    """Looks tokens up. `width` is that of the vectors, all parts together; those of tokens start with a standard
-    deviation of `scale`.
+    """Looks up a vector for each token; for a word it is joined to those of its prefixes and of its suffixes, each
+    summed. `width` is the width of the whole; the tokens' vectors start with a standard deviation of `scale`.
     """
 
     def __init__(
@@ -37,39 +37,40 @@ class TokenVectors(nnx.Module):
 
     def __call__(self, inputs: Inputs, *, training: bool, rngs: nnx.Rngs | None) -> Float[Array, "b t d"]:
         tokens = inputs.words if isinstance(inputs, Words) else inputs
-        lost = jnp.zeros(tokens.shape, bool)
+        dropped = jnp.zeros(tokens.shape, bool)
         if training and self.token_dropout and rngs is not None:
-            lost = jax.random.bernoulli(rngs.dropout(), self.token_dropout, tokens.shape)  # b t
+            dropped = jax.random.bernoulli(rngs.dropout(), self.token_dropout, tokens.shape)  # b t
         if self.affixes is None or not isinstance(inputs, Words):
-            return self.tokens(tokens) * ~lost[..., None]  # b t d
-        # What a word is when its number says nothing must be learnt from its characters.
-        x = self.tokens(jnp.where(lost & (tokens != PAD), UNKNOWN, tokens))  # b t d
+            return self.tokens(tokens) * ~dropped[..., None]  # b t d
+        # So the network learns to tell from its characters what an unknown word is.
+        x = self.tokens(jnp.where(dropped & (tokens != PAD), UNKNOWN, tokens))  # b t d
         prefixes, suffixes = affixes(inputs.characters)  # b t a
         return jnp.concatenate([x, self.affixes(prefixes).sum(2), self.affixes(suffixes).sum(2)], axis=2)
 
 
 def affixes(characters: Int[Array, "b t l"]) -> tuple[Int[Array, "b t a"], Int[Array, "b t a"]]:
-    """The buckets of a word's first one to four characters, and of its last ones.
+    """The buckets of a word's first one to four characters, and of its last one to four.
 
-    A word shorter than an affix stands there whole, told from a longer word's affix by the padding beside it.
+    A word shorter than an affix fills it with padding, which sets it apart from a longer word's affix. Padding is on
+    the left.
     """
     length = characters.shape[-1]
     suffix = [characters[..., length - n :] for n in range(1, min(AFFIXES, length) + 1)]
     first = length - (characters != PAD).sum(-1, keepdims=True)  # b t 1
     places = jnp.minimum(first + jnp.arange(AFFIXES).reshape(1, 1, -1), length - 1)
-    there = first + jnp.arange(AFFIXES).reshape(1, 1, -1) < length
-    start = jnp.where(there, jnp.take_along_axis(characters, places, axis=-1), PAD)  # b t 4
-    prefix = [start[..., :n] for n in range(1, AFFIXES + 1)]
+    exists = first + jnp.arange(AFFIXES).reshape(1, 1, -1) < length
+    beginning = jnp.where(exists, jnp.take_along_axis(characters, places, axis=-1), PAD)  # b t 4
+    prefix = [beginning[..., :n] for n in range(1, AFFIXES + 1)]
     return (
-        jnp.stack([hashed(part, 2 * i) for i, part in enumerate(prefix)], -1),
-        jnp.stack([hashed(part, 2 * i + 1) for i, part in enumerate(suffix)], -1),
+        jnp.stack([bucket(part, 2 * i) for i, part in enumerate(prefix)], -1),
+        jnp.stack([bucket(part, 2 * i + 1) for i, part in enumerate(suffix)], -1),
     )
 
 
-def hashed(characters: Int[Array, "b t l"], kind: int) -> Int[Array, "b t"]:
-    """A bucket for a string of characters; each kind of affix hashes its own way."""
+def bucket(characters: Int[Array, "b t l"], kind: int) -> Int[Array, "b t"]:
+    """The row that a string of characters is hashed to; each kind of affix has a hash function of its own."""
     h = jnp.full(characters.shape[:-1], kind + 1, jnp.uint32)
     for i in range(characters.shape[-1]):
-        h = (h ^ characters[..., i].astype(jnp.uint32)) * jnp.uint32(0x01000193)  # FNV-1a, a character at a time
+        h = (h ^ characters[..., i].astype(jnp.uint32)) * jnp.uint32(0x01000193)  # FNV-1a, character by character
         h = h ^ (h >> 13)
     return (h % jnp.uint32(BUCKETS)).astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""The reference network: one convolution, relu, maxima of 2 x 2, and a dense layer."""
+"""The reference network: one convolution, relu, 2 x 2 max pooling, and a dense layer."""
 
 import jax.numpy as jnp
 from flax import nnx

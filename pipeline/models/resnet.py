@@ -37,7 +37,7 @@ class ResNet(nnx.Module):
 
 
 class Block(nnx.Module):
-    """x + conv(relu(norm(conv(relu(norm(x)))))), with x brought to the new size and width where they change."""
+    """x + conv(relu(norm(conv(relu(norm(x)))))); where size or width change, x is projected to the new ones."""
 
     def __init__(self, width: int, out: int, *, stride: int, rngs: nnx.Rngs) -> None:
         self.norm1, self.norm2 = norm(width, rngs=rngs), norm(out, rngs=rngs)

@@ -28,14 +28,14 @@ class TextCNN(nnx.Module):
         real = tokens != PAD  # b t
         x = self.embed(tokens) * real[..., None]  # b t d
         x = self.dropout(x, deterministic=not training, rngs=rngs)
-        # Relu first: its zeros stand for padding, so that padding changes nothing.
-        found = [jnp.max(nnx.relu(conv(x)) * real[..., None], axis=1) for conv in self.convs]  # b f
-        x = self.dropout(jnp.concatenate(found, axis=1), deterministic=not training, rngs=rngs)
+        # After a relu no output is below the zeros that stand at padding, so padding never changes a maximum.
+        maxima = [jnp.max(nnx.relu(conv(x)) * real[..., None], axis=1) for conv in self.convs]  # b f
+        x = self.dropout(jnp.concatenate(maxima, axis=1), deterministic=not training, rngs=rngs)
         return self.head(x)  # b k
 
 
 class Conv(nnx.Module):
-    """A convolution over time, of as many outputs as inputs: one matrix a place, which trains fast on a CPU."""
+    """A convolution over time that keeps its length, as one product with a matrix: that trains fast on a CPU."""
 
     def __init__(self, width: int, out: int, *, kernel: int, rngs: nnx.Rngs) -> None:
         self.kernel = nnx.Param(nnx.initializers.he_normal()(rngs.params(), (kernel * width, out)))

@@ -24,9 +24,9 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read ({error}); `dvc repro` makes it anew") from error
     wanted = named(like)
     for name in sorted(wanted.keys() | arrays.keys()):
-        there, here = (x[name].shape if name in x else None for x in (arrays, wanted))
-        if there != here:
-            raise UserError(f"{path}: {name} has the shape {there}, but the model in {here}: train it anew")
+        in_file, in_model = (x[name].shape if name in x else None for x in (arrays, wanted))
+        if in_file != in_model:
+            raise UserError(f"{path}: {name} has the shape {in_file}, but in the model {in_model}: train it again")
     structure = jax.tree.structure(like)
     return jax.tree.unflatten(structure, [arrays[name] for name in wanted])
 

@@ -24,23 +24,23 @@ def test_causal_attention_equals_the_formula(kv_heads, block, monkeypatch):
     monkeypatch.setattr(attention, "BLOCK", block)
     qkv = tuple(jax.random.normal(jax.random.key(i), (2, 7, h, 8)) for i, h in enumerate((4, kv_heads, kv_heads)))
     weights = jax.random.normal(jax.random.key(3), (2, 7, 4, 8))
-    found, expected = (
+    actual, expected = (
         jax.value_and_grad(lambda *qkv, f=f: jnp.sum(f(*qkv) * weights), argnums=(0, 1, 2))(*qkv)
         for f in (causal_attention, plain_attention)
     )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected)
     np.testing.assert_allclose(causal_attention(*qkv), plain_attention(*qkv), rtol=1e-5, atol=1e-5)
 
 
 def test_rotary_is_a_rotation_of_each_pair():
     x = jax.random.normal(jax.random.key(0), (2, 5, 3, 8))
-    found = np.asarray(apply_rotary(x, rotary_angles(jnp.arange(5), 8)))
+    actual = np.asarray(apply_rotary(x, rotary_angles(jnp.arange(5), 8)))
     for t in range(5):
         for i in range(4):
             angle = t / 10_000 ** (i / 4)
             turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
             pair = np.asarray(x)[:, t, :, [i, i + 4]]
-            np.testing.assert_allclose(found[:, t, :, [i, i + 4]], np.einsum("ij,jbh->ibh", turn, pair), atol=1e-5)
+            np.testing.assert_allclose(actual[:, t, :, [i, i + 4]], np.einsum("ij,jbh->ibh", turn, pair), atol=1e-5)
 
 
 def test_products_of_rotated_vectors_depend_on_their_distance_alone():

@@ -26,8 +26,8 @@ def value_and_gradients(f, *args):
     return value, *pull(normal(*value.shape, seed=9))
 
 
-def assert_near(found, expected):
-    for a, b in zip(found, expected, strict=True):
+def assert_near(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1, float(jnp.abs(b).max(initial=0))))
@@ -44,13 +44,13 @@ def test_conv_equals_the_library(window, stride, padding):
     kernel = normal(*window, 2, 5, seed=1)
     for size in ((9, 8), (7, 10)):
         x = normal(3, *size, 2)
-        found, expected = (
+        actual, expected = (
             jax.jit(partial(value_and_gradients, partial(f, stride=stride, padding=padding)))(x, kernel)
             for f in (conv, library_conv)
         )
-        for a, b in zip(found[:2], expected[:2]):  # the value, and the gradient for x
+        for a, b in zip(actual[:2], expected[:2]):  # the value, and the gradient for x
             np.testing.assert_array_equal(a, b)
-        assert_near(found, expected)
+        assert_near(actual, expected)
 
 
 @pytest.mark.parametrize(("window", "stride", "padding"), [(3, 1, "SAME"), (3, 2, "SAME"), (1, 2, "VALID")])
@@ -75,8 +75,8 @@ def test_conv_equals_the_library_in_a_loop(window, stride, padding):
 @pytest.mark.parametrize(("images", "size", "channels"), [(12, 64, 16), (7, 96, 16), (64, 8, 3)])
 def test_conv_sums_a_large_batch_in_parts(images, size, channels):
     x, kernel = normal(images, size, size, channels), normal(3, 3, channels, 4, seed=1)
-    found = value_and_gradients(conv, x, kernel)
-    assert_near(found, value_and_gradients(partial(library_conv, stride=1, padding="SAME"), x, kernel))
+    actual = value_and_gradients(conv, x, kernel)
+    assert_near(actual, value_and_gradients(partial(library_conv, stride=1, padding="SAME"), x, kernel))
 
 
 def test_conv_sums_bfloat16_in_float32():
@@ -114,8 +114,8 @@ def test_max_pool_equals_the_library(size, window):
     square = (window, window)
     expected = value_and_gradients(lambda x: nnx.max_pool(x, square, strides=square), x)
     ours = partial(value_and_gradients, lambda x: max_pool(x, window))
-    for found in (ours(x), jax.jit(ours)(x)):
-        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    for actual in (ours(x), jax.jit(ours)(x)):
+        jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
 def test_max_pool_gives_the_first_of_equals_the_gradient():

@@ -19,7 +19,7 @@ def naive(x, table, targets, valid, smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_in_chunks(n, smoothing, monkeypatch):
     """The loss and both gradients are those of all logits at once, also where the last chunk is not full."""
-    monkeypatch.setattr(cross_entropy, "LOGITS", 1 << 12)  # chunks of 128
+    monkeypatch.setattr(cross_entropy, "CPU_LOGITS", 1 << 12)  # chunks of 128
     x, table = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(((n, 8), (37, 8))))
     targets = jax.random.randint(jax.random.key(2), (n,), 0, 37)
     valid = jax.random.bernoulli(jax.random.key(3), 0.8, (n,))
@@ -29,12 +29,12 @@ def test_cross_entropy_in_chunks(n, smoothing, monkeypatch):
 
     (loss, hits), (dx, dtable) = jax.value_and_grad(chunked, argnums=(0, 1), has_aux=True)(x, table)
     expected = jax.value_and_grad(naive, argnums=(0, 1))(x, table, targets, valid, smoothing)
-    for found, wanted in zip((loss, dx, dtable), (expected[0], *expected[1]), strict=True):
-        assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    for actual, wanted in zip((loss, dx, dtable), (expected[0], *expected[1]), strict=True):
+        assert np.allclose(actual, wanted, rtol=1e-4, atol=1e-4)
     guesses = (x @ table.T).argmax(-1)
     assert float(hits) == float(jnp.sum((guesses == targets) & valid))
     assert np.allclose(chunked(x, table)[0], loss, rtol=1e-6)
-    each = cross_entropy.each(table, x, targets)
-    assert np.allclose(jnp.sum(jnp.where(valid, each.loss, 0)), naive(x, table, targets, valid, 0.0), rtol=1e-4)
-    assert np.array_equal(each.guess, guesses)
-    assert np.allclose(each.confidence, jax.nn.softmax(x @ table.T).max(-1), atol=1e-5)
+    scores = cross_entropy.token_scores(table, x, targets)
+    assert np.allclose(jnp.sum(jnp.where(valid, scores.loss, 0)), naive(x, table, targets, valid, 0.0), rtol=1e-4)
+    assert np.array_equal(scores.guess, guesses)
+    assert np.allclose(scores.confidence, jax.nn.softmax(x @ table.T).max(-1), atol=1e-5)

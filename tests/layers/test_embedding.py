@@ -151,9 +151,9 @@ def test_a_block_updates_a_large_table_in_place():
     lowered = trainer.Trainer.train_block.lower(learn, state, data, plan, jnp.int32(2), 24)
     compiled = lowered.compile()
     table = rf"= f32\[{rows},5\]\S* ([a-z-]+)\("
-    found = set(re.findall(table, str(compiled.as_text())))
-    assert "scatter" in found
-    assert found <= {"parameter", "get-tuple-element", "scatter", "fusion"}
+    operations = set(re.findall(table, str(compiled.as_text())))
+    assert "scatter" in operations
+    assert operations <= {"parameter", "get-tuple-element", "scatter", "fusion"}
     memory = compiled.memory_analysis()
     assert memory is not None
     assert memory.temp_size_in_bytes < 8 * rows  # one number a row, where a table takes twenty bytes

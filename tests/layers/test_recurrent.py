@@ -66,8 +66,8 @@ def value_and_gradients(f, x, lengths, params, *, reverse=False):
     return value, *pull(normal(*value.shape, seed=9))
 
 
-def assert_near(found, expected, tolerance=1e-5):
-    for a, b in zip(found, expected, strict=True):
+def assert_near(actual, expected, tolerance=1e-5):
+    for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1, float(jnp.abs(b).max(initial=0))))
@@ -80,11 +80,11 @@ def test_values_and_gradients_equal_those_of_the_formulas(layer, reference, para
     run = jax.jit(partial(value_and_gradients, layer, reverse=reverse))
     with jax.numpy_rank_promotion("allow"):
         expected = value_and_gradients(reference, x, LENGTHS, params, reverse=reverse)
-    found = run(x, LENGTHS, params)
-    assert_near(found, expected)
+    actual = run(x, LENGTHS, params)
+    assert_near(actual, expected)
     padding = np.arange(7)[None] >= np.asarray(LENGTHS)[:, None]
-    assert not np.asarray(found[0])[padding].any()
-    assert not np.asarray(found[1])[padding].any()  # nor has padding a gradient
+    assert not np.asarray(actual[0])[padding].any()
+    assert not np.asarray(actual[1])[padding].any()  # nor has padding a gradient
     assert_near([layer(x, LENGTHS, *params, reverse=reverse)], expected[:1])  # not differentiated, it keeps less
 
 
@@ -133,12 +133,12 @@ def test_training_in_a_loop(layer, reference, params):
         grads = jax.grad(lambda params: jnp.square(f(x, LENGTHS, *params) - 0.3).mean())(params)
         return jax.tree.map(lambda p, g: p - 0.3 * g, params, grads)
 
-    found = jax.jit(lambda params: lax.fori_loop(0, 3, partial(step, f=layer), params))(params)
+    actual = jax.jit(lambda params: lax.fori_loop(0, 3, partial(step, f=layer), params))(params)
     expected = params
     for number in range(3):
         with jax.numpy_rank_promotion("allow"):
             expected = step(number, expected, f=reference)
-    assert_near(found, expected)
+    assert_near(actual, expected)
 
 
 @EACH

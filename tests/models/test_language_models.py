@@ -49,13 +49,13 @@ def test_no_token_sees_a_later_one(kind):
 @pytest.mark.parametrize("parts", [(16,), (1,) * 16, (5, 1, 8, 2)])
 def test_reads_a_text_in_any_parts(kind, parts):
     model, x = built(kind), tokens(3, 16)
-    cache, found, at = model.init_cache(3), [], 0
+    cache, parts_logits, at = model.init_cache(3), [], 0
     decode = nnx.jit(lambda model, cache, x: model.decode(cache, x))
     for part in parts:
         logits, cache = decode(model, cache, x[:, at : at + part])
-        found.append(logits)
+        parts_logits.append(logits)
         at += part
-    assert np.allclose(jnp.concatenate(found, axis=1), run(model, x), atol=1e-5)
+    assert np.allclose(jnp.concatenate(parts_logits, axis=1), run(model, x), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -155,11 +155,11 @@ def test_reading_is_the_model_s_own_loss():
 
 def test_microbatches_are_the_whole_batch():
     batch = Batch((x := tokens(8, 17))[:, :-1], x[:, 1:], jnp.ones((8, 16), bool).at[5:, 9:].set(False))
-    found = []
+    results = []
     for parts in (1, 4):
         learn, state = trainer.start(CONFIGS["gpt"](), TASK, lambda _: optax.sgd(0.1), seed=0, microbatches=parts)
-        found.append(jax.jit(learn.train_step)(state, batch))
-    (one, sums), (other, same) = found
+        results.append(jax.jit(learn.train_step)(state, batch))
+    (one, sums), (other, same) = results
     for a, b in zip(jax.tree.leaves((one.params, sums)), jax.tree.leaves((other.params, same)), strict=True):
         assert np.allclose(a, b, rtol=1e-5, atol=1e-6)
 

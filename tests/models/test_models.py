@@ -70,11 +70,11 @@ def test_predictions_are_in_the_order_of_the_targets(name, kind):
     data = small_tasks.examples(task, 70)
     learn, state = trainer.start(config(name), task, lambda _: optax.identity(), seed=0)
     state = state._replace(params=jax.tree.map(lambda x: jax.random.normal(jax.random.key(0), x.shape), state.params))
-    found = predictor.predict(learn.predictor, state.params, state.model_state, data)
-    assert found.shape == (len(data.targets), 5)
+    actual = predictor.predict(learn.predictor, state.params, state.model_state, data)
+    assert actual.shape == (len(data.targets), 5)
     whole = np.asarray(learn.predictor.logits(state.params, state.model_state, data, np.arange(70), 24))
     expected = whole[np.asarray(batch(task, data).valid)]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "kind"), TEXTUAL)
@@ -87,8 +87,8 @@ def test_padding_changes_nothing(name, kind):
     short, long = batch(task, data, 20), batch(task, data, 40)
     a, b = run(model, short.inputs), run(model, long.inputs)
     if kind == "sequence-tagging":
-        there = np.asarray(short.valid)
-        a, b = np.asarray(a)[there], np.asarray(b)[:, :20][there]
+        real = np.asarray(short.valid)
+        a, b = np.asarray(a)[real], np.asarray(b)[:, :20][real]
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 

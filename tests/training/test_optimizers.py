@@ -50,10 +50,10 @@ def test_schedules():
 
 
 def test_biases_do_not_decay():
-    found = updates(AdamW(name="adamw"), zeros, start=1.0, weight_decay=0.5)
-    bias = found.pop("bias")
+    actual = updates(AdamW(name="adamw"), zeros, start=1.0, weight_decay=0.5)
+    bias = actual.pop("bias")
     np.testing.assert_array_equal(bias, np.zeros(4))
-    for step in jax.tree.leaves(found):
+    for step in jax.tree.leaves(actual):
         np.testing.assert_array_equal(step, np.full(step.shape, -0.5))
 
 
@@ -61,14 +61,14 @@ def test_muon_steps_are_orthogonal_and_of_adam_s_size():
     """Its singular values are near one another, whatever those of the gradient; a stack is so matrix by matrix. So is a
     user's matrix that is named `table`; an embedding table is not, under any name.
     """
-    found = updates(Muon(name="muon"), normal)
-    for step in (found["table"], *found["stack"], found["filters"].reshape(-1, 5)):
+    actual = updates(Muon(name="muon"), normal)
+    for step in (actual["table"], *actual["stack"], actual["filters"].reshape(-1, 5)):
         values = np.linalg.svd(step, compute_uv=False) / 0.2 / np.sqrt(max(step.shape))
         assert values.min() > 0.6
         assert values.max() < 1.3
         assert np.sqrt(np.mean(np.square(step))) == pytest.approx(0.2, rel=0.4)
-    gradients = normal(found)
+    gradients = normal(actual)
     for pick in (lambda x: x["embeddings"], lambda x: x["embed"]["table"], lambda x: x["bias"]):
         # The first step of Adam goes equally far whatever the gradient but for its sign.
-        size = float(jnp.abs(pick(found)).mean())
-        np.testing.assert_allclose(pick(found), -size * np.sign(pick(gradients)), rtol=1e-4)
+        size = float(jnp.abs(pick(actual)).mean())
+        np.testing.assert_allclose(pick(actual), -size * np.sign(pick(gradients)), rtol=1e-4)
