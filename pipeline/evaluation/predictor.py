@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from pipeline.config.networks import NetworkSettings
 from pipeline.layers import cross_entropy
 from pipeline.layers.cross_entropy import TokenScores
 from pipeline.loaders import buckets
-from pipeline.models import GathersByLayer, build, weights
+from pipeline.models import GathersByLayer, LanguageModel, build, weights
 from pipeline.parallel import sharding
 from pipeline.tasks import Batch, Examples, LanguageModelling, Task, lengths
 from pipeline.tasks.loss import LossSums, score
@@ -101,7 +101,7 @@ class Predictor:
         """How a language model predicts each token of these texts but the first, from those before it: `b t-1`. Devices
         share the texts evenly.
         """
-        model: Any = self.model(params, model_state)
+        model = cast(LanguageModel, self.model(params, model_state))
         texts: Array = sharding.shard_batch(self.mesh, jnp.asarray(tokens, jnp.int32))
         x = model.hidden(texts[:, :-1])
         of_each: Callable[..., TokenScores] = partial(cross_entropy.token_scores, model.table[...])

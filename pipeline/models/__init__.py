@@ -2,22 +2,42 @@
 
 A new model is one new file, its line here, and its settings in config/networks.py. Its file has `build`, which makes
 the network for a task, and the module, which takes a batch of inputs and returns logits: one row an example, or, for
-tagging, one a word. Axes: b batch, h height, w width, c channels of the input, t time, l characters of a word, d width
-of a layer, f filters, k classes.
+tagging, one a word. A language model also has what `LanguageModel` lists. The type of a parameter says what it is to
+the optimizer: see layers/parameters.py.
+
+Axes: b batch, h height, w width, c channels of the input, t time, l characters of a word, d width of a layer, f
+filters, k classes, v vocabulary.
 """
 
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.models import cnn, gpt, linear, lstm, resnet, rnn, textcnn, transformer
 
+Cache = dict[str, Array]
+
 
 class Builder(Protocol):
     def __call__(self, config: Any, task: Any, *, rngs: nnx.Rngs) -> nnx.Module: ...
+
+
+class LanguageModel(Protocol):
+    """`hidden` is for training, on whole texts; `decode` is for use, a few tokens at a time."""
+
+    table: nnx.Param[Any]  # v d: unembeds the hidden states
+    bounded: bool  # whether the cache has room for `context` tokens only
+
+    def hidden(
+        self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "b t d"]: ...
+
+    def init_cache(self, batch: int) -> Cache: ...
+
+    def decode(self, cache: Cache, tokens: Int[Array, "b t"], /) -> tuple[Float[Array, "b t v"], Cache]: ...
 
 
 @runtime_checkable
