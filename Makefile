@@ -17,7 +17,7 @@ test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 	python -m pytest -n 2 --dist loadgroup -m "slow or not slow"
 
 soak: .venv/dev  ## interrupt, damage and fuzz at length: nothing may be lost, only clear errors may come (hours)
-	PYTHONPATH=.:tests/harness:tests/soak python tests/soak/soak.py $(SOAK)
+	PYTHONPATH=.:tests/harness:tests/samples:tests/soak python tests/soak/soak.py $(SOAK)
 
 lint: .venv/dev  ## check style and types
 	ruff check .

@@ -19,7 +19,8 @@ os.environ["NPROC"] = str(2 * DEVICES)
 os.environ["XLA_FLAGS"] = (
     f"--xla_force_host_platform_device_count={DEVICES} --xla_cpu_collective_call_terminate_timeout_seconds=900"
 )
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.with_name("samples")), str(HERE.parents[1])]
 
 from pipeline.config.networks import GPT_SIZES, CNNConfig, GPTSize, LSTMConfig  # noqa: E402
 from pipeline.runtime import environment  # noqa: E402

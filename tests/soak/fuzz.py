@@ -2,7 +2,9 @@
 
 Parameter files, the sources of each reader, packages and what is asked of them, checkpoints. Each case is answered, or
 refused in one line; anything else (another exception, a hang, a write outside the outputs) is noted with its number.
-This tries one case again: PYTHONPATH=.:tests/harness:tests/soak python tests/soak/fuzz.py --seed 0 --only NUMBER
+This tries one case again:
+
+    PYTHONPATH=.:tests/harness:tests/samples:tests/soak python tests/soak/fuzz.py --seed 0 --only NUMBER
 """
 
 import argparse
@@ -98,7 +100,10 @@ def run(
     with tqdm(total=stop - start, desc="fuzz", unit=" cases", disable=None) as bar:
         while start < stop:
             command = [sys.executable, __file__, "--seed", seed, "--work", start, stop, until, "--at", folder]
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TOP, TOP / "tests/harness")))}
+            environment = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(map(str, (TOP, TOP / "tests/harness", TOP / "tests/samples"))),
+            }
             with subprocess.Popen(
                 [*map(str, command), *map(str, made)], stdout=subprocess.PIPE, text=True, env=environment
             ) as worker:

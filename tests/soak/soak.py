@@ -1,6 +1,9 @@
 """The long versions of what `make test` tries in short: chaos, then fuzz, and one table at the end.
 
-make soak, or: PYTHONPATH=.:tests/harness:tests/soak python tests/soak/soak.py --kills 200 --damages 50 --cases 5000
+make soak, or:
+
+    PYTHONPATH=.:tests/harness:tests/samples:tests/soak \
+    python tests/soak/soak.py --kills 200 --damages 50 --cases 5000
 
 Works in folders of its own, on slices of the data. The exit code is 1 if anything was lost, differed, or ended in
 something else than an answer or one clear line.

@@ -1,0 +1,101 @@
+"""Where raw data may lie: no links to folders, nothing that an experiment lacks, each in one clear line."""
+
+import shutil
+from pathlib import Path
+
+import clone
+import pytest
+from one_source import GOOD, IMAGE, WORDS, failure, report, run, texts
+from sources import write
+
+from pipeline.stages import prepare
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "data/raw/missing",
+            "datasets.mine.source: data/raw/missing: no such file or folder; put it there",
+        ),
+        ("elsewhere", "elsewhere is not inside data/raw/"),
+        ("data/raw/../secret", "is not inside data/raw/"),
+    ],
+)
+def test_no_such_source(make, source, message):
+    texts(make, GOOD, source=source)
+    assert message in failure()
+
+
+@pytest.mark.parametrize("link", ["data", "data/raw", "data/raw/mine", "data/raw/mine/deep", "data/raw/mine/a/b"])
+def test_a_link_to_a_folder(make, tmp_path, link):
+    """DVC would not see a change behind it, and git would store the link in place of the data."""
+    folder = texts(make, GOOD)
+    if not Path(link).exists():
+        write(folder, {f"{link.removeprefix('data/raw/mine/')}/more.csv": "text,label\nmore,yes\n"})
+    run(prepare)
+    Path(link).rename(tmp_path / "elsewhere")
+    Path(link).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    message = failure()
+    assert message.startswith(f"{link}: is a link to a folder; ")
+    assert "`dvc add data/raw/" in message
+
+
+def test_a_folder_on_the_way_is_a_link(make, tmp_path):
+    write(tmp_path / "elsewhere/own", {"rows.csv": "text,label\n"})
+    texts(make, GOOD, source="data/raw/group/own")
+    Path("data/raw/group").symlink_to("../../elsewhere")
+    assert failure().startswith("data/raw/group: is a link to a folder; DVC does not look behind it")
+
+
+def test_pictures_and_tags_behind_a_link_to_a_folder(make, tmp_path):
+    """They lie beside the source, and a row or an option leads there."""
+    source = {"source": "data/raw/mine/all.csv"}
+    reader = {"name": "table", "image": "file", "label": "label"}
+    folder = make(reader, task="image-classification", preprocessing=IMAGE, model="cnn", **source)
+    write(folder, {"all.csv": "file,label\npictures/1.png,a\n"})
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "pictures").symlink_to(tmp_path / "elsewhere")
+    assert failure().startswith("data/raw/mine/pictures: is a link to a folder")
+    reader = {"name": "slash-tagged", "tags": "data/raw/mine/pictures/tags.csv"}
+    make(reader, task="sequence-tagging", preprocessing=WORDS, model="lstm", **source)
+    assert failure().startswith("data/raw/mine/pictures: is a link to a folder")
+
+
+def test_links_to_files_are_read(make, tmp_path):
+    folder = texts(make, GOOD)
+    (folder / "rows.csv").rename(tmp_path / "rows.csv")
+    (folder / "rows.csv").symlink_to(tmp_path / "rows.csv")
+    run(prepare)
+    assert sum(split["examples"] for split in report()["splits"].values()) == 60
+
+
+def test_a_source_that_the_experiment_lacks(make, tmp_path, monkeypatch):
+    """DVC runs a queued or temporary experiment in a copy of what is tracked, and names the project it is of."""
+    texts(make, GOOD)
+    (tmp_path / "copy/data/raw").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(name, "copy")
+    monkeypatch.chdir("copy")
+    assert "(in a clone or an experiment only tracked files exist: run `git add data/raw/mine`" in failure()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert failure() == (
+        f"datasets.mine.source: data/raw/mine: no such file or folder; it exists in {tmp_path}, but an experiment sees "
+        "only tracked files: run `git add data/raw/mine`, or for large data `dvc add data/raw/mine` and "
+        "`git add data/raw/mine.dvc`"
+    )
+
+
+@pytest.mark.slow
+def test_an_experiment_with_data_that_is_not_tracked(tmp_path):
+    """What the message says helps, by git and by DVC."""
+    folder = clone.make(tmp_path / "clone", train=100, test=50)
+    for name, rows in (("some", GOOD[::2]), ("others", GOOD[1::2])):
+        lines = "".join(f"{text},{label}\n" for text, label in rows)
+        write(folder, {f"data/raw/mine/{name}.csv": f"text,label\n{lines}"})
+    chosen = "dvc exp run --temp prepare -S dataset=spam -S model=linear -S datasets.spam.source=data/raw/mine"
+    output = clone.run(chosen, folder, code=None)
+    assert f"it exists in {folder}, but an experiment sees only tracked files: run `git add data/raw/mine`" in output
+    clone.run("git add data/raw/mine/some.csv && dvc add -q data/raw/mine/others.csv", folder)
+    clone.run("git add data/raw/mine/others.csv.dvc data/raw/mine/.gitignore", folder)
+    assert "data/raw/mine: 38 train" in clone.run(chosen, folder)
