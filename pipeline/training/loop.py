@@ -163,7 +163,7 @@ def _next_epoch(run: TrainingRun, epoch: Epoch, settings: Training) -> TrainingR
 def _diverged(what: str, step: int, learning_rate: optax.Schedule) -> UserError:
     return UserError(
         f"the {what} is not finite at step {step:,}, learning rate {float(learning_rate(step)):.3g}: "  # type: ignore[arg-type]
-        "lower training.learning_rate, or set training.gradient_clip (to 1.0, for example)"
+        "lower learning_rate, or set gradient_clip (to 1.0, for example): both are settings of the model's training"
     )
 
 
