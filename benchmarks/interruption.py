@@ -52,7 +52,7 @@ def main() -> None:
 
 def project(folder: Path, arguments: argparse.Namespace) -> None:
     """A folder with the code, its parameters, and a table of the works, all but one of them for training."""
-    for part in ("dvc.yaml", "pipeline"):
+    for part in ("dvc.yaml", "versions.yaml", "pipeline"):
         (folder / part).symlink_to(TOP / part)
     works = [
         str(example.content)

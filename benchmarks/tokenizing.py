@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("dvc.yaml", "pipeline"):
+        for part in ("dvc.yaml", "versions.yaml", "pipeline"):
             (folder / part).symlink_to(TOP / part)
         content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
         section = content["datasets"]["shakespeare"] | {

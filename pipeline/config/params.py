@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,15 +52,21 @@ class StageParams(Section):
 def read(path: Path = paths.PARAMS) -> dict[str, Any]:
     """The mapping in the YAML 1.2 file `path`, as DVC reads it (1e-5 is a number). Raises UserError."""
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        # Refuse what no file could hold: half a character ("\\ud800"), a mapping inside itself.
-        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
+        content = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file in {Path.cwd().name}; run from the top of the repository") from error
     except (YAMLError, ValueError) as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())[:300]})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping with the keys dataset, model, seed, datasets and models")
+    return content
+
+
+@lru_cache(maxsize=1)  # a stage asks for the same text several times
+def _parse(text: str) -> Any:
+    content = YAML(typ="safe").load(text)
+    # Refuse what no file could hold: half a character ("\\ud800"), a mapping inside itself.
+    json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
     return content
 
 

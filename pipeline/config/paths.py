@@ -10,7 +10,7 @@ RAW = Path("data/raw")
 PREPARED = Path("data/prepared")  # prepare
 FEATURES = Path("data/features")  # preprocess
 ENCODER = FEATURES / "encoder"  # what encodes a raw input
-IMAGE = ENCODER / "image.json"
+IMAGE_SPEC = ENCODER / "image.json"
 TOKENIZER = ENCODER / "tokenizer.json"
 VOCABULARY = ENCODER / "words.json"
 
@@ -33,7 +33,7 @@ LOGS = Path("logs")  # times and rates differ from run to run, so DVC does not t
 TRAINED_ON = LOGS / "trained_on.json"  # the machine that trained the model in `trained`, if it was trained here
 
 SPLITS = ("train", "validation", "test", "shifted")
-TESTS = ("test", "shifted")  # the usual test split, and a harder one where the source has one
+TESTS = ("test", "shifted")  # the main test split, and a harder one where the source has one
 
 
 def prepared(split: str) -> Path:
@@ -42,5 +42,5 @@ def prepared(split: str) -> Path:
 
 
 def features(split: str) -> Path:
-    """The folder of a split's arrays. The harder test split, which not every source has, lies within the usual one."""
+    """The folder of a split's arrays. The harder test split, which not every source has, lies within the main one."""
     return FEATURES / "test" / split if split == "shifted" else FEATURES / split

@@ -41,7 +41,7 @@ def write(settings: ImagePreprocessing) -> tuple[ImageClassification, dict[str, 
                 file.write(np.ascontiguousarray(pixels).data)
         if split == "train":
             counts = np.bincount(targets, minlength=len(labels))
-    strict_json.write(paths.IMAGE, settings.model_dump())
+    strict_json.write(paths.IMAGE_SPEC, settings.model_dump())
     mean, std = moments(np.load(paths.features("train") / "images.npy", mmap_mode="r"))
     task = ImageClassification(
         name="image-classification", image=settings, labels=labels, counts=tuple(counts.tolist()), mean=mean, std=std

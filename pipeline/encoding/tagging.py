@@ -22,11 +22,11 @@ def write(settings: WordPreprocessing) -> tuple[SequenceTagging, dict[str, Any]]
     labels = tuple(sorted(tags_of("train")))
     vocabulary = fit_vocabulary.fit(tables.column("train", "words"), spec)
     fit_vocabulary.save(vocabulary, paths.VOCABULARY)
-    usual = usual_tags()
+    baseline = most_frequent_tags()
     counts, report = np.zeros(len(labels), int), {}
     for split in tables.splits():
         unseen = tuple(sorted(tags_of(split) - set(labels)))
-        targets = write_split(split, vocabulary, labels, unseen, usual)
+        targets = write_split(split, vocabulary, labels, unseen, baseline)
         if split == "train":
             counts = np.bincount(targets, minlength=len(labels))
         sizes = np.array([len(row) for row in tables.column(split, "label")])
@@ -47,10 +47,10 @@ def write(settings: WordPreprocessing) -> tuple[SequenceTagging, dict[str, Any]]
 
 
 def write_split(
-    split: str, vocabulary: Vocabulary, labels: tuple[str, ...], unseen: tuple[str, ...], usual: dict[str, str]
+    split: str, vocabulary: Vocabulary, labels: tuple[str, ...], unseen: tuple[str, ...], baseline: dict[str, str]
 ) -> np.ndarray:
     """Writes a split's arrays; returns its targets. `unseen_tags.npy` names the tags that training lacks, numbered from
-    `len(labels)` on; `usual.npy` is the most frequent tag of each word in training, -1 for a word that training lacks.
+    `len(labels)` on; `baseline.npy` has each word's most frequent tag in training, -1 for a word that training lacks.
     """
     spec = vocabulary.spec
     numbers = {tag: i for i, tag in enumerate((*labels, *unseen))}
@@ -63,7 +63,7 @@ def write_split(
             encoded.characters.astype(tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST))
         )
         targets += [numbers[tag] for tag in tags]
-        guesses += [numbers[usual[word]] if word in usual else -1 for word in sentence]
+        guesses += [numbers[baseline[word]] if word in baseline else -1 for word in sentence]
         parts = [min(spec.max_length, len(tags) - start) for start in range(0, len(tags), spec.max_length)]
         sizes += parts
         ids += [example_id] * len(parts)
@@ -72,7 +72,7 @@ def write_split(
         words=np.concatenate(words),
         characters=np.concatenate(characters),
         targets=(array := np.array(targets, np.int32)),
-        usual=np.array(guesses, np.int32),
+        baseline=np.array(guesses, np.int32),
         starts=tables.starts(sizes),
         ids=np.array(ids, "S32"),
         unseen_tags=np.array(unseen, str),
@@ -84,7 +84,7 @@ def tags_of(split: str) -> set[str]:
     return {tag for row in tables.column(split, "label") for tag in row}
 
 
-def usual_tags() -> dict[str, str]:
+def most_frequent_tags() -> dict[str, str]:
     """The most frequent tag of each word of the training split; the first in the alphabet of several."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for sentence, tags in zip(tables.column("train", "words"), tables.column("train", "label")):

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from pipeline.config import paths
 from pipeline.evaluation import metrics, mistakes, plots
+from pipeline.evaluation.mistakes import Predictions
 from pipeline.evaluation.predictor import Predictor, Tree, predict
 from pipeline.loaders import buckets
-from pipeline.tasks import Examples, ImageClassification, TextClassification
+from pipeline.tasks import ImageClassification, TextClassification
 
 PRINTED = 30  # classes in the printed table, at most
 
@@ -18,13 +18,14 @@ PRINTED = 30  # classes in the printed table, at most
 def evaluate(
     split: str, predictor: Predictor, tree: Tree, task: ImageClassification | TextClassification
 ) -> dict[str, Any]:
-    """Writes the split's tables and, of the usual test split, the plots and the mistakes; returns its metrics. The
+    """Writes the split's tables and, of the main test split, the plots and the mistakes; returns its metrics. The
     baseline always predicts the most frequent label of the training split.
     """
     test = buckets.load(paths.features(split), task)
     probabilities = metrics.probabilities(predict(predictor, tree["params"], tree["model_state"], test))
-    targets = np.asarray(test.targets)
-    write_predictions(split, task.labels, test, probabilities)
+    predictions = Predictions(test, probabilities, task.labels)
+    targets, guesses = predictions.targets, predictions.guesses
+    write_table(split, predictions)
     by_class = metrics.per_class(probabilities, targets, task.labels)
     by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
     results = metrics.classification(probabilities, targets)
@@ -32,26 +33,24 @@ def evaluate(
         print(by_class.to_string(index=False, float_format="{:.3f}".format))
     print_summary(split, results)
     if split == "test":
-        guesses = probabilities.argmax(-1)
         plots.write_confusion(targets, guesses, task.labels, errors_only=False)
         plots.write_calibration(probabilities.max(-1), guesses == targets)
         write = mistakes.write_images if isinstance(task, ImageClassification) else mistakes.write_texts
-        write(predictor, tree, test, probabilities, task.labels)
+        write(predictor, tree, predictions)
     baseline = float((targets == int(np.argmax(task.counts))).mean())
     return {"examples": len(targets), "baseline_accuracy": baseline, **results}
 
 
-def write_predictions(
-    split: str, labels: tuple[str, ...], test: Examples, probabilities: Float[np.ndarray, "n k"]
-) -> None:
+def write_table(split: str, predictions: Predictions) -> None:
     """A row an example, in the order of the split: its id, label, prediction, and each label's probability."""
-    names = np.array(labels)
+    names = np.array(predictions.labels)
     columns = {
         "id": np.load(paths.features(split) / "ids.npy").astype(str),
-        "label": names[np.asarray(test.targets)],
-        "prediction": names[probabilities.argmax(-1)],
+        "label": names[predictions.targets],
+        "prediction": names[predictions.guesses],
     }
-    table = pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+    columns |= {f"probability of {name}": predictions.probabilities[:, i] for i, name in enumerate(names)}
+    table = pd.DataFrame(columns)
     table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
 
 

@@ -26,7 +26,7 @@ PRINTED = 30  # documents in the printed table, at most
 
 
 def evaluate(split: str, predictor: Predictor, tree: Tree, task: LanguageModelling, context: int) -> dict[str, Any]:
-    """Writes the split's tables and, of the usual test split, the plots and the passages; returns its metrics."""
+    """Writes the split's tables and, of the main test split, the plots and the passages; returns its metrics."""
     folder = paths.features(split)
     text, sizes = token_store.load(folder), np.load(folder / "sizes.npy")
     batches = list(token_losses.token_losses(predictor, tree["params"], tree["model_state"], text, context))

@@ -57,17 +57,17 @@ def tagging(
     probabilities: Float[np.ndarray, "n k"],
     targets: Int[np.ndarray, " n"],
     starts: Int[np.ndarray, " m"],
-    usual: Int[np.ndarray, " n"],
+    baseline: Int[np.ndarray, " n"],
     labels: tuple[str, ...],
 ) -> dict[str, Any]:
     """Loss in nats and accuracy over words, with the 95 % interval over sentences; accuracy on words that training
-    lacks, those whose `usual` tag is -1; and, for tags in IOB2, precision, recall and F1 of the spans.
+    lacks, those whose `baseline` tag is -1; and, for tags in IOB2, precision, recall and F1 of the spans.
 
     `labels` names the model's k classes, then the tags that training lacks. A word with one of those is an error; the
     loss, which is not defined for it, leaves it out.
     """
     guesses = probabilities.argmax(-1)
-    hits, unseen = guesses == targets, usual < 0
+    hits, unseen = guesses == targets, baseline < 0
     low, high = interval_of_groups(hits, starts)
     known = np.flatnonzero(targets < probabilities.shape[1])
     likelihood = np.maximum(probabilities[known, targets[known]].astype(np.float64), 1e-30)

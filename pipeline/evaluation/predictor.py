@@ -159,7 +159,7 @@ def evaluation_batches(examples: Examples) -> Batches:
     size = FIXED_BATCH if sizes is None else RAGGED_BATCH
     ends = buckets.bucket_lengths(sizes)
     return [
-        (buckets.padded(some, size), bucket.length)
-        for bucket in buckets.sorted_by(sizes, np.arange(len(examples)), ends)
-        for some in buckets.cut(bucket.rows, size)
+        (buckets.pad_batch(some, size), bucket.length)
+        for bucket in buckets.group_by_length(sizes, np.arange(len(examples)), ends)
+        for some in buckets.batched(bucket.rows, size)
     ]

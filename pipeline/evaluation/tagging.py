@@ -4,37 +4,39 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from pipeline.config import paths
 from pipeline.evaluation import metrics, mistakes, plots
 from pipeline.evaluation.classification import print_summary
+from pipeline.evaluation.mistakes import Predictions
 from pipeline.evaluation.predictor import Predictor, Tree, predict
 from pipeline.loaders import buckets
-from pipeline.tasks import Examples, SequenceTagging
+from pipeline.tasks import SequenceTagging
 
 
 def evaluate(split: str, predictor: Predictor, tree: Tree, task: SequenceTagging) -> dict[str, Any]:
-    """Writes the split's tables and, of the usual test split, the plots and the mistakes; returns its metrics. The
+    """Writes the split's tables and, of the main test split, the plots and the mistakes; returns its metrics. The
     baseline gives each word the tag that it has most often in the training split.
     """
     test = buckets.load(paths.features(split), task)
     probabilities = metrics.probabilities(predict(predictor, tree["params"], tree["model_state"], test))
-    labels, targets, starts = labels_of(split, task), np.asarray(test.targets), np.asarray(test.starts)
-    usual = np.load(paths.features(split) / "usual.npy")
-    write_predictions(split, labels, test, probabilities, usual)
+    labels, starts = labels_of(split, task), np.asarray(test.starts)
+    predictions = Predictions(test, probabilities, labels)
+    targets = predictions.targets
+    baseline = np.load(paths.features(split) / "baseline.npy")
+    write_table(split, predictions, baseline)
     by_class = metrics.per_class(probabilities, targets, labels)
     by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
-    results = metrics.tagging(probabilities, targets, starts, usual, labels)
+    results = metrics.tagging(probabilities, targets, starts, baseline, labels)
     print_summary(split, results)
     print_details(split, results)
     if split == "test":
-        guesses = probabilities.argmax(-1)
-        plots.write_confusion(targets, guesses, labels, errors_only=True)
-        plots.write_calibration(probabilities.max(-1), guesses == targets)
-        mistakes.write_words(task, test, probabilities, labels)
-    baseline = np.where(usual < 0, int(np.argmax(task.counts)), usual)
-    return {"examples": len(test), "baseline_accuracy": float((targets == baseline).mean()), **results}
+        plots.write_confusion(targets, predictions.guesses, labels, errors_only=True)
+        plots.write_calibration(probabilities.max(-1), predictions.guesses == targets)
+        mistakes.write_words(task, predictions)
+    guesses = np.where(baseline < 0, int(np.argmax(task.counts)), baseline)
+    return {"examples": len(test), "baseline_accuracy": float((targets == guesses).mean()), **results}
 
 
 def labels_of(split: str, task: SequenceTagging) -> tuple[str, ...]:
@@ -43,25 +45,19 @@ def labels_of(split: str, task: SequenceTagging) -> tuple[str, ...]:
     return (*task.labels, *unseen.tolist())
 
 
-def write_predictions(
-    split: str,
-    labels: tuple[str, ...],
-    test: Examples,
-    probabilities: Float[np.ndarray, "n k"],
-    usual: Int[np.ndarray, " n"],
-) -> None:
+def write_table(split: str, predictions: Predictions, baseline: Int[np.ndarray, " n"]) -> None:
     """A row a word, in the order of the split: its sentence's id, its place there, label, prediction and the
     prediction's probability, and whether training lacks the word.
     """
-    names, sizes = np.array(labels), np.diff(np.asarray(test.starts))
+    names, sizes = np.array(predictions.labels), np.diff(np.asarray(predictions.test.starts))
     table = pd.DataFrame(
         {
             "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
             "place": np.concatenate([np.arange(size) for size in sizes]),
-            "label": names[np.asarray(test.targets)],
-            "prediction": names[probabilities.argmax(-1)],
-            "probability": probabilities.max(-1),
-            "unseen": usual < 0,
+            "label": names[predictions.targets],
+            "prediction": names[predictions.guesses],
+            "probability": predictions.probabilities.max(-1),
+            "unseen": baseline < 0,
         }
     )
     table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)

@@ -85,8 +85,8 @@ def epoch_batches(seed: int, epoch: int, examples: Examples, *, batch: int, ends
         rows = permutation[: steps * batch].reshape(steps, batch)
         return [Block(rows[start : start + BLOCK], 0) for start in range(0, steps, BLOCK)]
     batches = []
-    for bucket in sorted_by(sizes, permutation, ends):
-        batches += [Block(padded(some, batch)[None], bucket.length) for some in cut(bucket.rows, batch)]
+    for bucket in group_by_length(sizes, permutation, ends):
+        batches += [Block(pad_batch(some, batch)[None], bucket.length) for some in batched(bucket.rows, batch)]
     batches = [batches[i] for i in random.permutation(len(batches))]
     blocks = batches[:1]
     for after in batches[1:]:  # adjacent batches of one shape share a dispatch
@@ -103,7 +103,9 @@ class Bucket(NamedTuple):
     length: int
 
 
-def sorted_by(sizes: Int[np.ndarray, " n"] | None, rows: Int[np.ndarray, " n"], ends: tuple[int, ...]) -> list[Bucket]:
+def group_by_length(
+    sizes: Int[np.ndarray, " n"] | None, rows: Int[np.ndarray, " n"], ends: tuple[int, ...]
+) -> list[Bucket]:
     """The `rows` by bucket, in their order. Examples longer than every bucket are in the last one."""
     if sizes is None:
         return [Bucket(rows, 0)]
@@ -111,12 +113,12 @@ def sorted_by(sizes: Int[np.ndarray, " n"] | None, rows: Int[np.ndarray, " n"], 
     return [Bucket(rows[which == i], end) for i, end in enumerate(ends) if (which == i).any()]
 
 
-def cut(rows: Int[np.ndarray, " n"], batch: int) -> list[Int[np.ndarray, " b"]]:
+def batched(rows: Int[np.ndarray, " n"], batch: int) -> list[Int[np.ndarray, " b"]]:
     """The rows in batches; the last may be short."""
     return [rows[start : start + batch] for start in range(0, len(rows), batch)]
 
 
-def padded(rows: Int[np.ndarray, " n"], batch: int) -> Int[np.ndarray, " b"]:
+def pad_batch(rows: Int[np.ndarray, " n"], batch: int) -> Int[np.ndarray, " b"]:
     """A batch, padded with -1."""
     return np.pad(rows, (0, batch - len(rows)), constant_values=-1).astype(np.int32)
 
@@ -125,7 +127,7 @@ def steps_per_epoch(examples: Examples, *, batch: int, ends: tuple[int, ...]) ->
     """The number of batches in an epoch. Raises UserError where there is not even one."""
     sizes = lengths(examples)
     if sizes is not None:
-        return sum(len(cut(bucket.rows, batch)) for bucket in sorted_by(sizes, np.arange(len(sizes)), ends))
+        return sum(len(batched(bucket.rows, batch)) for bucket in group_by_length(sizes, np.arange(len(sizes)), ends))
     if len(examples) < batch:
         raise UserError(f"batch_size: {batch} is more than the {len(examples):,} training examples; lower it")
     return len(examples) // batch

@@ -50,9 +50,8 @@ class GPT(nnx.Module):
         # For each key/value head: its queries, its key, its value.
         self.qkv = init_matrix(rngs, n, d, size.kv_heads * (queries + 2) * size.head_width, tensor_axis=-1)
         self.out = init_matrix(rngs, n, d, d, scale=residual, tensor_axis=-2)
-        self.up = init_matrix(
-            rngs, n, d, 2, size.inner, tensor_axis=-1
-        )  # for each inner feature: its gate and its value
+        # For each inner feature: its gate and its value.
+        self.up = init_matrix(rngs, n, d, 2, size.inner, tensor_axis=-1)
         self.down = init_matrix(rngs, n, size.inner, d, scale=residual, tensor_axis=-2)
 
     def __call__(

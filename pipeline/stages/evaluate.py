@@ -1,9 +1,6 @@
 """Stage 4: the metrics of the trained model on the test splits, which no earlier stage has looked at."""
 
-import json
 import shutil
-import subprocess
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import pandas as pd
@@ -14,7 +11,6 @@ from pipeline.config.params import Key, StageParams
 from pipeline.evaluation import classification, language_model, plots, tagging
 from pipeline.evaluation.predictor import Predictor, Tree, load
 from pipeline.runtime import strict_json
-from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import LanguageModelling, SequenceTagging, Task
@@ -34,7 +30,7 @@ def main(params: Params, inputs: Inputs) -> None:
         paths.EVALUATE_METRICS, {split: evaluate(split, params, predictor, task, tree) for split in splits}
     )
     strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
-    record_machines()
+    provenance.record_machines()
     copy_training_results()
 
 
@@ -48,47 +44,6 @@ def evaluate(split: str, params: Params, predictor: Predictor, task: Task, tree:
             return tagging.evaluate(split, predictor, tree, task)
         case _:
             return classification.evaluate(split, predictor, tree, task)
-
-
-def record_machines() -> None:
-    """Writes which machines trained and evaluated the model. What the file, or the last commit, records for these very
-    weights stays: the same model made on another machine, or restored after an experiment, changes nothing.
-    """
-    weights = sha256(paths.TRAINED / "weights.safetensors")
-    for text in (_content(paths.MACHINES), _committed(paths.MACHINES)):
-        recorded = _mapping(text)
-        if recorded.get("weights") == weights and recorded.keys() >= {"train", "evaluate"}:
-            paths.MACHINES.write_bytes(text)
-            return
-    trained_on = _mapping(_content(paths.TRAINED_ON))
-    train = trained_on.get("machine", {}) if trained_on.get("weights") == weights else {}
-    strict_json.write(paths.MACHINES, {"weights": weights, "train": train, "evaluate": provenance.machine()})
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _committed(path: Path) -> bytes:
-    """The file in the last commit; nothing where there is none."""
-    try:
-        return subprocess.run(["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True).stdout
-    except OSError:  # git is not installed
-        return b""
-
-
-def _mapping(text: bytes) -> dict[str, Any]:
-    """The mapping that a JSON text holds; nothing where it is damaged or holds something else: no result depends on
-    it.
-    """
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def copy_training_results() -> None:

@@ -2,33 +2,24 @@
 that equal runs have equal provenance.
 """
 
+import json
 import os
 import platform
 import re
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from pipeline.config import paths
 from pipeline.config.params import StageParams
+from pipeline.runtime import strict_json
+from pipeline.runtime.hashes import sha256
+from pipeline.stages import library_versions
 from pipeline.stages.stage_files import Inputs
 
 VECTOR = re.compile("avx|fma|amx|sse4|f16c|asimd|sve|neon|feat_sme")
-LIBRARIES = (
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pillow",
-    "safetensors",
-    "tiktoken",
-    "tokenizers",
-)
 
 
 def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
@@ -37,13 +28,9 @@ def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
         "params": params.model_dump(),
         "inputs": inputs.data,
         "code": inputs.code,
-        "versions": versions(),
+        "versions": library_versions.installed(),
         "device": {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind},
     }
-
-
-def versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
 
 
 def machine() -> dict[str, Any]:
@@ -59,8 +46,49 @@ def machine() -> dict[str, Any]:
         "threads": os.environ["NPROC"],
         "xla_flags": os.environ["XLA_FLAGS"],
         "python": platform.python_version(),
-        **versions(),
+        **library_versions.installed(),
     }
+
+
+def record_machines() -> None:
+    """Writes which machines trained and evaluated the model. What the file, or the last commit, records for these very
+    weights stays: the same model made on another machine, or restored after an experiment, changes nothing.
+    """
+    weights = sha256(paths.TRAINED / "weights.safetensors")
+    for text in (_content(paths.MACHINES), _committed(paths.MACHINES)):
+        recorded = _mapping(text)
+        if recorded.get("weights") == weights and recorded.keys() >= {"train", "evaluate"}:
+            paths.MACHINES.write_bytes(text)
+            return
+    trained_on = _mapping(_content(paths.TRAINED_ON))
+    train = trained_on.get("machine", {}) if trained_on.get("weights") == weights else {}
+    strict_json.write(paths.MACHINES, {"weights": weights, "train": train, "evaluate": machine()})
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _committed(path: Path) -> bytes:
+    """The file in the last commit; nothing where there is none."""
+    try:
+        return subprocess.run(["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True).stdout
+    except OSError:  # git is not installed
+        return b""
+
+
+def _mapping(text: bytes) -> dict[str, Any]:
+    """The mapping that a JSON text holds; nothing where it is damaged or holds something else: no result depends on
+    it.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def vector_instructions() -> list[str]:

@@ -6,8 +6,9 @@ what the result was made from.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
 from tqdm import tqdm
@@ -58,15 +59,25 @@ def take(stage: str, *, dataset: str, source: str | None = None, model: str | No
 
 def dependencies(stage: str, *, source: str | None, model: str | None) -> Iterator[Path]:
     """The files and folders that dvc.yaml lists for the stage, which a test holds to what it imports."""
+    for name in in_dvc_yaml(stage)["deps"]:
+        path = Path(name.replace("${model}", str(model)))
+        yield Path(source) if source and path == paths.RAW else path
+
+
+def in_dvc_yaml(stage: str) -> dict[str, Any]:
+    """What dvc.yaml says of a stage. Raises UserError where there is no such file."""
     try:
-        listed = YAML(typ="safe").load(paths.DVC.read_text(encoding="utf-8"))["stages"][stage]["deps"]
+        text = paths.DVC.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(
             f"{paths.DVC}: no such file in {Path.cwd().name}; run from the top of the repository"
         ) from error
-    for name in listed:
-        path = Path(name.replace("${model}", str(model)))
-        yield Path(source) if source and path == paths.RAW else path
+    return _parse(text)["stages"][stage]
+
+
+@lru_cache(maxsize=1)
+def _parse(text: str) -> Any:
+    return YAML(typ="safe").load(text)
 
 
 def files(roots: Iterable[Path]) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Tagged sentences as arrays: the labels are the training split's, and each word has its usual tag there."""
+"""Tagged sentences as arrays: labels are the training split's, and the baseline is a word's most frequent tag there."""
 
 import numpy as np
 import pyarrow as pa
@@ -51,10 +51,10 @@ def test_tags_that_training_lacks_are_numbered_after_the_labels():
     assert arrays("train")["unseen_tags"].size == 0
 
 
-def test_a_words_usual_tag_is_the_most_frequent_in_training():
+def test_the_baseline_is_a_words_most_frequent_tag_in_training():
     tagging.write(SETTINGS)
-    assert arrays("test")["usual"].tolist() == [1, -1, -1, 2, -1, -1]
-    assert tagging.usual_tags()["run"] == "NN"
+    assert arrays("test")["baseline"].tolist() == [1, -1, -1, 2, -1, -1]
+    assert tagging.most_frequent_tags()["run"] == "NN"
 
 
 def test_a_long_sentence_is_cut_into_parts_of_its_own():

@@ -15,6 +15,7 @@ from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, T
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.encoding import fit_tokenizer
 from pipeline.evaluation import attribution, metrics, mistakes
+from pipeline.evaluation.mistakes import Predictions
 from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
 from pipeline.models import build, linear
 from pipeline.runtime.encoders import text_tokenizer
@@ -98,7 +99,8 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
 
     probabilities, examples = predicted(texts)
     wrong = (probabilities.argmax(-1) + 1) % 5
-    mistakes.write_texts(predictor, tree, Examples(examples.inputs, wrong, examples.starts), probabilities, task.labels)
+    predictions = Predictions(Examples(examples.inputs, wrong, examples.starts), probabilities, task.labels)
+    mistakes.write_texts(predictor, tree, predictions)
     page = (paths.EVALUATION / "mistakes.html").read_text()
     stated = re.findall(r"<b>(.)</b> with probability (\S+), true label (.)</h3>\n<p>(.*?)</p>", page, re.DOTALL)
     shown = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]

@@ -67,8 +67,8 @@ def test_the_interval_of_groups_covers_the_truth(share, alike):
 
 def test_tagging_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
-    targets, starts, usual = np.array([0, 1, 1, 0]), np.array([0, 2, 4]), np.array([0, -1, -1, 0])
-    results = metrics.tagging(probabilities, targets, starts, usual, ("A", "B"))
+    targets, starts, baseline = np.array([0, 1, 1, 0]), np.array([0, 2, 4]), np.array([0, -1, -1, 0])
+    results = metrics.tagging(probabilities, targets, starts, baseline, ("A", "B"))
     assert results["accuracy"] == 0.75
     assert results["unseen"] == {"words": 2, "accuracy": 0.5}
     assert results["loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.5]).mean())

@@ -30,7 +30,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         content["datasets"] = {"mine": section | others}
         with (tmp_path / "params.yaml").open("w") as file:
             YAML().dump(content, file)
-        shutil.copyfile(TOP / "dvc.yaml", tmp_path / "dvc.yaml")
+        for name in ("dvc.yaml", "versions.yaml"):
+            shutil.copyfile(TOP / name, tmp_path / name)
         (tmp_path / "data/raw/mine").mkdir(parents=True, exist_ok=True)
         return tmp_path / "data/raw/mine"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.runtime.errors import UserError
 from pipeline.stages import library_versions
 
 DVC = """
@@ -44,6 +45,13 @@ def test_another_version_is_named_in_the_stages_that_depend_on_it(capsys):
     )
 
 
-def test_without_the_file_there_is_nothing_to_compare(capsys):
+def test_without_the_file_the_cure_is_named():
+    with pytest.raises(UserError, match=r"versions.yaml: no such file: `git checkout versions.yaml`"):
+        library_versions.warn("train")
+
+
+def test_a_library_that_is_not_installed_is_left_to_its_import(capsys):
+    Path("versions.yaml").write_text(f'numpy: "{version("numpy")}"\njax: "{version("jax")}"\nabacus: "1"\n')
     library_versions.warn("train")
     assert not capsys.readouterr().err
+    assert library_versions.installed() == {"numpy": version("numpy"), "jax": version("jax")}

@@ -74,7 +74,7 @@ def test_a_source_that_the_experiment_lacks(make, tmp_path, monkeypatch):
     """DVC runs a queued or temporary experiment in a copy of what is tracked, and names the project it is of."""
     texts(make, GOOD)
     (tmp_path / "copy/data/raw").mkdir(parents=True)
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "dvc.yaml", "versions.yaml"):
         shutil.copy(name, "copy")
     monkeypatch.chdir("copy")
     assert "(in a clone or an experiment only tracked files exist: run `git add data/raw/mine`" in failure()

@@ -44,9 +44,7 @@ class TextSpec:
     normalisation: Literal["none", "nfc", "nfkc"]  # of Unicode
     lowercase: bool
     max_length: Annotated[int, AtLeast(1)]  # in tokens
-    keep: Literal[
-        "start", "ends"
-    ]  # of a longer text: its start; or three quarters from its start, the rest from its end
+    keep: Literal["start", "ends"]  # of a longer text: its start, or its start (3/4) and its end (1/4)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,7 @@ ROWS = 30  # classes or documents in the table, at most
 
 
 def classifier(task: Labelled, *, model: str, dataset: str, figures: dict[str, Any]) -> str:
-    low, high = figures["accuracy_low"], figures["accuracy_high"]
-    rows = {
-        "accuracy": f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})",
-        "loss, nats": f"{figures['loss']:.4f}",
-        "accuracy of the baseline": f"{figures['baseline_accuracy']:.4f}",
-    }
+    rows = _common_figures(figures)
     if "macro" in figures:
         rows["macro F1"] = f"{figures['macro']['f1']:.4f}"
         rows["calibration error"] = f"{figures['calibration_error']:.4f}"
@@ -45,12 +40,7 @@ def classifier(task: Labelled, *, model: str, dataset: str, figures: dict[str, A
 def language_model(
     task: LanguageModelling, *, model: str, dataset: str, figures: dict[str, Any], context: int, parameters: int
 ) -> str:
-    low, high = figures["accuracy_low"], figures["accuracy_high"]
-    rows = {
-        "accuracy": f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})",
-        "loss, nats": f"{figures['loss']:.4f}",
-        "accuracy of the baseline": f"{figures['baseline_accuracy']:.4f}",
-    }
+    rows = _common_figures(figures)
     for name in ("nats_per_character", "bits_per_byte", "perplexity", "baseline_nats_per_character"):
         rows[name.replace("_", " ")] = f"{figures[name]:.4f}"
     return _fill(
@@ -65,6 +55,16 @@ def language_model(
         tokens=f"{figures['tokens']:,}",
         per_document=_markdown(pd.read_csv(paths.EVALUATION / "per_document_test.csv").head(ROWS)),
     )
+
+
+def _common_figures(figures: dict[str, Any]) -> dict[str, str]:
+    """What each task has."""
+    low, high = figures["accuracy_low"], figures["accuracy_high"]
+    return {
+        "accuracy": f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})",
+        "loss, nats": f"{figures['loss']:.4f}",
+        "accuracy of the baseline": f"{figures['baseline_accuracy']:.4f}",
+    }
 
 
 def _fill(card: str, **values: Any) -> str:
