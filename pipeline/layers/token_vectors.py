@@ -31,7 +31,7 @@ class TokenVectors(nnx.Module):
         self.token_dropout = token_dropout
         self.affixes = nnx.data(None)
         self.width = width
-        if isinstance(task, SequenceTagging):
+        if task.per_token:  # a word's characters tell much about its tag
             self.affixes = Embed(BUCKETS, width // 2, scale=0.1, rngs=rngs)
             self.width += 2 * (width // 2)
 

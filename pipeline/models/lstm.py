@@ -20,10 +20,9 @@ def build(config: LSTMConfig, task: TextClassification | SequenceTagging, *, rng
 
 class LSTM(nnx.Module):
     def __init__(self, config: LSTMConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
-        per_token = isinstance(task, SequenceTagging)
         # A rare token may decide the class of a whole text: what its vector learns in a few steps must not drown in the
         # random values that it started with.
-        scale = 0.1 if per_token else 0.01
+        scale = 0.1 if task.per_token else 0.01
         self.vectors = TokenVectors(task, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
         width, layers = self.vectors.width, []
         for _ in range(config.layers):
@@ -31,8 +30,8 @@ class LSTM(nnx.Module):
             width = 2 * config.hidden
         self.layers = nnx.List(layers)
         self.dropout = nnx.Dropout(config.dropout)
-        self.attention = nnx.data(None if per_token else nnx.Linear(width, 1, rngs=rngs))
-        self.head = nnx.Linear(width if per_token else 3 * width, task.num_classes, rngs=rngs)
+        self.attention = nnx.data(None if task.per_token else nnx.Linear(width, 1, rngs=rngs))
+        self.head = nnx.Linear(width if task.per_token else 3 * width, task.num_classes, rngs=rngs)
 
     def __call__(
         self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None

@@ -34,7 +34,7 @@ class Transformer(nnx.Module):
         )
         self.norm = nnx.LayerNorm(config.width, rngs=rngs)
         self.dropout = nnx.Dropout(config.dropout)
-        self.per_token = isinstance(task, SequenceTagging)
+        self.per_token = task.per_token
         self.head = nnx.Linear(config.width, task.num_classes, rngs=rngs)
 
     def __call__(

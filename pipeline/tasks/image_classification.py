@@ -1,6 +1,6 @@
 """One label for each image. Axes: b batch, h height, w width, c channels."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from pipeline.tasks.fields import Channels, LabelCounts, Labels
 class ImageClassification(Section):
     """Inputs are uint8 images `b h w c`."""
 
+    per_token: ClassVar = False  # whether each token of an example has a target
+
     name: Literal["image-classification"]
     image: ImagePreprocessing
     labels: Labels
@@ -27,6 +29,11 @@ class ImageClassification(Section):
     def input_shape(self) -> tuple[int, int, int]:
         """One example's shape: height, width, channels."""
         return (self.image.height, self.image.width, self.image.spec.channels)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a package must know of the data to encode an input."""
+        return {"preprocessing": self.image.model_dump(), "mean": self.mean, "std": self.std}
 
     @property
     def num_classes(self) -> int:

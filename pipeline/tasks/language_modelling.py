@@ -1,6 +1,6 @@
 """The next token of a text. Axes: b batch, t tokens."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,17 @@ class LanguageModelling(Section):
     A split is one row of tokens, with token 0 before each of its documents.
     """
 
+    per_token: ClassVar = True  # whether each token of an example has a target
+
     name: Literal["language-modelling"]
     text: CorpusPreprocessing
     vocabulary: PositiveInt  # how many different tokens there are
     counts: TokenCounts  # of each token in the training split
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a package must know of the data to encode an input."""
+        return {"preprocessing": self.text.model_dump(), "vocabulary": self.vocabulary}
 
     @property
     def num_classes(self) -> int:

@@ -1,6 +1,6 @@
 """One label, a tag, for each word of a sentence. Axes: b batch, t words, l characters of a word."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,23 @@ from pipeline.tasks.fields import LabelCounts, Labels
 class SequenceTagging(Section):
     """Inputs are Words `b t`, 0 for padding."""
 
+    per_token: ClassVar = True  # whether each token of an example has a target
+
     name: Literal["sequence-tagging"]
     words: WordPreprocessing
     vocabulary: PositiveInt  # how many different words have a number of their own
     alphabet: PositiveInt  # how many different characters have one
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
     counts: LabelCounts  # of each tag in the training split
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a package must know of the data to encode an input."""
+        return {
+            "preprocessing": self.words.model_dump(),
+            "vocabulary": self.vocabulary,
+            "alphabet": self.alphabet,
+        }
 
     @property
     def num_classes(self) -> int:

@@ -1,6 +1,6 @@
 """One label for each text. Axes: b batch, t tokens."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,18 @@ from pipeline.tasks.fields import LabelCounts, Labels
 class TextClassification(Section):
     """Inputs are token numbers `b t`, 0 for padding."""
 
+    per_token: ClassVar = False  # whether each token of an example has a target
+
     name: Literal["text-classification"]
     text: TextPreprocessing
     vocabulary: PositiveInt  # how many different tokens there are
     labels: Labels
     counts: LabelCounts  # of each label in the training split
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a package must know of the data to encode an input."""
+        return {"preprocessing": self.text.model_dump(), "vocabulary": self.vocabulary}
 
     @property
     def num_classes(self) -> int:

@@ -4,26 +4,15 @@ from typing import Any
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.stages.packaging.export import PLATFORMS, cache_shapes
-from pipeline.tasks import ImageClassification, Labelled, LanguageModelling, SequenceTagging, TextClassification
+from pipeline.tasks import Labelled, LanguageModelling
 
 
 def classifier(task: Labelled, network: NetworkSettings) -> dict[str, Any]:
     """In shapes, -1 stands for any number."""
-    match task:
-        case ImageClassification():
-            facts = {"preprocessing": task.image.model_dump(), "mean": task.mean, "std": task.std}
-        case TextClassification():
-            facts = {"preprocessing": task.text.model_dump(), "vocabulary": task.vocabulary}
-        case SequenceTagging():
-            facts = {
-                "preprocessing": task.words.model_dump(),
-                "vocabulary": task.vocabulary,
-                "alphabet": task.alphabet,
-            }
-    shape = [-1, *([-1] if isinstance(task, SequenceTagging) else []), task.num_classes]
+    shape = [-1, *([-1] if task.per_token else []), task.num_classes]
     return {
         "network": network.model_dump(),
-        **facts,
+        **task.facts,
         "platforms": PLATFORMS,
         "inputs": _arrays(task.signature(-1, -1)),
         "outputs": [{"name": "probabilities", "dtype": "float32", "shape": shape}],
@@ -34,8 +23,7 @@ def language_model(task: LanguageModelling, network: NetworkSettings, model: Any
     """In shapes, -1 stands for any number. `memory` is the cache that the function takes and returns."""
     return {
         "network": network.model_dump(),
-        "preprocessing": task.text.model_dump(),
-        "vocabulary": task.vocabulary,
+        **task.facts,
         "platforms": PLATFORMS,
         "context": context,
         "bounded": model.bounded,
