@@ -163,7 +163,7 @@ def test_early_stopping_keeps_the_best_epoch():
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
-    with pytest.raises(UserError, match=r"not finite at step \d+, learning rate 1e\+30: lower training\.learning_rate"):
+    with pytest.raises(UserError, match=r"not finite at step \d+, learning rate 1e\+30: lower learning_rate"):
         fit(learning_rate=1e30, optimizer=SGD(name="sgd"), epochs=5)
 
 
