@@ -26,8 +26,10 @@ from pipeline.config.networks import LSTMConfig
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.config.training import Training
 from pipeline.evaluation.predictor import evaluation_batches, measure
+from pipeline.examples.batch import Examples
+from pipeline.examples.inputs import Texts
 from pipeline.loaders.loader import ExampleLoader
-from pipeline.tasks import Examples, TextClassification
+from pipeline.tasks.classification import Classification
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.checkpointer import Checkpointer
 from pipeline.training.run import TrainingRun, to_checkpoint
@@ -78,9 +80,8 @@ def main() -> None:
         max_length=64,
         keep="start",
     )
-    task = TextClassification(
-        name="text-classification", text=spec, vocabulary=arguments.vocabulary, labels=("a", "b"), counts=(1, 1)
-    )
+    inputs = Texts(settings=spec, vocabulary=arguments.vocabulary)
+    task = Classification(inputs=inputs, labels=("a", "b"), counts=(1, 1))
     rate = optax.constant_schedule(settings.learning_rate)
     optimizer = partial(optimizers.build, settings.optimizer, rate, weight_decay=0.0, gradient_clip=None)
     trainer, state = start(config, task, optimizer, seed=0)

@@ -107,14 +107,16 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
     import numpy as np
 
     from pipeline.config.preprocessing import CorpusPreprocessing
-    from pipeline.tasks import Examples, LanguageModelling
+    from pipeline.examples.batch import Examples
+    from pipeline.examples.inputs import Corpus
+    from pipeline.tasks.language_modelling import LanguageModelling
     from pipeline.training import allocator, optimizers
     from pipeline.training.trainer import start
 
     allocator.keep_freed_memory()  # as the train stage does
     tokens = np.load(data)
     settings = CorpusPreprocessing(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
-    task = LanguageModelling(name="language-modelling", text=settings, vocabulary=VOCABULARY, counts=(1,) * VOCABULARY)
+    task = LanguageModelling(inputs=Corpus(settings=settings, vocabulary=VOCABULARY), counts=(1,) * VOCABULARY)
     optimizer = partial(
         optimizers.build, AdamW(name="adamw", b2=0.95), lambda _: 3e-4, weight_decay=0.1, gradient_clip=None
     )

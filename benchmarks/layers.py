@@ -18,12 +18,14 @@ import numpy as np
 from pipeline.config.networks import GPT_SIZES, GPTConfig, GPTSize
 from pipeline.config.optimizers import AdamW
 from pipeline.config.preprocessing import CorpusPreprocessing
-from pipeline.tasks import Examples, LanguageModelling
+from pipeline.examples.batch import Examples
+from pipeline.examples.inputs import Corpus
+from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import optimizers
 from pipeline.training.trainer import start
 GPT_SIZES["124m"] = GPTSize(int(sys.argv[1]), 128, 4, 4, 344)
 settings = CorpusPreprocessing(tokenizer="bpe", vocabulary=50_304, normalisation="none")
-task = LanguageModelling(name="language-modelling", text=settings, vocabulary=50_304, counts=(1,) * 50_304)
+task = LanguageModelling(inputs=Corpus(settings=settings, vocabulary=50_304), counts=(1,) * 50_304)
 config = GPTConfig(variant="124m", context=512, dropout=0.0, precision="float32", remat=sys.argv[2])
 optimizer = partial(optimizers.build, AdamW(name="adamw"), lambda _: 3e-4, weight_decay=0.1, gradient_clip=1.0)
 trainer, state = start(config, task, optimizer, seed=0)

@@ -40,8 +40,8 @@ def ours(batch: int, epochs: int, data: str) -> float:
     from benchmarks.fashion_mnist import TASK
     from pipeline.config.networks import CNNConfig
     from pipeline.config.optimizers import Adam
+    from pipeline.examples.batch import Examples
     from pipeline.loaders import buckets
-    from pipeline.tasks import Examples
     from pipeline.training import optimizers, trainer
 
     x, y = np.load(data)["x"], np.load(data)["y"]

@@ -20,8 +20,8 @@ from jax import lax
 from benchmarks.fashion_mnist import TASK
 from pipeline.config.networks import ResNetConfig
 from pipeline.config.optimizers import SGD
+from pipeline.examples.batch import Examples
 from pipeline.models import resnet
-from pipeline.tasks import Examples
 from pipeline.training import optimizers, trainer
 from pipeline.training.trainer import State
 
@@ -57,7 +57,7 @@ def main() -> None:
 
         @partial(jax.jit, donate_argnums=0)
         def step(state: State, chosen: jax.Array) -> State:
-            return learn.train_step(state, TASK.batch(data, chosen, 0))[0]
+            return learn.train_step(state, TASK.inputs.batch(data, chosen, 0))[0]
 
         def run() -> State:
             now = jax.tree.map(jnp.copy, state)

@@ -20,11 +20,14 @@ from pipeline.config import paths
 from pipeline.config.networks import NETWORKS, LanguageModelConfig
 from pipeline.config.section import validate
 from pipeline.config.training import Training
+from pipeline.examples.batch import Examples
+from pipeline.examples.inputs import Corpus
 from pipeline.loaders import token_store
 from pipeline.loaders.buckets import BLOCK
 from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Examples, LanguageModelling
+from pipeline.tasks.dataset import read as read_dataset
+from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import memory_plan, optimizers
 from pipeline.training.memory_plan import GIB, ONE_DEVICE, Plan
 from pipeline.training.trainer import State, Trainer, start
@@ -113,8 +116,8 @@ def chosen() -> Choice:
     """Raises UserError where params.yaml chooses no language model, or is wrong."""
     content = yaml.read()
     name, dataset = (str(content.get(key)) for key in ("model", "dataset"))
-    section = yaml.look_up(content, f"datasets.{dataset}")
-    if section.get("task") != "language-modelling" or name not in NETWORKS:
+    chosen = read_dataset(yaml.look_up(content, f"datasets.{dataset}"), dataset)
+    if chosen.inputs != "corpus" or name not in NETWORKS:
         raise UserError(f"{paths.PARAMS}: the plan is for language models: choose such a dataset, and gpt or rnn")
     settings = validate(Training, yaml.look_up(content, f"models.{name}.training"), under=f"models.{name}.training")
     config: Any = validate(
@@ -122,17 +125,16 @@ def chosen() -> Choice:
     )
     if (path := paths.FEATURES / "task.json").exists():
         task = tasks.read(path)
-        if isinstance(task, LanguageModelling) and task.text.model_dump() == section["preprocessing"]:
-            return Choice(name, config, settings, task.vocabulary, sum(task.counts))
-    return Choice(name, config, settings, int(section["preprocessing"]["vocabulary"]), 0)
+        if isinstance(task, LanguageModelling) and task.inputs.settings == chosen.preprocessing:
+            return Choice(name, config, settings, task.outputs, sum(task.counts))
+    return Choice(name, config, settings, chosen.section.preprocessing["vocabulary"], 0)
 
 
 def abstract_start(config: LanguageModelConfig, settings: Training, vocabulary: int) -> tuple[Trainer, State]:
     """The trainer, and the shapes of its state: no array is allocated."""
     spec = {"tokenizer": "bpe", "vocabulary": vocabulary, "normalisation": "none"}
-    task = LanguageModelling.model_validate(
-        {"name": "language-modelling", "text": spec, "vocabulary": vocabulary, "counts": [1]}
-    )
+    inputs = Corpus.model_validate({"settings": spec, "vocabulary": vocabulary})
+    task = LanguageModelling(inputs=inputs, counts=(1,))
     optimizer = partial(
         optimizers.build,
         settings.optimizer,

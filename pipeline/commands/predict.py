@@ -17,39 +17,40 @@ from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.commands import predictions
-    from pipeline.runtime.classifier import Arrays, Classifier
+    from pipeline.runtime.inputs import Arrays, Raw
+    from pipeline.runtime.predictor import Predictor
 
 BLOCK = 1_024  # inputs held in memory together
 
 
 class Input(NamedTuple):
-    """One input to classify: encoded, or the error that says why it cannot be."""
+    """One input: encoded, or the error that says why it cannot be."""
 
     name: str
-    content: "Arrays | UserError"
-    words: list[str] | None = None  # of a sentence
+    encoded: "Arrays | UserError"
+    content: "Raw | None" = None
 
 
 def main() -> int:
     arguments = parse()
 
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
-    from pipeline.runtime.package import is_language_model
+    from pipeline.runtime import package, tasks
 
-    if is_language_model(arguments.package):
+    if tasks.generates(package.task_of(arguments.package)):
         from pipeline.commands import generate
 
         return generate.main(arguments, read_texts(arguments.inputs, arguments.file, arguments.column))
     if arguments.prompt is not None:
-        raise UserError(f"--prompt: {arguments.package} contains a classifier, which cannot generate text")
+        raise UserError(f"--prompt: {arguments.package} contains a model that cannot generate text")
 
     from pipeline.commands import predictions
-    from pipeline.runtime.classifier import Classifier
+    from pipeline.runtime.predictor import Predictor
 
-    classifier = Classifier(arguments.package)
+    predictor = Predictor(arguments.package)
     form = predictions.Json if arguments.json else predictions.Csv if arguments.csv else predictions.Table
-    inputs = read_inputs(classifier, arguments.inputs, arguments.file, arguments.column)
-    return answer(classifier, inputs, form(classifier.labels, classifier.task))
+    inputs = read_inputs(predictor, arguments.inputs, arguments.file, arguments.column)
+    return answer(predictor, inputs, form(predictor.task))
 
 
 def parse() -> argparse.Namespace:
@@ -91,21 +92,21 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def answer(classifier: "Classifier", inputs: Iterator[Input], form: "predictions.Form") -> int:
-    """Prints a prediction for each input; returns 1 if any input cannot be read, else 0."""
+def answer(predictor: "Predictor", inputs: Iterator[Input], form: "predictions.Form") -> int:
+    """Prints the answer to each input; returns 1 if any input cannot be read, else 0."""
     from tqdm import tqdm
 
     done = failed = 0
     with tqdm(desc="predict", unit=" inputs", disable=None, delay=2) as progress:
         while block := list(islice(inputs, BLOCK)):
-            good = [item.content for item in block if not isinstance(item.content, UserError)]
-            probabilities = iter(classifier.probabilities(good))
+            good = [item.encoded for item in block if not isinstance(item.encoded, UserError)]
+            answers = iter(predictor.answers(good))
             for item in block:
-                if isinstance(item.content, UserError):
-                    tqdm.write(f"error: {item.content}", file=sys.stderr)
+                if isinstance(item.encoded, UserError):
+                    tqdm.write(f"error: {item.encoded}", file=sys.stderr)
                     failed += 1
                 else:
-                    form.write(item.name, item.words, next(probabilities))
+                    form.write(item.name, item.content, next(answers))
             done += len(block)
             progress.update(len(block))
     if failed:
@@ -113,25 +114,25 @@ def answer(classifier: "Classifier", inputs: Iterator[Input], form: "predictions
     return 1 if failed else 0
 
 
-def read_inputs(classifier: "Classifier", inputs: list[str], files: list[Path], column: str) -> Iterator[Input]:
+def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], column: str) -> Iterator[Input]:
     """The inputs on the command line, then those in files, each encoded."""
-    if classifier.task == "image-classification":
+    if predictor.inputs.from_files:
         if files:
-            raise UserError("--file: the package classifies images: name each image, or a folder of images")
+            raise UserError("--file: the package reads images: name each image, or a folder of images")
         for path in image_files(inputs):
-            yield encode(classifier, str(path), path)
+            yield encode(predictor, str(path), str(path))
         return
     for name, text in read_texts(inputs, files, column):
-        yield encode(classifier, name, text)
+        yield encode(predictor, name, text)
 
 
-def encode(classifier: "Classifier", name: str, content: Path | str | UserError) -> Input:
-    if isinstance(content, UserError):
-        return Input(name, content)
-    words = content.split() if isinstance(content, str) and classifier.task == "sequence-tagging" else None
+def encode(predictor: "Predictor", name: str, text: str | UserError) -> Input:
+    """The input that `text` is, or the file that it names."""
+    if isinstance(text, UserError):
+        return Input(name, text)
     try:
-        raw = content.read_bytes() if isinstance(content, Path) else words if words is not None else content
-        return Input(name, classifier.encode(raw, name), words)
+        content = predictor.inputs.parse(text)
+        return Input(name, predictor.encode(content, name), content)
     except OSError as error:
         return Input(name, UserError(f"{name}: {error.strerror}"))
     except UserError as error:

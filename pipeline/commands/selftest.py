@@ -13,11 +13,11 @@ import jax
 import numpy as np
 import pandas as pd
 
-from pipeline.runtime import package, strict_json
+from pipeline.runtime import package, strict_json, tasks
 from pipeline.runtime.errors import UserError
 
 TOLERANCE = 1e-5  # of a probability
-SAMPLE_TOLERANCE = 1e-4  # of a probability in sample/expected.json, which is rounded
+SAMPLE_TOLERANCE = 1e-4  # of a number in sample/expected.json, as a share of it where that is above 1
 NATS = 1e-3  # of a token's loss: logits are sums of hundreds of products
 LOW_PRECISION_NATS, LOW_PRECISION_MEAN = 0.5, 1e-2  # of one token's loss, and of the mean, where products are rounded
 MAX_TOKENS = 4_096  # of the test split
@@ -33,7 +33,7 @@ def main() -> None:
     package.verify(arguments.package)  # before its code runs
     sys.dont_write_bytecode = True  # the package stays as it is
     sys.path.insert(0, str(arguments.package.resolve()))
-    check = check_generator if package.is_language_model(arguments.package) else check_classifier
+    check = check_generator if tasks.generates(package.task_of(arguments.package)) else check_predictor
     try:
         summary = check(arguments)
     except importlib.import_module("runtime.errors").UserError as error:
@@ -43,24 +43,16 @@ def main() -> None:
     print(f"{arguments.package}: {summary}, without training code")
 
 
-def check_classifier(arguments: argparse.Namespace) -> str:
+def check_predictor(arguments: argparse.Namespace) -> str:
     """Compares every test example and the samples; returns a summary. Raises UserError."""
-    classifier = importlib.import_module("runtime.classifier").Classifier(arguments.package)
+    predictor = importlib.import_module("runtime.predictor").Predictor(arguments.package)
     table = pd.read_parquet(arguments.predictions)
-    probabilities = classifier.probabilities(examples(classifier, arguments.features))
-    if classifier.task == "sequence-tagging":
-        rows = np.concatenate(probabilities)
-        numbers = {label: i for i, label in enumerate(classifier.labels)}
-        predicted = np.array([numbers[label] for label in table["prediction"]])
-        errors = np.abs(rows[np.arange(len(rows)), predicted] - table["probability"].to_numpy())
-    else:
-        expected = table[[f"probability of {label}" for label in classifier.labels]].to_numpy()
-        errors = np.abs(np.stack(probabilities) - expected)
-    worst = float(errors.max())
+    outputs = predictor.outputs(examples(predictor, arguments.features))
+    worst = float(predictor.task.deviations(outputs, table).max())
     if not worst <= TOLERANCE:  # also refuses a NaN
         raise UserError(f"{arguments.package}: its predictions are up to {worst:.2g} off evaluate's: do not use it")
-    check_samples(classifier, arguments.package / "sample")
-    return f"{len(probabilities):,} predictions equal evaluate's to {worst:.1g}"
+    check_samples(predictor, arguments.package / "sample")
+    return f"{len(outputs):,} predictions equal evaluate's to {worst:.1g}"
 
 
 def check_generator(arguments: argparse.Namespace) -> str:
@@ -97,26 +89,35 @@ def check_generator(arguments: argparse.Namespace) -> str:
     return f"{done:,} tokens' losses equal evaluate's to {worst:.1g} nats"
 
 
-def examples(classifier: Any, folder: Path) -> list[tuple[np.ndarray, ...]]:
+def examples(predictor: Any, folder: Path) -> list[tuple[np.ndarray, ...]]:
     """The test split's arrays, example by example."""
-    arrays = [np.load(folder / f"{given['name']}.npy", mmap_mode="r") for given in classifier.config["inputs"]]
-    types = [given["dtype"] for given in classifier.config["inputs"]]
-    if classifier.task == "image-classification":
-        return [(image,) for image in arrays[0]]
-    starts = np.load(folder / "starts.npy")
+    arrays = [np.load(folder / f"{given['name']}.npy", mmap_mode="r") for given in predictor.config["inputs"]]
+    types = [given["dtype"] for given in predictor.config["inputs"]]
+    index = folder / "starts.npy"
+    if not index.exists():  # all of one shape
+        return list(zip(*arrays))
+    starts = np.load(index)
     return [
         tuple(array[start:end].astype(kind) for array, kind in zip(arrays, types))
         for start, end in zip(starts, starts[1:])
     ]
 
 
-def check_samples(classifier: Any, folder: Path) -> None:
+def check_samples(predictor: Any, folder: Path) -> None:
     """Raises UserError if a raw input is not answered as evaluate answered it."""
     for sample in strict_json.read(folder / "expected.json")["samples"]:
         raw = (folder / sample["file"]).read_bytes() if "file" in sample else sample.get("text", sample.get("words"))
-        rows = np.atleast_2d(classifier.probabilities([classifier.encode(raw, "a sample")])[0])
-        probabilities = [round(float(p), 4) for p in rows.max(-1)]
-        labels = [classifier.labels[i] for i in rows.argmax(-1)]
-        close = np.allclose(probabilities, sample["probabilities"], atol=SAMPLE_TOLERANCE, rtol=0)
-        if labels != sample["labels"] or not close:
-            raise UserError(f"{folder}: {sample} is answered by {labels}, {probabilities}: do not use the package")
+        (answer,) = predictor.answers([predictor.encode(raw, "a sample")])
+        if not close(answer, sample["answer"]):
+            raise UserError(f"{folder}: {sample} is answered by {answer}: do not use the package")
+
+
+def close(one: Any, other: Any) -> bool:
+    """Whether two answers are equal, numbers but for rounding."""
+    if isinstance(one, float):
+        return abs(one - other) <= SAMPLE_TOLERANCE * max(1.0, abs(other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == other

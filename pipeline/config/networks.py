@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class NetworkConfig(Section):
-    tasks: ClassVar[tuple[str, ...]]  # the tasks that the network can do
+    inputs: ClassVar[tuple[str, ...]]  # the kinds of inputs that the network reads: see examples/inputs.py
 
     @property
     def tensor_parallel(self) -> dict[str, int]:
@@ -22,7 +22,7 @@ class NetworkConfig(Section):
 
 
 class CNNConfig(NetworkConfig):
-    tasks: ClassVar = ("image-classification",)
+    inputs: ClassVar = ("images",)
 
     name: Literal["cnn"] = "cnn"
     filters: PositiveInt
@@ -30,7 +30,7 @@ class CNNConfig(NetworkConfig):
 
 
 class ResNetConfig(NetworkConfig):
-    tasks: ClassVar = ("image-classification",)
+    inputs: ClassVar = ("images",)
 
     name: Literal["resnet"] = "resnet"
     widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # channels of each stage
@@ -38,7 +38,7 @@ class ResNetConfig(NetworkConfig):
 
 
 class LinearConfig(NetworkConfig):
-    tasks: ClassVar = ("text-classification",)
+    inputs: ClassVar = ("texts",)
 
     name: Literal["linear"] = "linear"
     ngrams: PositiveInt  # longest n-gram, in tokens
@@ -46,7 +46,7 @@ class LinearConfig(NetworkConfig):
 
 
 class TextCNNConfig(NetworkConfig):
-    tasks: ClassVar = ("text-classification",)
+    inputs: ClassVar = ("texts",)
 
     name: Literal["textcnn"] = "textcnn"
     width: PositiveInt  # of a token's vector
@@ -56,7 +56,7 @@ class TextCNNConfig(NetworkConfig):
 
 
 class LSTMConfig(NetworkConfig):
-    tasks: ClassVar = ("text-classification", "sequence-tagging")
+    inputs: ClassVar = ("texts", "sentences")
 
     name: Literal["lstm"] = "lstm"
     cell: Literal["lstm", "gru"]
@@ -68,7 +68,7 @@ class LSTMConfig(NetworkConfig):
 
 
 class TransformerConfig(NetworkConfig):
-    tasks: ClassVar = ("text-classification", "sequence-tagging")
+    inputs: ClassVar = ("texts", "sentences")
 
     name: Literal["transformer"] = "transformer"
     width: PositiveInt
@@ -99,7 +99,7 @@ GPT_SIZES = {
 
 
 class GPTConfig(NetworkConfig):
-    tasks: ClassVar = ("language-modelling",)
+    inputs: ClassVar = ("corpus",)
 
     name: Literal["gpt"] = "gpt"
     variant: Literal["nano", "124m", "350m", "1.3b"]
@@ -131,7 +131,7 @@ RNN_SIZES = {
 
 
 class RNNConfig(NetworkConfig):
-    tasks: ClassVar = ("language-modelling",)
+    inputs: ClassVar = ("corpus",)
 
     name: Literal["rnn"] = "rnn"
     cell: Literal["linear", "lstm"]

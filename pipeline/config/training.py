@@ -8,8 +8,6 @@ from pydantic_core import PydanticCustomError
 from pipeline.config.optimizers import Optimizer, Schedule
 from pipeline.config.section import Section
 
-ClassWeights = Literal["none", "balanced"]  # balanced: each class has the same total weight, however rare
-
 
 class Augmentation(Section):
     shift: Annotated[int, Field(ge=0)] = 0  # pixels, at most, up, down, left and right; black fills the gap

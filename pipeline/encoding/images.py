@@ -11,27 +11,25 @@ from jaxtyping import UInt8
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding import tables
+from pipeline.examples.inputs import Images
 from pipeline.runtime import strict_json
-from pipeline.runtime.encoders import images
+from pipeline.runtime.encoders.images import decode
 from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import ImageClassification
 
 LARGE_FILE = 20_000  # bytes
 BLOCK = 256  # files decoded together
 
 
-def write(settings: ImagePreprocessing) -> tuple[ImageClassification, dict[str, Any]]:
-    """Writes the arrays of every split; returns the facts of the task, and figures for the report."""
+def write(settings: ImagePreprocessing) -> tuple[Images, dict[str, Any], str]:
+    """Writes the arrays of every split; returns what was learnt of the images, figures for the report, and a
+    summary.
+    """
     spec = settings.spec
-    labels = tuple(sorted(set(tables.column("train", "label"))))
-    number = {label: i for i, label in enumerate(labels)}
-    counts = np.zeros(len(labels), int)
     for split in tables.splits():
-        targets = np.array([number[label] for label in tables.column(split, "label")], np.int32)
-        tables.save(split, targets=targets, ids=tables.ids(split))
+        tables.save(split, ids=tables.ids(split))
         margin = spec.margin if split == "train" else 0
-        shape = (len(targets), spec.height + margin, spec.width + margin, spec.channels)
+        shape = (tables.rows(split), spec.height + margin, spec.width + margin, spec.channels)
         files = zip(tables.column(split, "image"), tables.column(split, "id"))
         # Row by row, and not through a memory map: on a full disk, a memory map ends the process without a message.
         with open(paths.features(split) / "images.npy", "wb") as file:
@@ -39,14 +37,10 @@ def write(settings: ImagePreprocessing) -> tuple[ImageClassification, dict[str, 
             np.lib.format.write_array_header_1_0(file, header)
             for pixels in tables.progress(decoded(files, spec, margin), split):
                 file.write(np.ascontiguousarray(pixels).data)
-        if split == "train":
-            counts = np.bincount(targets, minlength=len(labels))
     strict_json.write(paths.IMAGE_SPEC, settings.model_dump())
     mean, std = moments(np.load(paths.features("train") / "images.npy", mmap_mode="r"))
-    task = ImageClassification(
-        name="image-classification", image=settings, labels=labels, counts=tuple(counts.tolist()), mean=mean, std=std
-    )
-    return task, {}
+    images = Images(settings=settings, mean=mean, std=std)
+    return images, {}, f"images of {' x '.join(map(str, images.shape))}"
 
 
 def decoded(files: Iterable[tuple[bytes, str]], spec: ImageSpec, margin: int) -> Iterator[UInt8[np.ndarray, "h w c"]]:
@@ -58,9 +52,7 @@ def decoded(files: Iterable[tuple[bytes, str]], spec: ImageSpec, margin: int) ->
     with ThreadPoolExecutor() as pool:
         while block := list(islice(files, BLOCK)):
             large = sum(len(file) for file, _ in block) > LARGE_FILE * len(block)
-            yield from (pool.map if large else map)(
-                lambda file: images.decode(file[0], spec, file[1], margin=margin), block
-            )
+            yield from (pool.map if large else map)(lambda file: decode(file[0], spec, file[1], margin=margin), block)
 
 
 def moments(inputs: UInt8[np.ndarray, "n h w c"]) -> tuple[tuple[float, ...], tuple[float, ...]]:

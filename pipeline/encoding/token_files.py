@@ -15,33 +15,32 @@ from pipeline.config import paths
 from pipeline.config.preprocessing import CorpusPreprocessing
 from pipeline.encoding import fit_tokenizer, ray_data, tables
 from pipeline.encoding.documents import documents, tokenized
+from pipeline.examples.inputs import Corpus
 from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer, text_parts
-from pipeline.tasks import LanguageModelling
 
 SAMPLE = 100_000_000  # characters that a tokenizer is fitted on, spread evenly over the training split
 SHARD = 1 << 26  # tokens in a file: 128 MiB at two bytes each, 256 MiB at four
 COUNTED = 1 << 20  # tokens counted at a time: numpy turns each into eight bytes
 
 
-def write(settings: CorpusPreprocessing) -> tuple[LanguageModelling, dict[str, Any]]:
-    """Writes the tokenizer and the tokens of every split; returns the facts of the task, and figures for the report."""
+def write(settings: CorpusPreprocessing) -> tuple[Corpus, dict[str, Any], str]:
+    """Writes the tokenizer and the tokens of every split; returns what was learnt of the text, figures for the report,
+    and a summary.
+    """
     fitted = fit_tokenizer.fit(sample(), settings.spec)
     fit_tokenizer.save(fitted, paths.TOKENIZER)
     tokenizer = ByteTokenizer(fitted, settings.spec)
-    counts, report = {}, {}
-    for split in tables.splits():
-        counts[split], report[split] = write_split(split, tokenizer)
-    task = LanguageModelling(
-        name="language-modelling",
-        text=settings,
-        vocabulary=tokenizer.size,
-        counts=tuple(counts["train"].tolist()),
+    report = {split: write_split(split, tokenizer) for split in tables.splits()}
+    train = report["train"]
+    characters = train["characters"] / max(train["tokens"], 1)
+    summary = (
+        f"{tokenizer.size:,} different tokens; {train['tokens']:,} to train on, of {characters:.2f} characters each"
     )
-    return task, report
+    return Corpus(settings=settings, vocabulary=tokenizer.size), report, summary
 
 
-def write_split(split: str, tokenizer: ByteTokenizer) -> tuple[np.ndarray, dict[str, Any]]:
-    """Writes a split's tokens and index; returns how often each token occurs, and figures for the report."""
+def write_split(split: str, tokenizer: ByteTokenizer) -> dict[str, Any]:
+    """Writes a split's tokens and index; returns figures for the report."""
     folder = paths.features(split)
     folder.mkdir(parents=True, exist_ok=True)
     shards = Shards(folder, tokenizer.size)
@@ -62,20 +61,24 @@ def write_split(split: str, tokenizer: ByteTokenizer) -> tuple[np.ndarray, dict[
     np.save(folder / "ids.npy", tables.ids(split))
     lengths = np.diff(index) - 1
     whole = dict(zip(("bytes", "characters"), np.array(sizes).sum(0).tolist()))
-    return shards.counts, {
-        "documents": len(lengths),
-        "tokens": int(lengths.sum()),
-        **whole,
-        "document": tables.spread(lengths),
-    }
+    return {"documents": len(lengths), "tokens": int(lengths.sum()), **whole, "document": tables.spread(lengths)}
+
+
+def count(split: str, vocabulary: int) -> np.ndarray:
+    """How often each of the `vocabulary` tokens occurs in a split that is written."""
+    counts = np.zeros(vocabulary, np.int64)
+    for path in sorted(paths.features(split).glob("tokens-*.npy")):
+        tokens = np.load(path, mmap_mode="r")
+        for start in range(0, len(tokens), COUNTED):
+            counts += np.bincount(tokens[start : start + COUNTED], minlength=vocabulary)
+    return counts
 
 
 class Shards:
-    """A split's tokens, written file by file, and how often each of the `vocabulary` occurs."""
+    """A split's tokens, written file by file."""
 
     def __init__(self, folder: Path, vocabulary: int) -> None:
         self._folder, self._held = folder, np.empty(SHARD, tables.smallest(vocabulary))
-        self.counts = np.zeros(vocabulary, np.int64)
         self.total = self._size = self._number = 0
 
     def add(self, tokens: np.ndarray) -> None:
@@ -96,8 +99,6 @@ class Shards:
     def _flush(self) -> None:
         kept = self._held[: self._size]
         np.save(self._folder / f"tokens-{self._number:05}.npy", kept)
-        for start in range(0, len(kept), COUNTED):
-            self.counts += np.bincount(kept[start : start + COUNTED], minlength=len(self.counts))
         self._size, self._number = 0, self._number + 1
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer, UInt8
 
 from pipeline.evaluation.predictor import Predictor, Tree, predict
-from pipeline.tasks import PAD, Examples
+from pipeline.examples.batch import PAD, Examples
 
 STEPS = 64  # of the integral
 EVALUATIONS = 128  # of the model for each text: a longer one is explained a few tokens at a time

@@ -23,12 +23,11 @@ span {{ border-radius: 3px }}
 FULL = 8.0  # nats: a loss that is drawn in full colour, a chance of one in 3,000
 
 
-class Mistake(NamedTuple):
-    prediction: str
-    probability: float
-    label: str
+class Explained(NamedTuple):
+    answer: str
+    truth: str
     pieces: list[str]  # the text, in parts
-    weights: Float[np.ndarray, " _"]  # of each part, for the prediction (positive) or against it
+    weights: Float[np.ndarray, " _"]  # of each part, for the answer (positive) or against it
 
 
 class Passage(NamedTuple):
@@ -37,18 +36,15 @@ class Passage(NamedTuple):
     losses: Float[np.ndarray, " _"]  # of each piece, in nats
 
 
-def write_mistakes(path: Path, mistakes: list[Mistake], legend: str) -> None:
+def write_explained(path: Path, title: str, explained: list[Explained], legend: str) -> None:
     """Positive weights are red, negative ones blue; a text's largest has the full colour."""
     sections = []
-    for mistake in mistakes:
-        largest = float(np.abs(mistake.weights).max(initial=0)) or 1.0
-        title = (
-            f"predicted <b>{html.escape(mistake.prediction)}</b> with probability {mistake.probability:.3f}, "
-            f"true label {html.escape(mistake.label)}"
-        )
-        text = "".join(_piece(piece, w) for piece, w in zip(mistake.pieces, (mistake.weights / largest).tolist()))
-        sections.append(f"<h3>{title}</h3>\n<p>{text}</p>\n")
-    _write(path, "The most confident mistakes", legend, sections)
+    for one in explained:
+        largest = float(np.abs(one.weights).max(initial=0)) or 1.0
+        heading = f"<b>{html.escape(one.answer)}</b> ({html.escape(one.truth)})"
+        text = "".join(_piece(piece, w) for piece, w in zip(one.pieces, (one.weights / largest).tolist()))
+        sections.append(f"<h3>{heading}</h3>\n<p>{text}</p>\n")
+    _write(path, title, legend, sections)
 
 
 def write_passages(path: Path, passages: list[Passage]) -> None:

@@ -20,8 +20,8 @@ ABSENT: Any = 0.0  # the precision of a class that is never predicted
 QUANTILE = 0.975  # of a two-sided 95 % interval
 
 
-def probabilities(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """The softmax, in float64: a row sums to 1."""
+def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """In float64: a row sums to 1."""
     return scipy.special.softmax(logits.astype(np.float64), axis=-1)
 
 
@@ -125,12 +125,10 @@ def language_modelling(
     }
 
 
-def per_class(
-    probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], labels: tuple[str, ...]
-) -> pd.DataFrame:
+def per_class(guesses: Int[np.ndarray, " n"], targets: Int[np.ndarray, " n"], labels: tuple[str, ...]) -> pd.DataFrame:
     """Precision, recall, F1 and number of examples: a row for each of `labels`."""
     precision, recall, f1, support = precision_recall_fscore_support(
-        targets, probabilities.argmax(-1), labels=np.arange(len(labels)), zero_division=ABSENT
+        targets, guesses, labels=np.arange(len(labels)), zero_division=ABSENT
     )
     return pd.DataFrame({"label": labels, "precision": precision, "recall": recall, "f1": f1, "examples": support})
 

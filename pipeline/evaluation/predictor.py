@@ -16,16 +16,15 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Integer
 
-from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
+from pipeline.examples.batch import Batch, Examples, LossSums, lengths
+from pipeline.examples.task import Task
 from pipeline.layers import cross_entropy
 from pipeline.layers.cross_entropy import TokenScores
 from pipeline.loaders import buckets
 from pipeline.models import GathersByLayer, LanguageModel, build, weights
 from pipeline.parallel import sharding
-from pipeline.tasks import Batch, Examples, LanguageModelling, Task, lengths
-from pipeline.tasks.loss import LossSums, score
 
 Tree = dict[str, Any]
 Batches = list[tuple[Int[np.ndarray, " b"], int]]  # rows, -1 where a batch falls short, and the length in tokens
@@ -51,50 +50,28 @@ class Predictor:
         return model
 
     def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
-        """The examples `rows`, each device's share on it. The windows of a text are read by each device on its own, and
-        `rows` says where in its share they begin.
+        """The examples `rows`, each device's share on it. Where each device gathers from its own part of the data,
+        `rows` are places in that part.
         """
-        if isinstance(self.task, LanguageModelling):
-            return sharding.map_shards(self.mesh, lambda own, some: self.task.batch(own, some, length), data, rows)
-        return sharding.shard_batch(self.mesh, self.task.batch(data, rows, length))
-
-    def loss_sums(
-        self,
-        model: Any,
-        batch: Batch,
-        *,
-        training: bool = False,
-        rngs: nnx.Rngs | None = None,
-        label_smoothing: float = 0.0,
-        class_weights: Float[np.ndarray, " k"] | None = None,
-    ) -> LossSums:
-        """How well the model does on a batch."""
-        if isinstance(self.task, LanguageModelling):
-            x = model.hidden(batch.inputs, training=training, rngs=rngs)  # b t d
-            valid, targets = batch.valid.reshape(-1), batch.targets.reshape(-1)
-            total = partial(cross_entropy.total, label_smoothing=label_smoothing)
-            hidden = x.reshape(-1, x.shape[-1])  # n d
-            loss, correct = sharding.map_sum_shards(self.mesh, total, model.table[...], hidden, targets, valid)
-            count = valid.sum(dtype=jnp.float32)
-            return LossSums(loss, count, correct, count)
-        logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
-        weights = None if class_weights is None else jnp.asarray(class_weights)
-        return score(logits, batch, label_smoothing=label_smoothing, class_weights=weights)
+        inputs = self.task.inputs
+        if inputs.by_shard:
+            return sharding.map_shards(self.mesh, lambda own, some: inputs.batch(own, some, length), data, rows)
+        return sharding.shard_batch(self.mesh, inputs.batch(data, rows, length))
 
     @partial(jax.jit, static_argnums=(0, 5))
     def logits(
         self, params: Tree, model_state: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
     ) -> Float[Array, "b *t k"]:
         """The logits of the examples `rows`, as in use: no dropout, running averages."""
-        return self.model(params, model_state)(self.task.batch(data, jnp.asarray(rows), length).inputs)
+        return self.model(params, model_state)(self.task.inputs.batch(data, jnp.asarray(rows), length).inputs)
 
     @partial(jax.jit, static_argnums=(0, 5))
     def measure(
         self, params: Tree, model_state: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
     ) -> LossSums:
         """How well the model, as in use, does on the examples `rows`."""
-        batch = self.batch(data, jnp.asarray(rows), length)
-        return sharding.replicate(self.mesh, self.loss_sums(self.model(params, model_state), batch))
+        batch, model = self.batch(data, jnp.asarray(rows), length), self.model(params, model_state)
+        return sharding.replicate(self.mesh, self.task.loss_sums(model, batch, mesh=self.mesh))
 
     @partial(jax.jit, static_argnums=0)
     def token_scores(self, params: Tree, model_state: Tree, tokens: Integer[Array | np.ndarray, "b t"]) -> TokenScores:
@@ -109,18 +86,13 @@ class Predictor:
         return sharding.replicate(self.mesh, TokenScores(*(array.reshape(len(texts), -1) for array in scores)))
 
 
-def restore(config: NetworkSettings, task: Task, path: Path) -> tuple[Predictor, Tree]:
+def restore(
+    config: NetworkSettings, task: Task, path: Path = paths.TRAINED / "weights.safetensors"
+) -> tuple[Predictor, Tree]:
     """A predictor, and the {"params": ..., "model_state": ...} that training wrote to `path`. Raises UserError."""
-    model = build(config, task, rngs=nnx.Rngs(0))
+    model = build(config, task.inputs, task.outputs, rngs=nnx.Rngs(0))
     like = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
     return Predictor(task, nnx.graphdef(model)), weights.read(path, like)
-
-
-def load(config: NetworkSettings) -> tuple[Predictor, Task, Tree]:
-    """What preprocess and train left for the stages after them. Raises UserError where it is missing or damaged."""
-    task = tasks.read(paths.FEATURES / "task.json")
-    predictor, tree = restore(config, task, paths.TRAINED / "weights.safetensors")
-    return predictor, task, tree
 
 
 def variables(model: nnx.Module, kind: Any) -> Tree:
@@ -133,7 +105,7 @@ def predict(predictor: Predictor, params: Tree, model_state: Tree, examples: Exa
 
     In batches of few shapes: those that fall short are padded, so that nothing compiles twice.
     """
-    out = np.zeros((len(examples.targets), predictor.task.num_classes), np.float32)
+    out = np.zeros((len(examples.targets), predictor.task.outputs), np.float32)
     data = jax.device_put(examples)
     for rows, length in evaluation_batches(examples):
         logits = np.asarray(predictor.logits(params, model_state, data, rows, length))

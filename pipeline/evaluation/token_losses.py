@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 
 from pipeline.evaluation.predictor import Predictor, Tree
+from pipeline.examples.batch import LossSums
 from pipeline.loaders.token_store import TokenStore
 from pipeline.parallel import sharding
 from pipeline.runtime.windows import windows
-from pipeline.tasks.loss import LossSums
 
 TOKENS = 8_192  # read at a time, on each device
 

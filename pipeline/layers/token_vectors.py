@@ -5,9 +5,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from pipeline.examples.batch import PAD, ModelInputs, Words
+from pipeline.examples.inputs import Sentences, Texts
 from pipeline.layers.embedding import Embed
 from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
-from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
 
 AFFIXES = 4  # the most characters in a prefix or suffix
 BUCKETS = 1 << 15  # rows that affixes are hashed to (Bojanowski et al. 2017, arXiv:1607.04606)
@@ -20,22 +21,22 @@ class TokenVectors(nnx.Module):
 
     def __init__(
         self,
-        task: TextClassification | SequenceTagging,
+        kind: Texts | Sentences,
         width: int,
         *,
         token_dropout: float,
         scale: float = 0.1,
         rngs: nnx.Rngs,
     ) -> None:
-        self.tokens = Embed(task.vocabulary, width, scale=scale, rngs=rngs)
+        self.tokens = Embed(kind.vocabulary, width, scale=scale, rngs=rngs)
         self.token_dropout = token_dropout
         self.affixes = nnx.data(None)
         self.width = width
-        if task.per_token:  # a word's characters tell much about its tag
+        if kind.per_token:  # a word's characters tell much about its tag
             self.affixes = Embed(BUCKETS, width // 2, scale=0.1, rngs=rngs)
             self.width += 2 * (width // 2)
 
-    def __call__(self, inputs: Inputs, *, training: bool, rngs: nnx.Rngs | None) -> Float[Array, "b t d"]:
+    def __call__(self, inputs: ModelInputs, *, training: bool, rngs: nnx.Rngs | None) -> Float[Array, "b t d"]:
         tokens = inputs.words if isinstance(inputs, Words) else inputs
         dropped = jnp.zeros(tokens.shape, bool)
         if training and self.token_dropout and rngs is not None:

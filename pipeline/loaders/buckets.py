@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from pipeline.examples.batch import Examples, lengths
+from pipeline.examples.inputs import Inputs
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Examples, Task, lengths
 
 BLOCK = 128  # steps in a dispatch, at most: enough to make its overhead negligible
 BUCKETS = 6  # at most
@@ -25,11 +26,11 @@ class Block(NamedTuple):
     length: int  # in tokens; 0 where all examples are of one shape
 
 
-def load(folder: Path, task: Task) -> Examples:
+def load(folder: Path, kind: Inputs) -> Examples:
     """A split that preprocess wrote, mapped into memory. Raises UserError where it is missing or cut short."""
     try:
         inputs = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in task.signature(1, 1)
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in kind.signature(1, 1)
         }
         targets = np.load(folder / "targets.npy", allow_pickle=False)
         ragged = folder / "starts.npy"

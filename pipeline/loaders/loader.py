@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from pipeline.examples.batch import Examples, lengths
 from pipeline.loaders import buckets, token_store
 from pipeline.loaders.buckets import BLOCK, Block
 from pipeline.loaders.token_store import TokenStore
 from pipeline.parallel import sharding
-from pipeline.tasks import Examples, lengths
 
 RESIDENT = 256 << 20  # bytes of tokens, at most, that are kept on the device
 AHEAD = 2  # blocks that are read in advance

@@ -16,13 +16,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import NetworkSettings
+from pipeline.examples.inputs import Inputs
 from pipeline.models import cnn, gpt, linear, lstm, resnet, rnn, textcnn, transformer
 
 Cache = dict[str, Array]
 
 
 class Builder(Protocol):
-    def __call__(self, config: Any, task: Any, *, rngs: nnx.Rngs) -> nnx.Module: ...
+    def __call__(self, config: Any, inputs: Any, outputs: int, *, rngs: nnx.Rngs) -> nnx.Module: ...
 
 
 class LanguageModel(Protocol):
@@ -59,6 +60,8 @@ BUILDERS: dict[str, Builder] = {
 }
 
 
-def build(config: NetworkSettings, task: Any, *, rngs: nnx.Rngs) -> nnx.Module:
-    """The network for a task that `config` can do. Raises UserError where its sizes do not fit the task."""
-    return BUILDERS[config.name](config, task, rngs=rngs)
+def build(config: NetworkSettings, inputs: Inputs, outputs: int, *, rngs: nnx.Rngs) -> nnx.Module:
+    """The network that gives `outputs` numbers for each example, or each of its tokens. Raises UserError where its
+    sizes do not fit the inputs.
+    """
+    return BUILDERS[config.name](config, inputs, outputs, rngs=rngs)

@@ -16,19 +16,19 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import GPTConfig, GPTSize
+from pipeline.examples.inputs import Corpus
 from pipeline.layers.attention import apply_rotary, causal_attention, rotary_angles
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.parameters import EmbeddingTable, StackedMatrices
 from pipeline.layers.rms_norm import rms_norm
-from pipeline.tasks import LanguageModelling
 
 Cache = dict[str, Array]
 Weights = dict[str, Float[Array, "..."]]
 Attention = Callable[[Array, Array, Array], Array]
 
 
-def build(config: GPTConfig, task: LanguageModelling, *, rngs: nnx.Rngs) -> "GPT":
-    return GPT(config, task.vocabulary, rngs=rngs)
+def build(config: GPTConfig, inputs: Corpus, outputs: int, *, rngs: nnx.Rngs) -> "GPT":
+    return GPT(config, outputs, rngs=rngs)
 
 
 class GPT(nnx.Module):

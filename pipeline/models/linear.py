@@ -9,19 +9,20 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.config.networks import LinearConfig
+from pipeline.examples.batch import PAD
+from pipeline.examples.inputs import Texts
 from pipeline.layers.embedding import Embed
-from pipeline.tasks import PAD, TextClassification
 
 
-def build(config: LinearConfig, task: TextClassification, *, rngs: nnx.Rngs) -> "Linear":
-    return Linear(config, task, rngs=rngs)
+def build(config: LinearConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs) -> "Linear":
+    return Linear(config, outputs, rngs=rngs)
 
 
 class Linear(nnx.Module):
-    def __init__(self, config: LinearConfig, task: TextClassification, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: LinearConfig, outputs: int, *, rngs: nnx.Rngs) -> None:
         self.max_n, self.buckets = config.ngrams, config.buckets
-        self.weights = Embed(config.buckets, task.num_classes, scale=0.0, rngs=rngs)
-        self.bias = nnx.Param(jnp.zeros(task.num_classes))
+        self.weights = Embed(config.buckets, outputs, scale=0.0, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(
         self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None

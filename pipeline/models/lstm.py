@@ -9,32 +9,33 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.config.networks import LSTMConfig
+from pipeline.examples.batch import PAD, ModelInputs, Words
+from pipeline.examples.inputs import Sentences, Texts
 from pipeline.layers.recurrent import gru, init_recurrent, lstm
 from pipeline.layers.token_vectors import TokenVectors
-from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
 
 
-def build(config: LSTMConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "LSTM":
-    return LSTM(config, task, rngs=rngs)
+def build(config: LSTMConfig, inputs: Texts | Sentences, outputs: int, *, rngs: nnx.Rngs) -> "LSTM":
+    return LSTM(config, inputs, outputs, rngs=rngs)
 
 
 class LSTM(nnx.Module):
-    def __init__(self, config: LSTMConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: LSTMConfig, inputs: Texts | Sentences, outputs: int, *, rngs: nnx.Rngs) -> None:
         # A rare token may decide the class of a whole text: what its vector learns in a few steps must not drown in the
         # random values that it started with.
-        scale = 0.1 if task.per_token else 0.01
-        self.vectors = TokenVectors(task, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
+        scale = 0.1 if inputs.per_token else 0.01
+        self.vectors = TokenVectors(inputs, config.width, token_dropout=config.token_dropout, scale=scale, rngs=rngs)
         width, layers = self.vectors.width, []
         for _ in range(config.layers):
             layers.append(Bidirectional(config.cell, width, config.hidden, rngs=rngs))
             width = 2 * config.hidden
         self.layers = nnx.List(layers)
         self.dropout = nnx.Dropout(config.dropout)
-        self.attention = nnx.data(None if task.per_token else nnx.Linear(width, 1, rngs=rngs))
-        self.head = nnx.Linear(width if task.per_token else 3 * width, task.num_classes, rngs=rngs)
+        self.attention = nnx.data(None if inputs.per_token else nnx.Linear(width, 1, rngs=rngs))
+        self.head = nnx.Linear(width if inputs.per_token else 3 * width, outputs, rngs=rngs)
 
     def __call__(
-        self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None
+        self, inputs: ModelInputs, *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b *t k"]:
         tokens = inputs.words if isinstance(inputs, Words) else inputs
         real = tokens != PAD  # b t

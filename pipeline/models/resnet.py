@@ -4,19 +4,19 @@ from flax import nnx
 from jaxtyping import Array, Float, Real
 
 from pipeline.config.networks import ResNetConfig
+from pipeline.examples.inputs import Images
 from pipeline.layers.convolution import conv
-from pipeline.tasks import ImageClassification
 
 
-def build(config: ResNetConfig, task: ImageClassification, *, rngs: nnx.Rngs) -> "ResNet":
-    return ResNet(config, task, rngs=rngs)
+def build(config: ResNetConfig, inputs: Images, outputs: int, *, rngs: nnx.Rngs) -> "ResNet":
+    return ResNet(config, inputs, outputs, rngs=rngs)
 
 
 class ResNet(nnx.Module):
-    def __init__(self, config: ResNetConfig, task: ImageClassification, *, rngs: nnx.Rngs) -> None:
-        self.task = task
+    def __init__(self, config: ResNetConfig, inputs: Images, outputs: int, *, rngs: nnx.Rngs) -> None:
+        self.inputs = inputs
         width = config.widths[0]
-        self.stem = Conv(task.input_shape[-1], width, kernel=3, stride=2, rngs=rngs)
+        self.stem = Conv(inputs.shape[-1], width, kernel=3, stride=2, rngs=rngs)
         blocks = []
         for stage, out in enumerate(config.widths):
             for block in range(config.blocks):
@@ -24,12 +24,12 @@ class ResNet(nnx.Module):
                 width = out
         self.blocks = nnx.List(blocks)
         self.norm = norm(width, rngs=rngs)
-        self.head = nnx.Linear(width, task.num_classes, rngs=rngs)
+        self.head = nnx.Linear(width, outputs, rngs=rngs)
 
     def __call__(
         self, images: Real[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b k"]:
-        x = self.stem(self.task.standardise(images))  # b h w d
+        x = self.stem(self.inputs.standardise(images))  # b h w d
         for block in self.blocks:
             x = block(x, training=training)
         x = nnx.relu(self.norm(x, use_running_average=not training))

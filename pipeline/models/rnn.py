@@ -17,12 +17,12 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import RNNConfig
+from pipeline.examples.inputs import Corpus
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
 from pipeline.layers.parameters import EmbeddingTable, Vectors
 from pipeline.layers.recurrent import init_recurrent, lstm, lstm_from_state
 from pipeline.layers.rms_norm import rms_norm
-from pipeline.tasks import LanguageModelling
 
 TAPS = 4  # tokens that the convolution sees
 
@@ -30,8 +30,8 @@ State = dict[str, Array]
 Dropout = Callable[[Array], Array]
 
 
-def build(config: RNNConfig, task: LanguageModelling, *, rngs: nnx.Rngs) -> "RNN":
-    return RNN(config, task.vocabulary, rngs=rngs)
+def build(config: RNNConfig, inputs: Corpus, outputs: int, *, rngs: nnx.Rngs) -> "RNN":
+    return RNN(config, outputs, rngs=rngs)
 
 
 class RNN(nnx.Module):

@@ -7,20 +7,21 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import TextCNNConfig
+from pipeline.examples.batch import PAD
+from pipeline.examples.inputs import Texts
 from pipeline.layers.embedding import Embed
-from pipeline.tasks import PAD, TextClassification
 
 
-def build(config: TextCNNConfig, task: TextClassification, *, rngs: nnx.Rngs) -> "TextCNN":
-    return TextCNN(config, task, rngs=rngs)
+def build(config: TextCNNConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs) -> "TextCNN":
+    return TextCNN(config, inputs, outputs, rngs=rngs)
 
 
 class TextCNN(nnx.Module):
-    def __init__(self, config: TextCNNConfig, task: TextClassification, *, rngs: nnx.Rngs) -> None:
-        self.embed = Embed(task.vocabulary, config.width, scale=0.1, rngs=rngs)
+    def __init__(self, config: TextCNNConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs) -> None:
+        self.embed = Embed(inputs.vocabulary, config.width, scale=0.1, rngs=rngs)
         self.convs = nnx.List(Conv(config.width, config.filters, kernel=kernel, rngs=rngs) for kernel in config.kernels)
         self.dropout = nnx.Dropout(config.dropout)
-        self.head = nnx.Linear(config.filters * len(config.kernels), task.num_classes, rngs=rngs)
+        self.head = nnx.Linear(config.filters * len(config.kernels), outputs, rngs=rngs)
 
     def __call__(
         self, tokens: Int[Array, "b t"], *, training: bool = False, rngs: nnx.Rngs | None = None

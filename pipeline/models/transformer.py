@@ -8,37 +8,36 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from pipeline.config.networks import TransformerConfig
+from pipeline.examples.batch import PAD, ModelInputs, Words
+from pipeline.examples.inputs import Sentences, Texts
 from pipeline.layers.attention import apply_rotary, rotary_angles
 from pipeline.layers.token_vectors import TokenVectors
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import PAD, Inputs, SequenceTagging, TextClassification, Words
 
 
-def build(config: TransformerConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs) -> "Transformer":
+def build(config: TransformerConfig, inputs: Texts | Sentences, outputs: int, *, rngs: nnx.Rngs) -> "Transformer":
     """Raises UserError where the heads do not share the width evenly."""
     if config.width % (2 * config.heads):
         raise UserError(
             f"models.transformer.network.width: {config.width} is not a multiple of twice the heads ({config.heads})"
         )
-    return Transformer(config, task, rngs=rngs)
+    return Transformer(config, inputs, outputs, rngs=rngs)
 
 
 class Transformer(nnx.Module):
-    def __init__(
-        self, config: TransformerConfig, task: TextClassification | SequenceTagging, *, rngs: nnx.Rngs
-    ) -> None:
-        self.vectors = TokenVectors(task, config.width, token_dropout=config.token_dropout, rngs=rngs)
+    def __init__(self, config: TransformerConfig, inputs: Texts | Sentences, outputs: int, *, rngs: nnx.Rngs) -> None:
+        self.vectors = TokenVectors(inputs, config.width, token_dropout=config.token_dropout, rngs=rngs)
         self.widen = nnx.Linear(self.vectors.width, config.width, rngs=rngs)
         self.blocks = nnx.List(
             Block(config.width, config.heads, dropout=config.dropout, rngs=rngs) for _ in range(config.layers)
         )
         self.norm = nnx.LayerNorm(config.width, rngs=rngs)
         self.dropout = nnx.Dropout(config.dropout)
-        self.per_token = task.per_token
-        self.head = nnx.Linear(config.width, task.num_classes, rngs=rngs)
+        self.per_token = inputs.per_token
+        self.head = nnx.Linear(config.width, outputs, rngs=rngs)
 
     def __call__(
-        self, inputs: Inputs, *, training: bool = False, rngs: nnx.Rngs | None = None
+        self, inputs: ModelInputs, *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b *t k"]:
         tokens = inputs.words if isinstance(inputs, Words) else inputs
         real = tokens != PAD  # b t

@@ -1,7 +1,8 @@
 """Bytes on disk -> examples. A new reader is one new file in formats/ and one name in the union below.
 
 A reader is a section of params.yaml: its name, its options, and `read(source)`, which yields an Example or a Refused
-for each picture, row, file or sentence. It raises UserError where the source as a whole cannot be used.
+for each picture, row, file or sentence. It raises UserError where the source as a whole cannot be used. It says what
+its examples are (`content`: image, text or words) and what comes with each (`labels_are`: a label, or tags).
 """
 
 from typing import Annotated

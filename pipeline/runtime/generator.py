@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
+from . import tasks
 from .encoders import specs, text_tokenizer
 from .encoders.byte_tokenizer import START, ByteTokenizer
 from .errors import UserError
-from .package import LANGUAGE_MODEL, load_function, open_package
+from .package import load_function, open_package
 from .windows import windows
 
 CHUNKS = (256, 16, 1)  # tokens that are decoded at once: few sizes, since each is compiled
@@ -37,8 +38,8 @@ class Generator:
         import jax
 
         self.config = open_package(folder)
-        if self.config["task"] != LANGUAGE_MODEL:
-            raise UserError(f"{folder}: contains a classifier, which cannot generate text")
+        if not tasks.generates(self.config["task"]):
+            raise UserError(f"{folder}: contains a model for {self.config['task']}, which cannot generate text")
         spec = specs.read(specs.CorpusSpec, self.config["preprocessing"], f"{folder / 'config.json'}: preprocessing")
         self.tokenizer = ByteTokenizer(text_tokenizer.load(folder / "tokenizer.json"), spec)
         function, weights = load_function(folder)

@@ -8,30 +8,29 @@ made the package: whoever can change a file can change the manifest too. The exp
 from pathlib import Path
 from typing import Any
 
-from . import strict_json
+from . import strict_json, tasks
 from .errors import UserError
 from .hashes import sha256
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
-CLASSIFIERS = ("image-classification", "text-classification", "sequence-tagging")
-LANGUAGE_MODEL = "language-modelling"
 
 
 def open_package(folder: Path) -> dict[str, Any]:
     """The package's config.json, after every file was checked. Raises UserError."""
     verify(folder)
     config = read_object(folder / "config.json", "task", "preprocessing")
-    tasks = (*CLASSIFIERS, LANGUAGE_MODEL)
-    if not isinstance(config["task"], str) or config["task"] not in tasks:
-        raise UserError(f"{folder / 'config.json'}: task must be one of {', '.join(tasks)}, not {config['task']!r}")
+    task_of(folder)
     return config
 
 
-def is_language_model(folder: Path) -> bool:
-    """Whether the package contains a language model. Raises UserError if the folder is not a package."""
+def task_of(folder: Path) -> str:
+    """The name of the package's task. Raises UserError if the folder is not a package."""
     _read_manifest(folder)
-    return read_object(folder / "config.json", "task")["task"] == LANGUAGE_MODEL
+    task = read_object(folder / "config.json", "task")["task"]
+    if not tasks.known(task):
+        raise UserError(f"{folder / 'config.json'}: {task!r} is no task that runtime/ knows; copy the package again")
+    return task
 
 
 def read_object(path: Path, *keys: str) -> dict[str, Any]:

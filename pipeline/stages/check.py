@@ -13,8 +13,8 @@ from pipeline.config import paths
 from pipeline.config.networks import NETWORKS, Network
 from pipeline.config.section import Section, validate
 from pipeline.config.training import Training
-from pipeline.readers.dataset import DatasetSection
 from pipeline.runtime.errors import UserError
+from pipeline.tasks import dataset
 
 
 class File(Section):
@@ -33,10 +33,7 @@ class Model(Section):
 def params(path: Path = paths.PARAMS) -> None:
     """Raises UserError with one line for the first mistake in params.yaml."""
     file = validate(File, yaml.read(path), path)
-    datasets = {
-        name: validate(DatasetSection, section, path, under=f"datasets.{name}").root
-        for name, section in file.datasets.items()
-    }
+    datasets = {name: dataset.read(section, name, path) for name, section in file.datasets.items()}
     for name, section in file.models.items():
         if name not in NETWORKS:
             raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(NETWORKS)}")
@@ -46,9 +43,10 @@ def params(path: Path = paths.PARAMS) -> None:
     for selector, chosen, sections in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
         if chosen not in sections:
             raise UserError(f"{path}: {selector}: must be one of {', '.join(sections)}, not {chosen!r}")
-    task = datasets[file.dataset].task
-    able = [name for name, config in NETWORKS.items() if task in config.tasks]
+    kind = datasets[file.dataset].inputs
+    able = [name for name, config in NETWORKS.items() if kind in config.inputs]
     if file.model not in able:
         raise UserError(
-            f"{path}: model: {file.model} cannot do {task}, the task of {file.dataset}; choose one of {', '.join(able)}"
+            f"{path}: model: {file.model} does not read {kind}, the inputs of {file.dataset}; choose one of "
+            f"{', '.join(able)}"
         )

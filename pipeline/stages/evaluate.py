@@ -1,19 +1,19 @@
 """Stage 4: the metrics of the trained model on the test splits, which no earlier stage has looked at."""
 
 import shutil
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import pandas as pd
 
+from pipeline import tasks
 from pipeline.config import paths
-from pipeline.config.networks import LanguageModelConfig, Network
+from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.evaluation import classification, language_model, plots, tagging
-from pipeline.evaluation.predictor import Predictor, Tree, load
+from pipeline.evaluation import plots
+from pipeline.evaluation.predictor import restore
 from pipeline.runtime import strict_json
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
-from pipeline.tasks import LanguageModelling, SequenceTagging, Task
 
 
 class Params(StageParams):
@@ -22,28 +22,16 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    predictor, task, tree = load(params.network)
+    task = tasks.read(paths.FEATURES / "task.json")
+    predictor, tree = restore(params.network, task)
     shutil.rmtree(paths.IMAGES, ignore_errors=True)
     paths.EVALUATION.mkdir(exist_ok=True)
     splits = [split for split in paths.TESTS if (paths.features(split) / "ids.npy").exists()]
-    strict_json.write(
-        paths.EVALUATE_METRICS, {split: evaluate(split, params, predictor, task, tree) for split in splits}
-    )
+    figures = {split: task.evaluate(split, predictor, tree, params.network) for split in splits}
+    strict_json.write(paths.EVALUATE_METRICS, figures)
     strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
     provenance.record_machines()
     copy_training_results()
-
-
-def evaluate(split: str, params: Params, predictor: Predictor, task: Task, tree: Tree) -> dict[str, Any]:
-    """The metrics of one test split; its tables, plots and pages are written."""
-    match task:
-        case LanguageModelling():
-            network = cast(LanguageModelConfig, params.network)  # `check` refuses any other for this task
-            return language_model.evaluate(split, predictor, tree, task, network.context)
-        case SequenceTagging():
-            return tagging.evaluate(split, predictor, tree, task)
-        case _:
-            return classification.evaluate(split, predictor, tree, task)
 
 
 def copy_training_results() -> None:

@@ -4,21 +4,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 
+from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.evaluation.predictor import load
+from pipeline.evaluation.predictor import restore
 from pipeline.models import weights
 from pipeline.runtime import package, strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages import provenance
-from pipeline.stages.packaging import configuration, export, model_card, samples
 from pipeline.stages.stage_files import Inputs
-from pipeline.tasks import LanguageModelling
 
 
 class Params(StageParams):
@@ -28,31 +27,20 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    predictor, task, tree = load(params.network)
+    task = tasks.read(paths.FEATURES / "task.json")
+    predictor, tree = restore(params.network, task)
     metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
     names = {"model": params.model, "dataset": params.dataset}
-    context = getattr(params.network, "context", 0)  # a language model's
     jax.config.update("jax_traceback_in_locations_limit", 0)  # else the function contains this machine's file names
-    if isinstance(task, LanguageModelling):
-        function = export.export_decoder(predictor, tree, context)
-        model: Any = predictor.model(tree["params"], tree["model_state"])
-        config = configuration.language_model(task, params.network, model, context)
-        card = model_card.language_model(
-            task, **names, figures=metrics["test"], context=context, parameters=training["parameters"]
-        )
-    else:
-        function = export.export_classifier(predictor, tree, task)
-        config = configuration.classifier(task, params.network)
-        card = model_card.classifier(task, **names, figures=metrics["test"])
 
     folder = paths.PACKAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "model.jaxexp").write_bytes(function)
+    (folder / "model.jaxexp").write_bytes(task.export(predictor, tree, params.network))
     weights.write(folder / "model.safetensors", tree)
+    config = {"network": params.network.model_dump(), **task.configuration(predictor, tree, params.network)}
     strict_json.write(folder / "config.json", {"task": task.name, **names, **config})
-    if not isinstance(task, LanguageModelling):
-        strict_json.write(folder / "labels.json", {"labels": task.labels})
+    task.package_files(folder)
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
     copy_runtime(folder / "runtime")
@@ -64,7 +52,11 @@ def main(params: Params, inputs: Inputs) -> None:
         "package": provenance.record(inputs, params),
     }
     strict_json.write(folder / "provenance.json", history)
-    samples.write(folder / "sample", task, context)
+    (folder / "sample").mkdir()
+    samples = task.samples(folder / "sample", params.network)
+    strict_json.write(folder / "sample" / "expected.json", {"samples": samples})
+    facts = {"parameters": f"{training['parameters']:,}", "context": getattr(params.network, "context", None)}
+    card = task.card(metrics["test"], **names, **facts)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     package.seal(folder)
 

@@ -18,14 +18,14 @@ from pipeline.readers.split import Split
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
+from pipeline.tasks import TASKS, TaskName
 
-ONE_EXAMPLE_PER_FILE = ("image-folder", "mail", "text")  # readers whose number of examples is known beforehand
 SHOWN = 5  # places of each reason in the report
 REPORT = paths.PREPARED / "report.json"
 
 
 class Params(StageParams):
-    task: Annotated[str, Key("datasets.{dataset}.task")]
+    task: Annotated[TaskName, Key("datasets.{dataset}.task")]
     reader: Annotated[Reader, Key("datasets.{dataset}.reader")]
     source: Annotated[str, Key("datasets.{dataset}.source")]
     split: Annotated[Split, Key("datasets.{dataset}.split")]
@@ -55,7 +55,7 @@ def main(params: Params, inputs: Inputs) -> None:
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
     refused, dropped = LeftOut(), LeftOut()
-    total = files.count(source) if params.reader.name in ONE_EXAMPLE_PER_FILE else None
+    total = files.count(source) if params.reader.one_per_file else None
     items = tqdm(params.reader.read(source), desc="prepare", total=total, unit=" examples", disable=None)
     keys, where = split_tables.write_spool(items, spool, refused.add)
     placements = split.assign(keys, params.split)
@@ -66,8 +66,7 @@ def main(params: Params, inputs: Inputs) -> None:
     sizes = {name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if labels[name]}
     write_report(params, sizes, labels, dropped, refused)
     check(params, inputs.dataset, labels, refused)
-    if params.task != "language-modelling":
-        check_labels(params.source, labels, tagged=pq.read_schema(paths.prepared("train")).names[1] == "words")
+    TASKS[params.task].check_labels(params.source, labels)
     print(summary(params, sizes, labels, dropped, refused))
 
 
@@ -83,7 +82,7 @@ def write_report(
     splits: dict[str, Any] = {}
     for name, size in sizes.items():
         splits[name] = {"examples": size, "labels": dict(sorted(labels[name].items()))}
-        if params.task != "language-modelling" and (unseen := unseen_labels(labels, name)):
+        if TASKS[params.task].labels_are and (unseen := unseen_labels(labels, name)):
             splits[name]["labels_that_training_lacks"] = unseen
     strict_json.write(
         REPORT,
@@ -109,35 +108,11 @@ def check(params: Params, dataset: str, labels: dict[str, Counter[str]], refused
             raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
 
 
-def check_labels(source: str, labels: dict[str, Counter[str]], *, tagged: bool) -> None:
-    """Raises UserError where training has a single label, or another split has labels that training lacks. Some tags
-    may be missing in training: that is worth a note.
-    """
-    if len(labels["train"]) < 2:
-        (label,) = labels["train"]
-        raise UserError(f"{source}: every training example has the label {label!r}; at least two labels are needed")
-    for name in paths.SPLITS:
-        unseen = unseen_labels(labels, name)
-        if not unseen:
-            continue
-        if not tagged or len(unseen) == len(labels[name]):
-            raise UserError(
-                f"{source}: the {name} split has the {'tag' if tagged else 'label'} {next(iter(unseen))!r}, which "
-                "training lacks: add training examples of it, or remove those"
-            )
-        for tag, count in unseen.items():
-            words = f"{count:,} words have" if count > 1 else "one word has"
-            print(
-                f"note: in the {name} split {words} the tag {tag!r}, which training lacks: counted as errors, left out "
-                "of the loss"
-            )
-
-
 def summary(
     params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], dropped: LeftOut, refused: LeftOut
 ) -> str:
     """What prepare made, in a line."""
-    what = {"language-modelling": "", "sequence-tagging": "tags"}.get(params.task, "classes")
+    what = TASKS[params.task].class_word
     bad = refused.counts.total()
     parts = (
         f"{params.source}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()),

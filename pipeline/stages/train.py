@@ -11,26 +11,23 @@ from pydantic import NonNegativeInt
 
 from pipeline import tasks
 from pipeline.config import paths
-from pipeline.config.networks import LanguageModelConfig, Network
+from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.config.training import ClassWeights, Training
-from pipeline.evaluation import token_losses
-from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, measure
-from pipeline.loaders import buckets, token_store
-from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader, put
+from pipeline.config.section import Section
+from pipeline.config.section import validate as validate_section
+from pipeline.config.training import Training
+from pipeline.evaluation.predictor import Tree
+from pipeline.examples.task import Task
 from pipeline.models import weights
 from pipeline.parallel import processes, sharding
 from pipeline.runtime import strict_json
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.hashes import sha256
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
-from pipeline.tasks import Task
-from pipeline.tasks.loss import balanced
-from pipeline.training import allocator, memory_plan, optimizers, resume
+from pipeline.training import allocator, optimizers, resume
 from pipeline.training.checkpoints import naming
 from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
-from pipeline.training.loop import Validate, fit
+from pipeline.training.loop import fit
 from pipeline.training.run import TrainingRun, to_checkpoint
 from pipeline.training.trainer import State, Trainer, start
 from pipeline.training.training_log import TrainingLog
@@ -39,7 +36,7 @@ from pipeline.training.training_log import TrainingLog
 class Params(StageParams):
     seed: Annotated[NonNegativeInt, Key("seed")]
     model: Annotated[str, Key("model")]
-    class_weights: Annotated[ClassWeights, Key("datasets.{dataset}.class_weights")]
+    target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
     training: Annotated[Training, Key("models.{model}.training")]
 
@@ -50,14 +47,15 @@ def main(params: Params, inputs: Inputs) -> None:
     settings = params.training
     task = tasks.read(paths.FEATURES / "task.json")
     devices = sharding.make_mesh(settings.mesh, batch=settings.part, tensor_parallel=params.network.tensor_parallel)
-    loader = training_loader(task, params, devices)
+    loader = task.loader(params.network, settings, seed=params.seed, devices=devices)
     rate = optimizers.learning_rate(
         settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=loader.steps
     )
-    trainer, state = build_trainer(task, params, rate, devices)
+    target = validate_section(task.Target, params.target, under=f"datasets.{inputs.dataset}.target")
+    trainer, state = build_trainer(task, target, params, rate, devices)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     print(f"{params.model}: {parameters:,} parameters, {loader.size:,} {loader.unit}, on {device_names()}", flush=True)
-    validate = validation(task, params, trainer.predictor)
+    validate = task.validation(trainer.predictor, params.network)
 
     record, machine = provenance.record(inputs, params), provenance.machine()
     # Process 0's: another machine may have another processor, which is part of the fingerprint.
@@ -95,36 +93,8 @@ def main(params: Params, inputs: Inputs) -> None:
     processes.barrier()  # all processes end together
 
 
-def training_loader(task: Task, params: Params, devices: jax.sharding.Mesh | None) -> Loader:
-    """The training split in batches. Raises UserError where it does not fit the settings."""
-    settings, folder = params.training, paths.features("train")
-    if isinstance(params.network, LanguageModelConfig):
-        return WindowLoader(
-            token_store.load(folder),
-            seed=params.seed,
-            batch=settings.batch_size,
-            context=params.network.context,
-            steps=settings.epoch_steps,
-            devices=devices,
-        )
-    if settings.epoch_steps:
-        raise UserError(f"models.{params.model}.training.epoch_steps: is for language models: remove it")
-    return ExampleLoader(buckets.load(folder, task), seed=params.seed, batch=settings.batch_size, devices=devices)
-
-
-def validation(task: Task, params: Params, predictor: Predictor) -> Validate:
-    """What measures parameters on the validation split."""
-    folder = paths.features("validation")
-    if isinstance(params.network, LanguageModelConfig):
-        text = token_store.load(folder)
-        return partial(token_losses.total_loss, predictor, text=text, context=params.network.context)
-    examples = buckets.load(folder, task)
-    batches = evaluation_batches(examples)
-    return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
-
-
 def build_trainer(
-    task: Task, params: Params, rate: optax.Schedule, devices: jax.sharding.Mesh | None
+    task: Task, target: Section, params: Params, rate: optax.Schedule, devices: jax.sharding.Mesh | None
 ) -> tuple[Trainer, State]:
     """The trainer, and the state before the first step. Raises UserError where training needs more memory than the
     device has.
@@ -143,14 +113,12 @@ def build_trainer(
         optimizer,
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
-        class_weights=balanced(task.counts) if params.class_weights == "balanced" else None,
+        target=target,
         augmentation=settings.augmentation,
         microbatches=settings.microbatches,
         devices=devices,
     )
-    if isinstance(params.network, LanguageModelConfig):
-        plan = memory_plan.estimate(trainer, state, params.network, settings)
-        memory_plan.refuse(plan, memory_plan.available(), settings, params.network)
+    task.check_memory(trainer, state, params.network, settings)
     return trainer, state
 
 

@@ -1,48 +1,43 @@
-"""The kinds of task: what a model's inputs and targets are, how a batch of them is made, and the loss.
+"""The kinds of task: what is learnt. A new one is one new file here, its part in runtime/tasks, and its place in TASKS.
 
-Nothing here knows of models. A task's fields are what preprocess learnt from the data: data/features/task.json.
+What each says of itself is listed in examples/task.py.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, RootModel
+from pydantic import AfterValidator, RootModel
+from pydantic_core import PydanticCustomError
 
 from pipeline.config.section import validate
+from pipeline.examples.task import Task
 from pipeline.runtime import strict_json
-from pipeline.tasks.batch import PAD, Batch, Examples, Inputs, Words, lengths
-from pipeline.tasks.image_classification import ImageClassification
+from pipeline.runtime.errors import UserError
+from pipeline.tasks.classification import Classification
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.tasks.sequence_tagging import SequenceTagging
-from pipeline.tasks.text_classification import TextClassification
 
-Labelled: TypeAlias = ImageClassification | TextClassification | SequenceTagging
-Task: TypeAlias = Labelled | LanguageModelling
-TaskName: TypeAlias = Literal["image-classification", "text-classification", "sequence-tagging", "language-modelling"]
+TASKS: dict[str, type[Task]] = {
+    task.model_fields["name"].default: task for task in (Classification, LanguageModelling, SequenceTagging)
+}
 
 
-class File(RootModel[Annotated[Task, Field(discriminator="name")]]):
-    """task.json, which preprocess writes."""
+def _known(name: str) -> str:
+    if name not in TASKS:
+        raise PydanticCustomError("unknown_task", "must be one of {known}", {"known": ", ".join(TASKS)})
+    return name
+
+
+TaskName: TypeAlias = Annotated[str, AfterValidator(_known)]
+
+
+class _File(RootModel[dict[str, Any]]):
+    pass
 
 
 def read(path: Path) -> Task:
-    """The task in the file `path`. Raises UserError where it is missing or damaged."""
-    return validate(File, strict_json.read(path), path).root
-
-
-__all__ = [
-    "PAD",
-    "Batch",
-    "Examples",
-    "ImageClassification",
-    "Inputs",
-    "Labelled",
-    "LanguageModelling",
-    "SequenceTagging",
-    "Task",
-    "TaskName",
-    "TextClassification",
-    "Words",
-    "lengths",
-    "read",
-]
+    """The task in the file `path`, data/features/task.json. Raises UserError where it is missing or damaged."""
+    content = validate(_File, strict_json.read(path), path).root
+    if content.get("name") not in TASKS:
+        raise UserError(f"{path}: name must be one of {', '.join(TASKS)}, not {content.get('name')!r}: run `dvc repro`")
+    return validate(TASKS[content["name"]], content, path)

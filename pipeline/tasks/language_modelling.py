@@ -1,54 +1,208 @@
-"""The next token of a text. Axes: b batch, t tokens."""
+"""The next token of a text.
 
-from typing import Any, ClassVar, Literal
+A loss in nats a token depends on what a token is. Bits a byte and nats a character do not: by those, models with
+different tokenizers are compared. Axes: b batch, t tokens, n tokens of a split, m borders of documents, d documents.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
-from pydantic import PositiveInt
+from pydantic import Field
 
+from pipeline.config import paths
 from pipeline.config.preprocessing import CorpusPreprocessing
 from pipeline.config.section import Section
-from pipeline.tasks.batch import Batch, Examples
-from pipeline.tasks.fields import TokenCounts
+from pipeline.examples.batch import Batch, LossSums
+from pipeline.examples.inputs import Corpus, Inputs
+from pipeline.examples.task import Task
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.config.training import Training
+    from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.loaders.loader import Loader
+    from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
+    from pipeline.training.trainer import State, Trainer
+
+PRINTED = 30  # documents in the printed table, at most
+SAMPLES, SAMPLE_TOKENS = 3, 100  # of the package, at most
 
 
-class LanguageModelling(Section):
-    """Inputs are token numbers `b t`.
+class LanguageModelling(Task):
+    preprocessing: ClassVar = {"text": CorpusPreprocessing}
+    labels_are: ClassVar = None
+    metric: ClassVar = "accuracy"
+    output_name: ClassVar = "logits"
 
-    A split is one row of tokens, with token 0 before each of its documents.
-    """
+    name: str = "language-modelling"
+    counts: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]  # of each token in the training split
 
-    per_token: ClassVar = True  # whether each token of an example has a target
+    @classmethod
+    def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
+        """Labels, if there are any, are not used."""
 
-    name: Literal["language-modelling"]
-    text: CorpusPreprocessing
-    vocabulary: PositiveInt  # how many different tokens there are
-    counts: TokenCounts  # of each token in the training split
+    @classmethod
+    def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
+        """The tokens are the targets: they are only counted."""
+        from pipeline.encoding import token_files
+
+        assert isinstance(inputs, Corpus)
+        return cls(inputs=inputs, counts=tuple(token_files.count("train", inputs.vocabulary).tolist()))
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What a package must know of the data to encode an input."""
-        return {"preprocessing": self.text.model_dump(), "vocabulary": self.vocabulary}
+    def summary(self) -> str:
+        return ""
 
     @property
-    def num_classes(self) -> int:
-        return self.vocabulary
+    def outputs(self) -> int:
+        return self._corpus.vocabulary
 
-    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
-        """Windows of `length` tokens: the target of each token is the one that follows. `rows` says where the windows
-        begin; -1 is padding.
-        """
-        places = jnp.maximum(rows, 0)[:, None] + jnp.arange(length + 1)[None]  # b t+1
-        tokens = jnp.asarray(data.inputs["tokens"]).at[places].get(mode="fill", fill_value=0).astype(jnp.int32)
-        valid = jnp.broadcast_to((rows >= 0)[:, None], (len(rows), length))  # b t
-        return Batch(tokens[:, :-1], tokens[:, 1:], valid)
+    @property
+    def _corpus(self) -> Corpus:
+        assert isinstance(self.inputs, Corpus)
+        return self.inputs
 
-    def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
-        """The names, shapes and types of the model's inputs: `b` texts of `t` tokens."""
-        return {"tokens": jax.ShapeDtypeStruct((b, t), np.int32)}
+    def loader(
+        self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None
+    ) -> "Loader":
+        """Windows of the training text."""
+        from pipeline.loaders import token_store
+        from pipeline.loaders.loader import WindowLoader
 
-    def inputs(self, tokens: Int[Array, "b t"]) -> Int[Array, "b t"]:
-        """The model's inputs, from the arrays that `signature` names."""
-        return tokens
+        return WindowLoader(
+            token_store.load(paths.features("train")),
+            seed=seed,
+            batch=settings.batch_size,
+            context=network.context,  # type: ignore[union-attr]
+            steps=settings.epoch_steps,
+            devices=devices,
+        )
+
+    def validation(self, predictor: "Predictor", network: "NetworkSettings") -> "Callable[[Tree, Tree], LossSums]":
+        from pipeline.evaluation import token_losses
+        from pipeline.loaders import token_store
+
+        text = token_store.load(paths.features("validation"))
+        return partial(token_losses.total_loss, predictor, text=text, context=network.context)  # type: ignore[union-attr]
+
+    def loss_sums(
+        self,
+        model: Any,
+        batch: Batch,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+        training: bool = False,
+        rngs: "nnx.Rngs | None" = None,
+        label_smoothing: float = 0.0,
+        target: Section | None = None,
+    ) -> LossSums:
+        """Cross-entropy, computed in chunks of tokens: all logits at once would fill the memory."""
+        import jax.numpy as jnp
+
+        from pipeline.layers import cross_entropy
+        from pipeline.parallel import sharding
+
+        x = model.hidden(batch.inputs, training=training, rngs=rngs)  # b t d
+        valid, targets = batch.valid.reshape(-1), batch.targets.reshape(-1)
+        total = partial(cross_entropy.total, label_smoothing=label_smoothing)
+        hidden = x.reshape(-1, x.shape[-1])  # n d
+        loss, correct = sharding.map_sum_shards(mesh, total, model.table[...], hidden, targets, valid)
+        count = valid.sum(dtype=jnp.float32)
+        return LossSums(loss, count, correct, count)
+
+    def check_memory(
+        self, trainer: "Trainer", state: "State", network: "NetworkSettings", settings: "Training"
+    ) -> None:
+        from pipeline.training import memory_plan
+
+        plan = memory_plan.estimate(trainer, state, network, settings)  # type: ignore[arg-type]
+        memory_plan.refuse(plan, memory_plan.available(), settings, network)  # type: ignore[arg-type]
+
+    def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        import pandas as pd
+
+        from pipeline.evaluation import language_model, metrics, plots, token_losses
+        from pipeline.loaders import token_store
+
+        folder = paths.features(split)
+        text, sizes = token_store.load(folder), np.load(folder / "sizes.npy")
+        context = network.context  # type: ignore[union-attr]
+        batches = token_losses.token_losses(predictor, tree["params"], tree["model_state"], text, context)
+        tokens = token_losses.TokenLosses(*(np.concatenate(columns) for columns in zip(*batches)))
+        pd.DataFrame(tokens._asdict()).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        documents = language_model.per_document(tokens, text.starts, sizes)
+        documents.insert(0, "id", np.load(folder / "ids.npy").astype(str))
+        documents.to_csv(paths.EVALUATION / f"per_document_{split}.csv", index=False, lineterminator="\n")
+        results = metrics.language_modelling(tokens.loss, tokens.token, tokens.guess, sizes, np.array(self.counts))
+        if len(documents) <= PRINTED:
+            print(documents.to_string(index=False, float_format="{:.4f}".format))
+        print(
+            f"{split}: {results['nats_per_character']:.4f} nats a character, {results['bits_per_byte']:.4f} bits a "
+            f"byte, perplexity {results['perplexity']:.3f} a token (by the tokens' frequency alone: "
+            f"{results['baseline_nats_per_character']:.4f} nats a character)"
+        )
+        if split == "test":
+            names = language_model.token_names(self._tokenizer())
+            plots.write_confusion(tokens.token, tokens.guess, names, errors_only=True)
+            plots.write_calibration(tokens.confidence, tokens.guess == tokens.token)
+            language_model.write_passages(tokens, self._tokenizer())
+        return results
+
+    def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        from pipeline.packaging import export
+
+        return export.export_decoder(predictor, tree, network.context)  # type: ignore[union-attr]
+
+    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        from pipeline.packaging import configuration
+
+        model: Any = predictor.model(tree["params"], tree["model_state"])
+        context = network.context  # type: ignore[union-attr]
+        return configuration.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
+
+    def card(self, figures: dict[str, Any], **names: Any) -> str:
+        import pandas as pd
+
+        from pipeline.packaging import model_card
+
+        rows = model_card.accuracy(figures)
+        for name in ("nats_per_character", "bits_per_byte", "perplexity", "baseline_nats_per_character"):
+            rows[name.replace("_", " ")] = f"{figures[name]:.4f}"
+        documents = pd.read_csv(paths.EVALUATION / "per_document_test.csv").head(model_card.ROWS)
+        return model_card.fill(
+            "language-modelling.md",
+            vocabulary=f"{self.outputs:,}",
+            figures=model_card.figures_table(rows),
+            tokens=f"{figures['tokens']:,}",
+            per_document=model_card.markdown(documents),
+            **names,
+        )
+
+    def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
+        """The first tokens of a few test documents, and their loss in nats."""
+        import pandas as pd
+
+        from pipeline.loaders import token_store
+
+        most = min(SAMPLE_TOKENS, network.context - 1)  # type: ignore[union-attr]
+        scores = pd.read_parquet(paths.EVALUATION / "test.parquet", columns=["place", "token", "loss"])
+        starts, samples = token_store.load(paths.features("test")).starts, []
+        for start, end in zip(starts[:SAMPLES], starts[1:]):
+            tokens = scores[(scores["place"] > start) & (scores["place"] < end)][:most]
+            text = "".join(self._tokenizer().decode(tokens["token"].tolist()))
+            nats = round(float(np.sum(np.asarray(tokens["loss"]))), 3)
+            samples.append({"text": text, "tokens": len(tokens), "nats": nats})
+        return samples
+
+    def _tokenizer(self) -> "ByteTokenizer":
+        from pipeline.runtime.encoders import text_tokenizer
+        from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
+
+        return ByteTokenizer(text_tokenizer.load(paths.TOKENIZER), self._corpus.settings.spec)

@@ -1,63 +1,242 @@
-"""One label, a tag, for each word of a sentence. Axes: b batch, t words, l characters of a word."""
+"""One label, a tag, for each word of a sentence. Axes: b batch, t words, n words of a split, k tags."""
 
-from typing import Any, ClassVar, Literal
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
-from pydantic import PositiveInt
+from jaxtyping import Array, Float, Int
 
+from pipeline.config import paths
 from pipeline.config.preprocessing import WordPreprocessing
 from pipeline.config.section import Section
-from pipeline.tasks.batch import PAD, Batch, Examples, Words, window
-from pipeline.tasks.fields import LabelCounts, Labels
+from pipeline.examples.batch import Batch, Examples, LossSums
+from pipeline.examples.inputs import Inputs
+from pipeline.runtime import strict_json
+from pipeline.runtime.errors import UserError
+from pipeline.tasks.classification import (
+    ClassTarget,
+    Counts,
+    Labels,
+    class_card,
+    class_loss,
+    print_accuracy,
+    refuse_single_label,
+)
+from pipeline.tasks.labelled import Labelled
+
+if TYPE_CHECKING:
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.predictor import Predictor, Tree
+
+WORDS = 40  # on the page of mistakes, each with its sentence
 
 
-class SequenceTagging(Section):
-    """Inputs are Words `b t`, 0 for padding."""
+class SequenceTagging(Labelled):
+    preprocessing: ClassVar = {"words": WordPreprocessing}
+    labels_are: ClassVar = "tags"
+    class_word: ClassVar = "tags"
+    Target: ClassVar = ClassTarget
+    metric: ClassVar = "accuracy"
 
-    per_token: ClassVar = True  # whether each token of an example has a target
-
-    name: Literal["sequence-tagging"]
-    words: WordPreprocessing
-    vocabulary: PositiveInt  # how many different words have a number of their own
-    alphabet: PositiveInt  # how many different characters have one
+    name: str = "sequence-tagging"
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
-    counts: LabelCounts  # of each tag in the training split
+    counts: Counts  # of each tag in the training split
+
+    @classmethod
+    def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
+        """Raises UserError where training has a single tag, or another split none of its tags. Some tags may be missing
+        in training: that is worth a note.
+        """
+        refuse_single_label(source, labels["train"])
+        for split, counts in labels.items():
+            unseen = sorted(counts.keys() - labels["train"].keys())
+            if unseen and len(unseen) == len(counts):
+                raise UserError(
+                    f"{source}: the {split} split has the tag {unseen[0]!r}, which training lacks: add training "
+                    "examples of it, or remove those"
+                )
+            for tag in unseen:
+                words = f"{counts[tag]:,} words have" if counts[tag] > 1 else "one word has"
+                print(
+                    f"note: in the {split} split {words} the tag {tag!r}, which training lacks: counted as errors, "
+                    "left out of the loss"
+                )
+
+    @classmethod
+    def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
+        """The labels are the training split's tags: nothing that training reads depends on the other splits.
+
+        `unseen_tags.npy` names a split's tags that training lacks, numbered from `len(labels)` on; `baseline.npy` has
+        each word's most frequent tag in training, -1 for a word that training lacks.
+        """
+        from pipeline.encoding import tables
+
+        labels = tuple(sorted(_different(tables.column("train", "label"))))
+        frequent = _most_frequent_tags(tables.column("train", "words"), tables.column("train", "label"))
+        counts = np.zeros(len(labels), int)
+        for split in tables.splits():
+            unseen = tuple(sorted(_different(tables.column(split, "label")) - set(labels)))
+            numbers = {tag: i for i, tag in enumerate((*labels, *unseen))}
+            targets = np.array([numbers[tag] for tags in tables.column(split, "label") for tag in tags], np.int32)
+            words = (word for sentence in tables.column(split, "words") for word in sentence)
+            baseline = [numbers[frequent[word]] if word in frequent else -1 for word in words]
+            tables.save(
+                split, targets=targets, baseline=np.array(baseline, np.int32), unseen_tags=np.array(unseen, str)
+            )
+            if split == "train":
+                counts = np.bincount(targets, minlength=len(labels))
+            report[split]["unseen_tags"] = {
+                tag: int((targets == i).sum()) for i, tag in enumerate(unseen, start=len(labels))
+            }
+        return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()))
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What a package must know of the data to encode an input."""
-        return {
-            "preprocessing": self.words.model_dump(),
-            "vocabulary": self.vocabulary,
-            "alphabet": self.alphabet,
-        }
+    def summary(self) -> str:
+        return f"{len(self.labels)} labels"
 
     @property
-    def num_classes(self) -> int:
+    def outputs(self) -> int:
         return len(self.labels)
 
-    @property
-    def max_length(self) -> int:
-        return self.words.max_length
+    def loss(
+        self, logits: Float[Array, "b t k"], batch: Batch, *, label_smoothing: float, target: Section | None
+    ) -> LossSums:
+        return class_loss(self.counts, logits, batch, label_smoothing=label_smoothing, target=target)
 
-    def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
-        """The first `length` words of the examples `rows`; a row of -1 is padding."""
-        places, valid = window(jnp.asarray(data.starts), rows, length)  # b t
-        words = jnp.where(valid, jnp.asarray(data.inputs["words"])[places].astype(jnp.int32), PAD)  # b t
-        characters = jnp.asarray(data.inputs["characters"])[places].astype(jnp.int32)  # b t l
-        characters = jnp.where(valid[..., None], characters, PAD)
-        return Batch(Words(words, characters), jnp.asarray(data.targets)[places], valid)
+    def predictions(self, logits: Float[Array, "b t k"]) -> Float[Array, "b t k"]:
+        """The probability of each tag."""
+        return jax.nn.softmax(logits)
 
-    def signature(self, b: object, t: object) -> dict[str, jax.ShapeDtypeStruct]:
-        """The names, shapes and types of the model's inputs: `b` sentences of up to `t` words."""
-        return {
-            "words": jax.ShapeDtypeStruct((b, t), np.int32),
-            "characters": jax.ShapeDtypeStruct((b, t, self.words.word_length), np.int32),
-        }
+    def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """The baseline gives each word the tag that it has most often in the training split."""
+        from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation.predictor import predict
+        from pipeline.loaders import buckets
 
-    def inputs(self, words: Int[Array, "b t"], characters: Int[Array, "b t l"]) -> Words:
-        """The model's inputs, from the arrays that `signature` names."""
-        return Words(words, characters)
+        test = buckets.load(paths.features(split), self.inputs)
+        probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
+        labels = self._labels_of(split)
+        targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
+        baseline = np.load(paths.features(split) / "baseline.npy")
+        self._write_table(split, test, labels, probabilities, baseline)
+        by_class = metrics.per_class(guesses, targets, labels)
+        by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
+        results = metrics.tagging(probabilities, targets, np.asarray(test.starts), baseline, labels)
+        print_accuracy(split, results)
+        _print_details(split, results)
+        if split == "test":
+            plots.write_confusion(targets, guesses, labels, errors_only=True)
+            plots.write_calibration(probabilities.max(-1), guesses == targets)
+            self._write_mistakes(test, labels, probabilities)
+        most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
+        return {"examples": len(test), "baseline_accuracy": float((targets == most_frequent).mean()), **results}
+
+    def _labels_of(self, split: str) -> tuple[str, ...]:
+        """The labels by their numbers in a split's targets: the model's, then those that the training split lacks."""
+        unseen = np.load(paths.features(split) / "unseen_tags.npy", allow_pickle=False)
+        return (*self.labels, *unseen.tolist())
+
+    def _write_table(
+        self,
+        split: str,
+        test: Examples,
+        labels: tuple[str, ...],
+        probabilities: Float[np.ndarray, "n k"],
+        baseline: Int[np.ndarray, " n"],
+    ) -> None:
+        """A row a word, in the order of the split: its sentence's id, its place there, label, prediction and the
+        prediction's probability, and whether training lacks the word.
+        """
+        import pandas as pd
+
+        names, sizes = np.array(labels), np.diff(np.asarray(test.starts))
+        table = pd.DataFrame(
+            {
+                "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
+                "place": np.concatenate([np.arange(size) for size in sizes]),
+                "label": names[np.asarray(test.targets)],
+                "prediction": names[probabilities.argmax(-1)],
+                "probability": probabilities.max(-1),
+                "unseen": baseline < 0,
+            }
+        )
+        table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+
+    def _write_mistakes(self, test: Examples, labels: tuple[str, ...], probabilities: Float[np.ndarray, "n k"]) -> None:
+        """The words with the most confident mistakes, each in its sentence."""
+        from pipeline.evaluation import html
+
+        starts, targets, guesses = np.asarray(test.starts), np.asarray(test.targets), probabilities.argmax(-1)
+        sentences = self._sentences()
+        wrong = np.flatnonzero(guesses != targets)
+        mistakes: list[html.Explained] = []
+        for i in wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")][:WORDS].tolist():
+            sentence = int(np.searchsorted(starts, i, side="right")) - 1
+            marked = np.zeros(starts[sentence + 1] - starts[sentence])
+            marked[i - starts[sentence]] = 1.0
+            answer = f"{labels[guesses[i]]} {probabilities[i].max():.2f}"
+            words = [f"{word} " for word in sentences[sentence]]
+            mistakes.append(html.Explained(answer, f"true: {labels[targets[i]]}", words, marked))
+        page, title = paths.EVALUATION / "mistakes.html", "The most confident mistakes"
+        html.write_explained(page, title, mistakes, "Red: the word with the wrong tag.")
+
+    def _sentences(self) -> list[list[str]]:
+        """The sentences of the test split as preprocess cut them."""
+        import pyarrow.parquet as pq
+
+        longest = self.inputs.settings.max_length  # type: ignore[union-attr]
+        rows = pq.read_table(paths.prepared("test"), columns=["words"])["words"].to_pylist()
+        return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
+
+    def package_files(self, folder: Path) -> None:
+        strict_json.write(folder / "labels.json", {"labels": self.labels})
+
+    def card(self, figures: dict[str, Any], **names: Any) -> str:
+        from pipeline.packaging import model_card
+
+        rows = model_card.accuracy(figures)
+        for group in ("unseen", "spans"):
+            rows |= {f"{group}: {key}": f"{value:.4g}" for key, value in figures.get(group, {}).items()}
+        return class_card(self, self.labels, figures, rows, **names)
+
+    def answers(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        import pandas as pd
+
+        rows = pd.read_parquet(paths.EVALUATION / "test.parquet", columns=["prediction", "probability"])
+        answers, start = [], 0
+        sizes = [len(words) for words in self._sentences()]
+        for sample, size in zip(samples, sizes):
+            words = rows[start : start + len(sample["words"])]
+            probabilities = [round(float(p), 6) for p in words["probability"]]
+            answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities})
+            start += size
+        return answers
+
+
+def _different(sentences: Iterable[list[str]]) -> set[str]:
+    return {tag for tags in sentences for tag in tags}
+
+
+def _most_frequent_tags(sentences: Iterable[list[str]], labels: Iterable[list[str]]) -> dict[str, str]:
+    """The most frequent tag of each word; the first in the alphabet of several."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for words, tags in zip(sentences, labels):
+        for word, tag in zip(words, tags):
+            counts[word][tag] += 1
+    return {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in counts.items()}
+
+
+def _print_details(split: str, results: dict[str, Any]) -> None:
+    unseen = results["unseen"]
+    parts = []
+    if "accuracy" in unseen:
+        parts.append(f"{unseen['accuracy']:.4f} on the {unseen['words']:,} words that training lacks")
+    if "spans" in results:
+        parts.append(f"F1 of spans {results['spans']['f1']:.4f}")
+    if count := results["words_with_unseen_tags"]:
+        parts.append(f"{count:,} words have a tag that training lacks: errors, and no part of the loss")
+    if parts:
+        print(f"{split}: {'; '.join(parts)}")

@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from pipeline.config.training import Training
 from pipeline.evaluation.predictor import Tree
+from pipeline.examples.batch import LossSums
 from pipeline.loaders.buckets import BLOCK, Block
 from pipeline.loaders.loader import LoadedBlock, Loader
 from pipeline.parallel import processes
 from pipeline.runtime.errors import Stopped, UserError
-from pipeline.tasks.loss import LossSums
 from pipeline.training.checkpoints.checkpointer import SavesRuns
 from pipeline.training.checkpoints.naming import checkpoint_name
 from pipeline.training.run import Best, Epoch, TrainingRun, to_checkpoint
@@ -170,7 +170,7 @@ def _diverged(what: str, step: int, learning_rate: optax.Schedule) -> UserError:
 def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
     """Loss and accuracy."""
     totals = LossSums(*sums.tolist())
-    return float(totals.loss / totals.weight), float(totals.correct / totals.targets)
+    return float(totals.loss / totals.weight), float(totals.score / totals.score_weight)
 
 
 def _better(one: Epoch, other: Epoch, metric: str) -> bool:

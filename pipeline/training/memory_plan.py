@@ -11,9 +11,9 @@ from flax import nnx
 from pipeline.config.networks import GPTConfig, LanguageModelConfig
 from pipeline.config.training import Mesh, Training
 from pipeline.evaluation.predictor import Tree
+from pipeline.examples.batch import Batch
 from pipeline.layers import attention, cross_entropy
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Batch
 from pipeline.training.trainer import State, Trainer
 
 GIB = 2**30
@@ -50,7 +50,7 @@ def estimate(
     mesh = settings.mesh or ONE_DEVICE
     state_shards = mesh.fsdp * mesh.tensor
     rows = settings.part // (mesh.data * mesh.fsdp)
-    t, k = config.context, trainer.predictor.task.num_classes
+    t, k = config.context, trainer.predictor.task.outputs
     half = config.precision == "bfloat16"
     fused = half and gpu and isinstance(config, GPTConfig)  # attention is one kernel
     tokens, valid = (jax.ShapeDtypeStruct((rows, t), kind) for kind in (jnp.int32, jnp.bool_))
@@ -63,7 +63,7 @@ def estimate(
             if fused:  # the kernel stores only its inputs and outputs for the gradient
                 model.attention = jax.checkpoint(model.attention)
             rngs = nnx.Rngs(dropout=jax.random.key(0))
-            return trainer.predictor.loss_sums(model, Batch(tokens, tokens, valid), training=True, rngs=rngs).loss
+            return trainer.predictor.task.loss_sums(model, Batch(tokens, tokens, valid), training=True, rngs=rngs).loss
 
         return jax.vjp(loss, params)[1]
 

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.evaluation.predictor import Tree
+from pipeline.examples.batch import LossSums
 from pipeline.models.weights import named
 from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.loss import LossSums
 from pipeline.training.checkpoints.files import Checkpoint
 from pipeline.training.trainer import State
 

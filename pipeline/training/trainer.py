@@ -11,22 +11,22 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from pipeline.config.networks import NetworkSettings
+from pipeline.config.section import Section
 from pipeline.config.training import Augmentation
 from pipeline.evaluation.predictor import Predictor, Tree, variables
+from pipeline.examples.batch import Batch, Examples, LossSums
+from pipeline.examples.task import Task
 from pipeline.layers import embedding, parameters
 from pipeline.layers.embedding import Rows
 from pipeline.layers.parameters import Roles
 from pipeline.models import build, weights
 from pipeline.parallel import sharding
-from pipeline.tasks import Batch, Examples, Task
-from pipeline.tasks.loss import LossSums
-from pipeline.training import augmentation, row_updates
+from pipeline.training import row_updates
 
 Ids = dict[str, list[Int[Array, "..."]]]  # by the table's dotted name, for each lookup
 Carry = tuple[Tree, Tree, LossSums]
@@ -52,7 +52,7 @@ class Trainer:
     tx: optax.GradientTransformation
     seed: int
     label_smoothing: float
-    class_weights: Float[np.ndarray, " k"] | None
+    target: Section | None  # how the loss weighs examples: the section `target` of the dataset
     augmentation: Augmentation | None
     microbatches: int = 1
 
@@ -83,7 +83,8 @@ class Trainer:
         """One optimizer step. Its randomness is a function of (seed, step), so a resumed run draws the same."""
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
         key, augmentation_key = jax.random.split(key)
-        batch = augmentation.batch(batch, self.augmentation, self.predictor.task, augmentation_key)
+        inputs = self.predictor.task.inputs.augment(batch.inputs, self.augmentation, augmentation_key)
+        batch = batch._replace(inputs=inputs)
         differentiate = self.gradients if self.microbatches == 1 else self.accumulated_gradients
         gradients, sums, model_state = differentiate(state.params, state.model_state, batch, key)
         of_params, ids = with_distinct_rows(gradients)
@@ -96,13 +97,14 @@ class Trainer:
         """The gradients of the mean loss, the sums that the loss is the mean of, and the new model state."""
 
         def loss_sums(model: nnx.Module) -> LossSums:
-            return self.predictor.loss_sums(
+            return self.predictor.task.loss_sums(
                 model,
                 batch,
+                mesh=self.predictor.mesh,
                 training=True,
                 rngs=nnx.Rngs(dropout=key),
                 label_smoothing=self.label_smoothing,
-                class_weights=self.class_weights,
+                target=self.target,
             )
 
         # Which rows does this batch look up? All else that this forward pass computes is unused, and never run.
@@ -166,7 +168,7 @@ def start(
     *,
     seed: int,
     label_smoothing: float = 0.0,
-    class_weights: Float[np.ndarray, " k"] | None = None,
+    target: Section | None = None,
     augmentation: Augmentation | None = None,
     microbatches: int = 1,
     devices: jax.sharding.Mesh | None = None,
@@ -176,7 +178,7 @@ def start(
     """
 
     def built() -> nnx.Module:
-        return build(config, task, rngs=nnx.Rngs(seed))
+        return build(config, task.inputs, task.outputs, rngs=nnx.Rngs(seed))
 
     def initial(model: nnx.Module) -> State:
         params, model_state = variables(model, nnx.Param), variables(model, nnx.Not(nnx.Param))
@@ -191,7 +193,7 @@ def start(
         tx,
         seed,
         label_smoothing,
-        class_weights,
+        target,
         augmentation,
         microbatches,
     )

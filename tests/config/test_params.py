@@ -96,7 +96,7 @@ MISTAKES = [
     ({"models__lstm__network__cell": "rnn"}, "models.lstm.network.cell: must be 'lstm' or 'gru', not 'rnn'"),
     (
         {"datasets__fashion-mnist__task": "sorting"},
-        "fashion-mnist.task: must be one of 'image-classification'",
+        "fashion-mnist.task: must be one of classification",
     ),
     ({"datasets__brown__task": {None: 1}}, "datasets.brown.task: must be "),
     ({"models__cnn__training__optimizer": [{"name": "adam"}]}, "models.cnn.training.optimizer: must be a valid dict"),
@@ -116,8 +116,8 @@ def test_a_mistake_is_one_line(write, change, message):
 
 
 def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):
-    monkeypatch.setattr("pipeline.config.networks.ResNetConfig.tasks", ("text-classification",))
-    with pytest.raises(UserError, match=r"model: resnet cannot do image-classification, .* choose one of cnn$"):
+    monkeypatch.setattr("pipeline.config.networks.ResNetConfig.inputs", ("texts",))
+    with pytest.raises(UserError, match=r"model: resnet does not read images, .* choose one of cnn$"):
         check.params(write(model="resnet"))
 
 

@@ -7,7 +7,6 @@ from imports import TOP
 from pages import FILE, PAGES, blocks
 
 from pipeline.__main__ import COMMANDS, STAGES
-from pipeline.tasks import TaskName
 
 TEXTS = PAGES | {path.relative_to(TOP).as_posix(): path.read_text() for path in sorted((TOP / "launch").iterdir())}
 TARGETS = re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE)
@@ -100,14 +99,3 @@ def test_the_code_map_has_every_folder():
         if not line.startswith(" "):
             (names,) = re.findall(r"^\S+/, \S+/|^\S+", line)
             assert all((TOP / name).exists() for name in names.split(", ")), line
-
-
-def test_the_page_on_tasks_names_every_file_that_branches_on_them():
-    page = PAGES["docs/new-task.md"]
-    classes = "ImageClassification|TextClassification|SequenceTagging|LanguageModelling"
-    names = "|".join(TaskName.__args__)  # type: ignore[attr-defined]
-    branch = re.compile(rf'isinstance\([^)]*\b({classes})\b|case ({classes})\(|"({names})"')
-    for path in sorted((TOP / "pipeline").rglob("*.py")):
-        name = path.relative_to(TOP).as_posix()
-        if branch.search(path.read_text()) and not re.fullmatch(r"pipeline/(tasks|encoding|models)/\w+\.py", name):
-            assert f"`{name}`" in page, name

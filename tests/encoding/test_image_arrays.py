@@ -13,6 +13,7 @@ from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding import images
 from pipeline.runtime.errors import UserError
+from pipeline.tasks.classification import Classification
 
 SETTINGS = ImagePreprocessing(height=6, width=5, colour="rgb", resize="exact", margin=2)
 
@@ -42,8 +43,10 @@ def test_arrays_of_small_and_of_large_files(side):
     for split in ("train", "validation", "test"):
         write(split, pictures, ["b", "a"] * 10)
     filters = list(warnings.filters)
-    task, _ = images.write(SETTINGS)
+    inputs, _, summary = images.write(SETTINGS)
     assert warnings.filters == filters
+    assert (inputs.shape, summary) == ((6, 5, 3), "images of 6 x 5 x 3")
+    task = Classification.encode(inputs, {})
     assert task.labels == ("a", "b")
     assert task.counts == (10, 10)
     assert np.load("data/features/train/images.npy").shape == (20, 8, 7, 3)  # with the margin

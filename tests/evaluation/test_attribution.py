@@ -14,18 +14,20 @@ from pipeline.config import paths
 from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, TextCNNConfig
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.encoding import fit_tokenizer
-from pipeline.evaluation import attribution, metrics, mistakes
-from pipeline.evaluation.mistakes import Predictions
+from pipeline.evaluation import attribution, explanations, metrics
 from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
+from pipeline.examples.batch import Examples
+from pipeline.examples.inputs import Texts
+from pipeline.examples.task import Task
 from pipeline.models import build, linear
 from pipeline.runtime.encoders import text_tokenizer
-from pipeline.tasks import Examples, Task, TextClassification
+from pipeline.tasks.classification import Classification
 
 BUCKETS = 100_003
 
 
 def untrained(config: NetworkSettings, task: Task) -> tuple[Predictor, Tree]:
-    model = build(config, task, rngs=nnx.Rngs(0))
+    model = build(config, task.inputs, task.outputs, rngs=nnx.Rngs(0))
     tree = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
     return Predictor(task, nnx.graphdef(model)), tree
 
@@ -85,8 +87,8 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
     texts = ["".join(random.choice(list("abcdefghij <&>"), size)) for size in (3, 150, 450, 900)]
     tokenizer = fit_tokenizer.fit(texts, settings.spec)
     fit_tokenizer.save(tokenizer, paths.TOKENIZER)
-    task = TextClassification(
-        name="text-classification", text=settings, vocabulary=60, labels=tuple("vwxyz"), counts=small_tasks.COUNTS
+    task = Classification(
+        inputs=Texts(settings=settings, vocabulary=60), labels=tuple("vwxyz"), counts=small_tasks.COUNTS
     )
     network = TextCNNConfig(width=8, filters=8, kernels=(3,), dropout=0.0)
     predictor, tree = untrained(network, task)
@@ -95,21 +97,22 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
         tokens = list(text_tokenizer.encode(tokenizer, texts))
         starts = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
         examples = Examples({"tokens": np.concatenate(tokens)}, np.zeros(len(texts), np.int32), starts)
-        return metrics.probabilities(predict(predictor, tree["params"], tree["model_state"], examples)), examples
+        return metrics.softmax(predict(predictor, tree["params"], tree["model_state"], examples)), examples
 
     probabilities, examples = predicted(texts)
-    wrong = (probabilities.argmax(-1) + 1) % 5
-    predictions = Predictions(Examples(examples.inputs, wrong, examples.starts), probabilities, task.labels)
-    mistakes.write_texts(predictor, tree, predictions)
+    shown = [
+        explanations.Shown(i, int(row.argmax()), f"{task.labels[row.argmax()]} {row.max():.3f}", "true: another")
+        for i, row in enumerate(probabilities)
+    ]
+    explanations.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
     page = (paths.EVALUATION / "mistakes.html").read_text()
-    stated = re.findall(r"<b>(.)</b> with probability (\S+), true label (.)</h3>\n<p>(.*?)</p>", page, re.DOTALL)
+    stated = re.findall(r"<b>(.) (\S+)</b> \(true: another\)</h3>\n<p>(.*?)</p>", page, re.DOTALL)
     shown = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]
     assert sorted(shown) == sorted(texts)
     again, _ = predicted(shown)
-    for (label, probability, true, _), row, text in zip(stated, again, shown):
+    for (label, probability, _), row in zip(stated, again):
         assert label == task.labels[row.argmax()]
         assert float(probability) == pytest.approx(row.max(), abs=6e-4)
-        assert true == task.labels[wrong[texts.index(text)]]
 
 
 def test_pixels_add_up_to_what_was_predicted():

@@ -88,7 +88,7 @@ def test_a_tag_that_training_lacks_is_an_error():
     assert results["loss"] == pytest.approx(-np.log([0.8, 0.7]).mean())
     assert results["words_with_unseen_tags"] == 2
     assert results["spans"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "spans": 2.0}
-    rows = metrics.per_class(probabilities, targets, labels).set_index("label")
+    rows = metrics.per_class(probabilities.argmax(-1), targets, labels).set_index("label")
     assert rows.loc["B-NEW"].tolist() == [0.0, 0.0, 0.0, 1.0]
     guesses = probabilities.argmax(-1)
     classes = metrics.most_confused(targets, guesses, classes=5, shown=4)

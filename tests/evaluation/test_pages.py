@@ -6,9 +6,9 @@ from pipeline.evaluation import html
 
 
 def test_a_page_shows_markup_as_text(tmp_path):
-    mistake = html.Mistake("<spam>", 0.9, "<b>ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
-    empty = html.Mistake("a", 0.9, "b", [], np.zeros(0))
-    html.write_mistakes(tmp_path / "page.html", [mistake, empty], "red & blue")
+    mistake = html.Explained("<spam>", "<b>ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
+    empty = html.Explained("a", "b", [], np.zeros(0))
+    html.write_explained(tmp_path / "page.html", "Mistakes", [mistake, empty], "red & blue")
     text = (tmp_path / "page.html").read_text()
     assert "<script>" not in text
     assert "<spam>" not in text

@@ -5,7 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from pipeline.config.networks import NETWORKS
-from pipeline.tasks import Batch, Examples, Task
+from pipeline.examples.batch import Batch, Examples
+from pipeline.examples.task import Task
 
 LSTM = {"width": 16, "hidden": 16, "layers": 1, "dropout": 0.0, "token_dropout": 0.0}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -23,4 +24,4 @@ def config(name: str, **changes: Any) -> Any:
 
 
 def batch(task: Task, data: Examples, length: int = 24) -> Batch:
-    return task.batch(data, jnp.arange(len(data)), length)
+    return task.inputs.batch(data, jnp.arange(len(data)), length)

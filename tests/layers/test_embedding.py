@@ -15,9 +15,9 @@ from networks import batch, config
 
 from pipeline import models
 from pipeline.config.optimizers import SGD, Adam, AdamW, Muon
+from pipeline.examples.loss import cross_entropy
 from pipeline.layers import embedding
 from pipeline.layers.embedding import Embed
-from pipeline.tasks.loss import score
 from pipeline.training import optimizers, trainer
 
 TASK = small_tasks.texts()
@@ -30,7 +30,7 @@ def dense_step(learn: trainer.Trainer, state: trainer.State) -> trainer.State:
 
     def loss(params: Any) -> jax.Array:
         model = learn.predictor.model(params, state.model_state)
-        sums = score(model(SOME.inputs, training=True, rngs=nnx.Rngs(dropout=0)), SOME)  # type: ignore[operator]
+        sums = cross_entropy(model(SOME.inputs, training=True, rngs=nnx.Rngs(dropout=0)), SOME)  # type: ignore[operator]
         return sums.loss / sums.weight
 
     updates, opt = learn.tx.update(jax.grad(loss)(state.params), state.opt_state, state.params)

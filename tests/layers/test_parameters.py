@@ -44,10 +44,12 @@ def network(name: str) -> nnx.Module:
 
 def built(name: str) -> nnx.Module:
     if name == "gpt" or name.startswith("rnn "):
-        return models.build(LANGUAGE_MODELS[name.removeprefix("rnn ")](), LANGUAGE, rngs=nnx.Rngs(0))
+        return models.build(
+            LANGUAGE_MODELS[name.removeprefix("rnn ")](), LANGUAGE.inputs, LANGUAGE.outputs, rngs=nnx.Rngs(0)
+        )
     settings = config("lstm", cell="gru") if name == "gru" else config(name)
-    task = small_tasks.TASKS[settings.tasks[-1]]()
-    return models.build(settings, task, rngs=nnx.Rngs(0))
+    task = small_tasks.TASKS[settings.inputs[-1]]()
+    return models.build(settings, task.inputs, task.outputs, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import small_tasks
 
+from pipeline.examples.batch import lengths
 from pipeline.loaders import buckets
-from pipeline.tasks import lengths
 
 
 def waste(sizes: np.ndarray, ends: tuple[int, ...]) -> int:
@@ -32,7 +32,7 @@ def test_few_lengths_need_few_buckets():
     assert buckets.bucket_lengths(None) == (0,)
 
 
-@pytest.mark.parametrize("kind", ["text-classification", "sequence-tagging"])
+@pytest.mark.parametrize("kind", ["texts", "sentences"])
 def test_an_epoch_takes_each_example_once(kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 45)
@@ -73,6 +73,6 @@ def test_what_is_longer_than_all_buckets_lies_in_the_last_and_is_cut():
     data = small_tasks.examples(task, 30)
     rows = np.concatenate([block.rows.reshape(-1) for block in buckets.epoch_batches(0, 1, data, batch=4, ends=(8,))])
     assert sorted(rows[rows >= 0]) == list(range(30))
-    first = np.asarray(task.batch(data, jnp.asarray(rows[:1]), 8).inputs)[0]
+    first = np.asarray(task.inputs.batch(data, jnp.asarray(rows[:1]), 8).inputs)[0]
     start = data.starts[rows[0]]  # type: ignore[index]
     np.testing.assert_array_equal(first[first > 0], data.inputs["tokens"][start:][: (first > 0).sum()])

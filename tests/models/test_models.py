@@ -13,13 +13,14 @@ from networks import batch, config
 
 from pipeline.config.networks import NETWORKS, CNNConfig
 from pipeline.evaluation import predictor
+from pipeline.examples.batch import Words
 from pipeline.models import build
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Words
 from pipeline.training import trainer
 
-PAIRS = [(name, task) for name, config in NETWORKS.items() for task in config.tasks if task != "language-modelling"]
-TEXTUAL = [(name, task) for name, task in PAIRS if task != "image-classification"]
+PAIRS = [(name, kind) for name, config in NETWORKS.items() for kind in config.inputs if kind != "corpus"]
+TEXTS = small_tasks.texts()
+TEXTUAL = [(name, kind) for name, kind in PAIRS if kind != "images"]
 
 
 @nnx.jit(static_argnames="training")
@@ -33,7 +34,7 @@ def run(model: Any, inputs: Any, *, training: bool = False, rngs: nnx.Rngs | Non
 def test_gives_a_logit_a_class(name, kind, size):
     task = small_tasks.TASKS[kind]()
     some = batch(task, small_tasks.examples(task, size))
-    model = build(config(name), task, rngs=nnx.Rngs(0))
+    model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
     for training in (False, True):
         logits = run(model, some.inputs, training=training, rngs=nnx.Rngs(1))
         assert logits.shape == (*some.targets.shape, 5)
@@ -44,11 +45,11 @@ def test_gives_a_logit_a_class(name, kind, size):
 @pytest.mark.parametrize(("height", "width", "colour"), [(9, 16, "rgb"), (28, 28, "grey"), (33, 20, "rgb")])
 def test_images_of_any_size(name, height, width, colour):
     task = small_tasks.images(height, width, colour)
-    model = build(config(name), task, rngs=nnx.Rngs(0))
+    model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
     assert run(model, batch(task, small_tasks.examples(task, 3)).inputs).shape == (3, 5)
 
 
-@pytest.mark.parametrize(("name", "kind"), [*PAIRS, ("gru", "text-classification"), ("gru", "sequence-tagging")])
+@pytest.mark.parametrize(("name", "kind"), [*PAIRS, ("gru", "texts"), ("gru", "sentences")])
 def test_memorises_one_batch(name, kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 16)
@@ -63,7 +64,7 @@ def test_memorises_one_batch(name, kind):
     assert (guesses == some.targets)[some.valid].mean() > 0.99
 
 
-@pytest.mark.parametrize(("name", "kind"), [("linear", "text-classification"), ("lstm", "sequence-tagging")])
+@pytest.mark.parametrize(("name", "kind"), [("linear", "texts"), ("lstm", "sentences")])
 def test_predictions_are_in_the_order_of_the_targets(name, kind):
     """However the examples were sorted by length to be predicted."""
     task = small_tasks.TASKS[kind]()
@@ -81,20 +82,20 @@ def test_predictions_are_in_the_order_of_the_targets(name, kind):
 def test_padding_changes_nothing(name, kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 9)
-    model = build(config(name), task, rngs=nnx.Rngs(0))
+    model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
     for weights in jax.tree.leaves(nnx.state(model, nnx.Param)):
         assert bool(jnp.isfinite(weights).all())
     short, long = batch(task, data, 20), batch(task, data, 40)
     a, b = run(model, short.inputs), run(model, long.inputs)
-    if kind == "sequence-tagging":
+    if kind == "sentences":
         real = np.asarray(short.valid)
         a, b = np.asarray(a)[real], np.asarray(b)[:, :20][real]
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name, kind in TEXTUAL if kind == "text-classification"])
+@pytest.mark.parametrize("name", [name for name, kind in TEXTUAL if kind == "texts"])
 def test_a_text_without_tokens(name):
-    model = build(config(name), small_tasks.texts(), rngs=nnx.Rngs(0))
+    model = build(config(name), TEXTS.inputs, 5, rngs=nnx.Rngs(0))
     assert bool(jnp.isfinite(run(model, jnp.zeros((2, 8), jnp.int32))).all())
 
 
@@ -102,8 +103,8 @@ def test_a_text_without_tokens(name):
 def test_the_order_and_the_neighbours_in_a_batch_change_nothing(name, kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 6)
-    model = build(config(name), task, rngs=nnx.Rngs(0))
-    forward, backward = (task.batch(data, rows, 24) for rows in (jnp.arange(6), jnp.arange(6)[::-1]))
+    model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
+    forward, backward = (task.inputs.batch(data, rows, 24) for rows in (jnp.arange(6), jnp.arange(6)[::-1]))
     np.testing.assert_allclose(run(model, forward.inputs), run(model, backward.inputs)[::-1], rtol=1e-5, atol=1e-5)
 
 
@@ -113,7 +114,7 @@ def test_a_tag_depends_on_characters_and_on_both_neighbours(name):
     inputs = batch(task, small_tasks.examples(task, 1, 3)).inputs
     assert isinstance(inputs, Words)
     last = int((inputs.words != 0).sum()) - 1
-    model = build(config(name), task, rngs=nnx.Rngs(0))
+    model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
     before = run(model, inputs)
     for changed in (
         inputs._replace(characters=inputs.characters.at[0, 1, -1].set(29)),
@@ -127,7 +128,7 @@ def test_dropout_acts_in_training_alone():
     task = small_tasks.texts()
     inputs = batch(task, small_tasks.examples(task, 4)).inputs
     for name in ("lstm", "transformer"):
-        model = build(config(name, dropout=0.5, token_dropout=0.5), task, rngs=nnx.Rngs(0))
+        model = build(config(name, dropout=0.5, token_dropout=0.5), task.inputs, 5, rngs=nnx.Rngs(0))
         one, two = (run(model, inputs, training=True, rngs=nnx.Rngs(dropout=i)) for i in (0, 1))
         assert not np.allclose(one, two)
         np.testing.assert_array_equal(run(model, inputs), run(model, inputs, rngs=nnx.Rngs(dropout=1)))
@@ -135,26 +136,27 @@ def test_dropout_acts_in_training_alone():
 
 def test_a_width_that_heads_cannot_share():
     with pytest.raises(UserError, match=r"models.transformer.network.width: 10 is not a multiple of twice the heads"):
-        build(config("transformer", width=10), small_tasks.texts(), rngs=nnx.Rngs(0))
+        build(config("transformer", width=10), TEXTS.inputs, 5, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (13, 18)])
 def test_the_reference_is_the_textbook_network(shape):
     """Its fused training path equals nnx.Conv, relu, nnx.max_pool and a dense layer, in value and in gradient."""
     of = small_tasks.images(*shape)
-    model = build(CNNConfig(filters=8, kernel=3), of, rngs=nnx.Rngs(0))
+    kind: Any = of.inputs
+    model = build(CNNConfig(filters=8, kernel=3), of.inputs, 5, rngs=nnx.Rngs(0))
     shell = nnx.graphdef(nnx.Conv(1, 8, (3, 3), padding="VALID", rngs=nnx.Rngs(1)))
     images = jnp.asarray(small_tasks.examples(of, 8).inputs["images"])
 
     def textbook(params):
         conv = nnx.merge(shell, {"kernel": params["kernel"], "bias": params["bias"]})
-        x = nnx.max_pool(nnx.relu(conv(of.standardise(images))), (2, 2), (2, 2), "VALID")
+        x = nnx.max_pool(nnx.relu(conv(kind.standardise(images))), (2, 2), (2, 2), "VALID")
         return x.reshape(8, -1) @ params["head"]["kernel"] + params["head"]["bias"][None]
 
     graphdef, params = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(params)
     params["bias"] = jnp.linspace(-1, 1, 8)
-    weight = jax.random.normal(jax.random.key(0), (8, of.num_classes))
+    weight = jax.random.normal(jax.random.key(0), (8, of.outputs))
 
     def ours(params):
         return nnx.merge(graphdef, params)(images, training=True)
@@ -166,11 +168,11 @@ def test_the_reference_is_the_textbook_network(shape):
 
 def test_training_and_use_agree_where_nothing_is_random():
     task = small_tasks.images()
-    model = build(CNNConfig(filters=8, kernel=3), task, rngs=nnx.Rngs(0))
+    model = build(CNNConfig(filters=8, kernel=3), task.inputs, 5, rngs=nnx.Rngs(0))
     images = jnp.asarray(small_tasks.examples(task, 8).inputs["images"])
     np.testing.assert_allclose(model(images, training=True), model(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_kernel_larger_than_the_image_is_refused():
     with pytest.raises(UserError, match=r"models.cnn.network.kernel: 20 is too large for images of 14 x 10"):
-        build(CNNConfig(filters=8, kernel=20), small_tasks.images(), rngs=nnx.Rngs(0))
+        build(CNNConfig(filters=8, kernel=20), small_tasks.images().inputs, 5, rngs=nnx.Rngs(0))

@@ -18,8 +18,6 @@ from PIL import Image
 from pipeline.runtime.encoders import images
 from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Batch
-from pipeline.training import augmentation
 
 GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0)
 RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0)
@@ -140,10 +138,8 @@ def test_a_margin_keeps_the_picture_whole():
 def test_training_crops_at_random_and_use_does_not():
     task = small_tasks.images(6, 5, margin=3)
     pixels = np.random.default_rng(0).integers(1, 256, (200, 9, 8, 1)).astype(np.uint8)
-    targets = jnp.zeros(200, jnp.int32)
     one, again, other = (
-        np.asarray(augmentation.batch(Batch(jnp.asarray(pixels), targets, targets == 0), None, task, key).inputs)
-        for key in map(jax.random.key, (0, 0, 1))
+        np.asarray(task.inputs.augment(jnp.asarray(pixels), None, key)) for key in map(jax.random.key, (0, 0, 1))
     )
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
@@ -154,7 +150,7 @@ def test_training_crops_at_random_and_use_does_not():
         places.add(at[0])
     assert len(places) == 16  # every part has its turn
     exact = jnp.asarray(pixels[:, :6, :5])
-    left = augmentation.batch(Batch(exact, targets, targets == 0), None, task, jax.random.key(0)).inputs
+    left = task.inputs.augment(exact, None, jax.random.key(0))
     np.testing.assert_array_equal(left, exact)
 
 

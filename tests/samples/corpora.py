@@ -7,16 +7,13 @@ import numpy as np
 
 from pipeline.config.networks import GPT_SIZES, RNN_SIZES, GPTConfig, GPTSize, RNNConfig, RNNSize
 from pipeline.config.preprocessing import CorpusPreprocessing
+from pipeline.examples.inputs import Corpus
 from pipeline.loaders.token_store import TokenStore
-from pipeline.tasks import LanguageModelling
+from pipeline.tasks.language_modelling import LanguageModelling
 
 VOCABULARY = 12
-TASK = LanguageModelling(
-    name="language-modelling",
-    text=CorpusPreprocessing(tokenizer="characters", vocabulary=VOCABULARY, normalisation="none"),
-    vocabulary=VOCABULARY,
-    counts=(1,) * VOCABULARY,
-)
+SETTINGS = CorpusPreprocessing(tokenizer="characters", vocabulary=VOCABULARY, normalisation="none")
+TASK = LanguageModelling(inputs=Corpus(settings=SETTINGS, vocabulary=VOCABULARY), counts=(1,) * VOCABULARY)
 COMMON = {"variant": "nano", "dropout": 0.0, "precision": "float32"}
 CONFIGS = {
     "gpt": lambda context=16, **changes: GPTConfig(**COMMON | {"context": context, "remat": "none"} | changes),

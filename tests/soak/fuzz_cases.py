@@ -24,11 +24,12 @@ from pipeline.commands import predict, predictions
 from pipeline.config.networks import NETWORKS
 from pipeline.config.optimizers import Adam
 from pipeline.runtime import package as package_folder
-from pipeline.runtime.classifier import Classifier
+from pipeline.runtime import tasks
 from pipeline.runtime.encoders.valid_text import valid_text
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Generator, Sampling
 from pipeline.runtime.hashes import sha256
+from pipeline.runtime.predictor import Predictor
 from pipeline.stages import check, evaluate, package, prepare, preprocess, train
 from pipeline.stages.stage_files import Inputs
 from pipeline.training import optimizers, trainer
@@ -121,8 +122,8 @@ def a_package(folder: Path, random: Random) -> None:
         assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
 
 
-def asked_of(path: Path) -> Classifier | Generator:
-    return Generator(path) if package_folder.is_language_model(path) else Classifier(path)
+def asked_of(path: Path) -> Predictor | Generator:
+    return Generator(path) if tasks.generates(package_folder.task_of(path)) else Predictor(path)
 
 
 loaded = cache(asked_of)
@@ -135,7 +136,7 @@ def a_question(folder: Path, random: Random) -> None:
     if isinstance(asked, Generator):
         ask(asked, damaged(b"the text of some words", random).decode(errors="surrogateescape"), random.randrange(99))
         return
-    if asked.task == "image-classification":
+    if asked.inputs.from_files:
         names = [f"x.{form}" for form in ("png", "jpeg", "webp", "gif", "tiff", "bmp")]
         name = random.choice(names)
         (folder / name).write_bytes(damaged(picture(name[2:].upper(), random.randrange(9)), random))
@@ -160,11 +161,11 @@ def ask(asked: Generator, text: str, seed: int) -> None:
     "".join(asked.tokenizer.decode(asked.generate(tokens, 20, Sampling(0.8, 20, 0.9), seed=seed))).encode()
 
 
-def answer(asked: Classifier | Generator, folder: Path) -> None:
+def answer(asked: Predictor | Generator, folder: Path) -> None:
     """A question that each package can answer."""
     if isinstance(asked, Generator):
         ask(asked, "a text of some words", 0)
-    elif asked.task == "image-classification":
+    elif asked.inputs.from_files:
         picture_file = folder / "asked.png"
         picture_file.write_bytes(picture())
         say(asked, predict.read_inputs(asked, [str(picture_file)], [], "text"))
@@ -172,15 +173,15 @@ def answer(asked: Classifier | Generator, folder: Path) -> None:
         say(asked, predict.read_inputs(asked, ["a text of some words"], [], "text"))
 
 
-def say(asked: Classifier, found: Iterator[predict.Input]) -> None:
+def say(asked: Predictor, found: Iterator[predict.Input]) -> None:
     """As predict does; raises the first mistake when all is answered."""
     given = list(found)
-    good = [(item, item.content) for item in given if not isinstance(item.content, UserError)]
-    bad = [item.content for item in given if isinstance(item.content, UserError)]
-    form = predictions.Json(asked.labels, asked.task)
-    for (item, _), row in zip(good, asked.probabilities([content for _, content in good]), strict=True):
+    good = [(item, item.encoded) for item in given if not isinstance(item.encoded, UserError)]
+    bad = [item.encoded for item in given if isinstance(item.encoded, UserError)]
+    form = predictions.Json(asked.task)
+    for (item, _), row in zip(good, asked.outputs([encoded for _, encoded in good]), strict=True):
         assert np.isfinite(row).all()
-        form.write(item.name, item.words, row)
+        form.write(item.name, item.content, asked.task.answer(row))
     for error in bad:
         one_line(error)
     if bad:

@@ -23,7 +23,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             "source": "data/raw/mine",
             "split": {"validation": 0.2, "test": 0.2},
             "max_bad_rows": 0,
-            "class_weights": "none",
+            "target": {},
             "preprocessing": preprocessing,
         }
         content |= {"dataset": "mine", "model": model}

@@ -106,10 +106,10 @@ def test_images_have_the_pixels_that_they_have_in_preprocessing(made, tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-from runtime.classifier import Classifier
-classifier = Classifier(Path())
+from runtime.predictor import Predictor
+predictor = Predictor(Path())
 for path in map(Path, sys.argv[1:]):
-    np.save(path.with_suffix(".npy"), classifier.encode(path.read_bytes(), path.name)[0])
+    np.save(path.with_suffix(".npy"), predictor.encode(path.read_bytes(), path.name)[0])
 """
     paths = [str(tmp_path / name) for name in files]
     python(f"import sys; sys.argv[1:] = {paths}\n{code}", made["images"])
@@ -121,7 +121,7 @@ for path in map(Path, sys.argv[1:]):
 
 def test_compiled_code_does_not_make_it_a_damaged_one(made, tmp_path):
     folder = Path(shutil.copytree(made["tags"], tmp_path / "package"))
-    python("import runtime.classifier", folder)
+    python("import runtime.predictor", folder)
     assert list(folder.glob("runtime/__pycache__/*"))
     package.verify(folder)
     (folder / "runtime" / "more.py").write_text("")
@@ -133,7 +133,7 @@ def test_the_selftest_runs_the_package_s_own_code(made, tmp_path, monkeypatch, c
     from pipeline.commands import selftest
 
     folder = Path(shutil.copytree(made["images"], tmp_path / "package"))
-    (folder / "runtime/classifier.py").write_text("from .errors import UserError\nraise UserError('my own code')\n")
+    (folder / "runtime/predictor.py").write_text("from .errors import UserError\nraise UserError('my own code')\n")
     package.seal(folder)
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "argv", ["selftest", str(folder), str(tmp_path), str(tmp_path)])
@@ -147,10 +147,10 @@ def test_the_selftest_runs_the_package_s_own_code(made, tmp_path, monkeypatch, c
 
 
 def test_a_wrong_kind_of_package_says_so(made):
-    from pipeline.runtime.classifier import Classifier
     from pipeline.runtime.generator import Generator
+    from pipeline.runtime.predictor import Predictor
 
-    with pytest.raises(UserError, match="contains a language model, which cannot classify"):
-        Classifier(made["writer"])
-    with pytest.raises(UserError, match="contains a classifier, which cannot generate text"):
+    with pytest.raises(UserError, match="contains a language model, which has no labels"):
+        Predictor(made["writer"])
+    with pytest.raises(UserError, match="contains a model for classification, which cannot generate text"):
         Generator(made["texts"])

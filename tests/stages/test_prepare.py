@@ -85,12 +85,12 @@ def test_duplicates_are_dropped_and_counted(make):
 
 
 def test_an_empty_source(make):
-    make({"name": "text"}, task="text-classification", preprocessing=TEXT, model="linear")
+    make({"name": "text"}, task="classification", preprocessing=TEXT, model="linear")
     assert "holds no file" in failure()
 
 
 def test_an_archive_that_climbs_out(make):
-    folder = make({"name": "text"}, task="text-classification", preprocessing=TEXT, model="linear")
+    folder = make({"name": "text"}, task="classification", preprocessing=TEXT, model="linear")
     with tarfile.open(folder / "a.tar", "w") as archive:
         member = tarfile.TarInfo("../../evil.txt")
         member.size = 4
@@ -109,7 +109,7 @@ def pictures(folder: Path, count: int) -> None:
 
 
 def test_images(make):
-    folder = make({"name": "image-folder"}, task="image-classification", preprocessing=IMAGE, model="cnn")
+    folder = make({"name": "image-folder"}, task="classification", preprocessing=IMAGE, model="cnn")
     pictures(folder, 20)
     (folder / "a/empty.png").write_bytes(b"")
     (folder / "a/cut.jpg").write_bytes((folder / "a/1.jpg").read_bytes()[:300])
@@ -126,7 +126,7 @@ def test_images(make):
 
 
 def test_an_empty_class_folder(make):
-    folder = make({"name": "image-folder"}, task="image-classification", preprocessing=IMAGE, model="cnn")
+    folder = make({"name": "image-folder"}, task="classification", preprocessing=IMAGE, model="cnn")
     pictures(folder, 5)
     (folder / "c").mkdir()
     assert "data/raw/mine/c" in failure()

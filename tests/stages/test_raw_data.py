@@ -52,7 +52,7 @@ def test_pictures_and_tags_behind_a_link_to_a_folder(make, tmp_path):
     """They lie beside the source, and a row or an option leads there."""
     source = {"source": "data/raw/mine/all.csv"}
     reader = {"name": "table", "image": "file", "label": "label"}
-    folder = make(reader, task="image-classification", preprocessing=IMAGE, model="cnn", **source)
+    folder = make(reader, task="classification", preprocessing=IMAGE, model="cnn", **source)
     write(folder, {"all.csv": "file,label\npictures/1.png,a\n"})
     (tmp_path / "elsewhere").mkdir()
     (folder / "pictures").symlink_to(tmp_path / "elsewhere")

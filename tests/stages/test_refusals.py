@@ -58,7 +58,7 @@ def test_a_folder_that_may_not_be_written(prepared, stage, folder):
 
 
 def test_out_of_memory(prepared):
-    run("sed -i 's/filters: 32/filters: 20000/' params.yaml", prepared)
+    run("sed -i 's/filters: 32/filters: 2000000/' params.yaml", prepared)
     output = run("ulimit -v 6000000; python -m pipeline train", prepared, code=1)
     run("git checkout -q params.yaml", prepared)
     assert output.splitlines()[-1].startswith("error: out of memory: ")

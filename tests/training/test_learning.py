@@ -12,13 +12,13 @@ import small_tasks
 from pipeline.config.networks import CNNConfig, ResNetConfig
 from pipeline.config.optimizers import SGD, AdamW, Cosine, Muon, Step
 from pipeline.config.training import Augmentation, EarlyStopping
+from pipeline.examples.augmentation import augment
+from pipeline.examples.batch import Examples
 from pipeline.loaders import buckets
 from pipeline.loaders.loader import ExampleLoader
 from pipeline.runtime.errors import UserError
-from pipeline.tasks import Examples
-from pipeline.tasks.loss import balanced
+from pipeline.tasks.classification import ClassTarget
 from pipeline.training import loop, optimizers
-from pipeline.training.augmentation import augment
 from pipeline.training.checkpoints.checkpointer import Participant
 from pipeline.training.run import TrainingRun
 from pipeline.training.trainer import start
@@ -31,7 +31,7 @@ def examples(count: int, seed: int = 0) -> Examples:
 
 
 def fit(
-    train: Examples | None = None, *, seed: int = 0, config: Any = None, class_weights: Any = None, **changes: Any
+    train: Examples | None = None, *, seed: int = 0, config: Any = None, target: Any = None, **changes: Any
 ) -> TrainingRun:
     train = train or examples(40)
     settings = small_tasks.TRAINING.model_copy(update=changes)
@@ -51,7 +51,7 @@ def fit(
         optimizer,
         seed=seed,
         label_smoothing=settings.label_smoothing,
-        class_weights=class_weights,
+        target=target,
         augmentation=settings.augmentation,
     )
     loader, validate = (
@@ -138,7 +138,7 @@ def test_too_few_examples_for_a_batch():
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
-        {"class_weights": balanced(TASK.counts)},
+        {"target": ClassTarget(class_weights="balanced")},
         {"learning_rate": 1e-3},
         {"schedule": Cosine(name="cosine", warmup=0.2)},
         {"schedule": Step(name="step", epochs=1, factor=0.1)},

@@ -15,9 +15,10 @@ from pipeline.config.networks import CNNConfig, LinearConfig, LSTMConfig
 from pipeline.config.optimizers import SGD, Adam, Muon
 from pipeline.config.training import EarlyStopping
 from pipeline.evaluation import token_losses
+from pipeline.examples.task import Task
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader
 from pipeline.runtime.errors import Stopped, UserError
-from pipeline.tasks import LanguageModelling, Task
+from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.files import Checkpoint
 from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint

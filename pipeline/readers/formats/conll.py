@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pipeline.config.section import Section
 from pipeline.readers import files, lines, split_names
@@ -26,6 +26,10 @@ class Line(NamedTuple):
 
 class Reader(Section):
     """Where splits.csv does not give a file's split, its name may: eng.train, en-ud-dev.conllu, test/a.txt."""
+
+    content: ClassVar = "words"
+    labels_are: ClassVar = "tags"
+    one_per_file: ClassVar = False
 
     name: Literal["conll"]
     files: str = "*"  # only files whose name matches this pattern

@@ -8,7 +8,7 @@ import gzip
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, ClassVar, Literal, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,6 +27,10 @@ PREFIXES: tuple[tuple[Literal["train", "test"], str], ...] = (("train", "train")
 
 class Reader(Section):
     """The test split may be missing."""
+
+    content: ClassVar = "image"
+    labels_are: ClassVar = "label"
+    one_per_file: ClassVar = False
 
     name: Literal["idx"]
 

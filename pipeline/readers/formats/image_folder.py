@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from pipeline.config.section import Section
 from pipeline.readers import files, split_names
@@ -25,6 +25,10 @@ class Layout(NamedTuple):
 
 class Reader(Section):
     """CLASS/picture or SPLIT/CLASS/picture; a folder inside a class folder belongs to that class."""
+
+    content: ClassVar = "image"
+    labels_are: ClassVar = "label"
+    one_per_file: ClassVar = True
 
     name: Literal["image-folder"]
 

@@ -7,7 +7,7 @@ from email.header import decode_header
 from email.message import Message
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pipeline.config.section import Section
 from pipeline.readers import files, split_names
@@ -18,6 +18,10 @@ ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")
 
 
 class Reader(Section):
+    content: ClassVar = "text"
+    labels_are: ClassVar = "label"
+    one_per_file: ClassVar = True
+
     name: Literal["mail"]
     files: str = "*"  # only files whose name matches this pattern
     labels: dict[str, str] | None = None  # folder -> class; mails in other folders are refused

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pipeline.config.section import Section
 from pipeline.readers import files, lines, raw_data, split_names
@@ -12,6 +12,10 @@ from pipeline.runtime.errors import UserError
 
 class Reader(Section):
     """The sentences of one file are one group."""
+
+    content: ClassVar = "words"
+    labels_are: ClassVar = "tags"
+    one_per_file: ClassVar = False
 
     name: Literal["slash-tagged"]
     files: str = "*"  # only files whose name matches this pattern

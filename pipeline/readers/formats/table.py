@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,12 +35,19 @@ class Refusal(Exception):
 class Reader(Section):
     """The names of the columns. `split` and `group` are optional, and their cells may be empty."""
 
+    one_per_file: ClassVar = False
+    labels_are: ClassVar = "label"
+
     name: Literal["table"]
     text: str | None = None
     image: str | None = None
     label: str
     split: str | None = None
     group: str | None = None
+
+    @property
+    def content(self) -> str:
+        return "text" if self.text is not None else "image"
 
     @model_validator(mode="after")
     def _has_one_content(self) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -14,6 +14,10 @@ from pipeline.readers.files import Entry
 
 class Reader(Section):
     """A file that lies in no folder has the label ""."""
+
+    content: ClassVar = "text"
+    labels_are: ClassVar = "label"
+    one_per_file: ClassVar = True
 
     name: Literal["text"]
     files: str = "*"  # only files whose name matches this pattern

@@ -1,0 +1,71 @@
+"""Examples and what in them led the model to its answer: images as a picture, texts as a page for the browser."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.config import paths
+from pipeline.evaluation import attribution, html, plots
+from pipeline.evaluation.predictor import Predictor, Tree
+from pipeline.examples.batch import Examples
+from pipeline.runtime.encoders import text_tokenizer
+
+MOST = 18  # examples that are explained: images in the picture
+TEXTS = 8  # on the page
+LEGEND = (
+    "The output is computed again without each part of the text: red parts raise it, blue ones lower it. The page "
+    "shows the model's whole input, which max_length may have cut. In a text of more than "
+    f"{attribution.EVALUATIONS} tokens, a part is several tokens."
+)
+
+
+class Shown(NamedTuple):
+    """An example, and which of the network's outputs is explained."""
+
+    row: int  # in its split
+    output: int
+    answer: str
+    truth: str
+
+
+def write(
+    predictor: Predictor, tree: Tree, test: Examples, shown: Sequence[Shown], *, name: str, title: str, output: str
+) -> None:
+    """Writes the picture `name`.png or the page `name`.html. `title` says what the examples are, `output` what the
+    network's outputs are. Nothing is written where nothing is shown.
+    """
+    if shown:
+        write = _images if predictor.task.inputs.kind == "images" else _texts
+        write(predictor, tree, test, shown, name, title, output)
+
+
+def _images(
+    predictor: Predictor, tree: Tree, test: Examples, shown: Sequence[Shown], name: str, title: str, output: str
+) -> None:
+    images = np.asarray(test.inputs["images"][[one.row for one in shown]])
+    outputs = np.array([one.output for one in shown], np.int32)
+    pixels, errors = attribution.integrated_gradients(predictor, tree["params"], tree["model_state"], images, outputs)
+    note = (
+        f"{title}. Integrated gradients from a black image: red pixels raise {output}, blue ones lower it; "
+        f"their sum equals the difference between the two up to {float(np.max(errors)):.2g}"
+    )
+    titles = [f"{one.answer}\n({one.truth})" for one in shown]
+    plots.save(plots.explained(images, np.asarray(pixels), titles, note), paths.IMAGES / f"{name}.png")
+
+
+def _texts(
+    predictor: Predictor, tree: Tree, test: Examples, shown: Sequence[Shown], name: str, title: str, output: str
+) -> None:
+    shown, starts = shown[:TEXTS], np.asarray(test.starts)
+    texts = [np.asarray(test.inputs["tokens"][starts[one.row] : starts[one.row + 1]]) for one in shown]
+    outputs = [one.output for one in shown]
+    occlusions = attribution.occlusion(predictor, tree["params"], tree["model_state"], texts, outputs)
+    tokenizer = text_tokenizer.load(paths.TOKENIZER)
+    sections: list[html.Explained] = []
+    for one, tokens, (borders, drops) in zip(shown, texts, occlusions):
+        pieces = text_tokenizer.pieces(tokenizer, tokens.tolist())
+        parts = ["".join(pieces[start:end]) for start, end in zip(borders, borders[1:])]
+        sections.append(html.Explained(one.answer, one.truth, parts, drops))
+    legend = LEGEND.replace("The output", output[:1].upper() + output[1:])
+    html.write_explained(paths.EVALUATION / f"{name}.html", title, sections, legend)

@@ -1,0 +1,58 @@
+"""Losses as sums over a batch. Axes: b batch, t words, k outputs."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from pipeline.examples.batch import Batch, LossSums
+
+
+def cross_entropy(
+    logits: Float[Array, "b *t k"],
+    batch: Batch,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Float[Array | np.ndarray, " k"] | None = None,
+) -> LossSums:
+    """Cross-entropy in nats; the metric is accuracy. A target of k or more is a label that training lacks: it is never
+    correct, and the loss, which is not defined for it, leaves it out.
+
+    Label smoothing mixes the target with the uniform distribution (Szegedy et al. 2016, arXiv:1512.00567).
+    """
+    logits = logits.astype(jnp.float32)  # a bfloat16 log-sum-exp loses the small classes
+    if label_smoothing:
+        smoothed = optax.smooth_labels(_one_hot(batch.targets, logits.shape[-1]), label_smoothing)  # b *t k
+        losses = optax.softmax_cross_entropy(logits, smoothed)  # b *t
+    else:
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)  # b *t
+    weights = jnp.ones_like(losses) if class_weights is None else jnp.asarray(class_weights)[batch.targets]  # b *t
+    hits = logits.argmax(-1) == batch.targets  # b *t
+    known = batch.valid & (batch.targets < logits.shape[-1])  # b *t
+    return LossSums(
+        loss=total(losses * weights, known),
+        weight=total(weights, known),
+        score=total(hits, batch.valid),
+        score_weight=total(batch.valid, batch.valid),
+    )
+
+
+def total(x: Shaped[Array, "b ..."], where: Bool[Array, "b ..."]) -> Float[Array, ""]:
+    """The sum of the elements that count, in float32."""
+    return jnp.sum(x, where=where, dtype=jnp.float32)
+
+
+def balanced(counts: Sequence[int]) -> Float[np.ndarray, " k"]:
+    """A weight for each class, so that the examples of every class weigh the same in total, and the mean example 1.
+
+    As `class_weight="balanced"` of scikit-learn (King and Zeng 2001): n / (k * n_class). `counts` are of the training
+    split.
+    """
+    n = np.asarray(counts, np.float32)
+    return n.sum() / (len(n) * np.maximum(n, 1))
+
+
+def _one_hot(targets: Int[Array, "b *t"], classes: int) -> Float[Array, "b *t k"]:
+    return (targets[..., None] == jnp.arange(classes).reshape((1,) * targets.ndim + (-1,))).astype(jnp.float32)

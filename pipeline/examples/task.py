@@ -1,0 +1,123 @@
+"""What a task is: everything that the stages and the commands ask of it, in the order of the stages.
+
+The tasks are in pipeline/tasks, a module each. Networks, training and the stages know this class alone.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import jax
+from pydantic import Field
+
+from pipeline.config.section import Section
+from pipeline.examples.batch import Batch, LossSums
+from pipeline.examples.inputs import Inputs
+
+if TYPE_CHECKING:  # these stand on this module
+    from collections.abc import Callable
+
+    from flax import nnx
+
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.config.training import Training
+    from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.loaders.loader import Loader
+    from pipeline.training.trainer import State, Trainer
+
+
+class NoTarget(Section):
+    """The section `target` of a task that has no settings of its own."""
+
+
+class Task(Section):
+    """A kind of task, with what preprocess learnt from the data: data/features/task.json."""
+
+    # Of the kind, before any data is seen.
+    preprocessing: ClassVar[dict[str, type[Section]]]  # the settings for each content that it can learn from
+    labels_are: ClassVar[str | None]  # what a reader must give with each example: see Reader.labels
+    class_word: ClassVar[str] = ""  # what people call its different labels
+    Target: ClassVar[type[Section]] = NoTarget  # the section `datasets.NAME.target`
+    metric: ClassVar[str]  # the name of LossSums' score / score_weight
+    output_name: ClassVar[str] = "probabilities"  # of what a package's function returns
+
+    # What was learnt from the data.
+    name: str
+    inputs: Annotated[Inputs, Field(discriminator="kind")]
+
+    # prepare
+    @classmethod
+    def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
+        """Raises UserError where the labels of the splits cannot be learnt. `labels` counts them, by split."""
+        raise NotImplementedError
+
+    # preprocess
+    @classmethod
+    def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
+        """Writes the targets of every split, whose inputs are written; adds figures on them to the report."""
+        raise NotImplementedError
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in a few words."""
+        raise NotImplementedError
+
+    # train
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network gives, for an example or for each of its tokens."""
+        raise NotImplementedError
+
+    def loader(
+        self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None
+    ) -> "Loader":
+        """The training split in batches. Raises UserError where it does not fit the settings."""
+        raise NotImplementedError
+
+    def validation(self, predictor: "Predictor", network: "NetworkSettings") -> "Callable[[Tree, Tree], LossSums]":
+        """What measures params and model_state on the validation split."""
+        raise NotImplementedError
+
+    def loss_sums(
+        self,
+        model: Any,
+        batch: Batch,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+        training: bool = False,
+        rngs: "nnx.Rngs | None" = None,
+        label_smoothing: float = 0.0,
+        target: Section | None = None,
+    ) -> LossSums:
+        """How well the network does on a batch; training weighs examples by the settings `target`."""
+        raise NotImplementedError
+
+    def check_memory(
+        self, trainer: "Trainer", state: "State", network: "NetworkSettings", settings: "Training"
+    ) -> None:
+        """Raises UserError where training needs more memory than the device has."""
+
+    # evaluate
+    def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """Writes the tables, plots and explanations of one test split; returns its figures."""
+        raise NotImplementedError
+
+    # package
+    def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        """The function that a package runs."""
+        raise NotImplementedError
+
+    def package_files(self, folder: Path) -> None:
+        """Writes what the runtime needs besides the encoder and the function."""
+
+    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """The task's part of config.json."""
+        raise NotImplementedError
+
+    def card(self, figures: dict[str, Any], **names: Any) -> str:
+        """The model card, README.md of the package."""
+        raise NotImplementedError
+
+    def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
+        """A few raw test inputs, and the answers that a package must give. What is a file is written to `folder`."""
+        raise NotImplementedError

@@ -1,0 +1,55 @@
+"""README.md, the model card: what the model does, its test figures, and how to use it. The texts are in cards/."""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.examples.task import Task
+
+CARDS = Path(__file__).with_name("cards")
+ROWS = 30  # classes or documents in a table, at most
+
+
+def fill(card: str, **values: Any) -> str:
+    """The text of a card with these values in it."""
+    return string.Template((CARDS / card).read_text(encoding="utf-8")).substitute(values)
+
+
+def labelled(
+    task: Task, *, what: str, metrics: str, figures: dict[str, str], details: str, limits: str, **names: Any
+) -> str:
+    """The card of a task whose examples come with targets."""
+    return fill(
+        "labelled.md",
+        task=task.name,
+        what=what,
+        metrics=metrics,
+        figures=figures_table(figures),
+        details=details,
+        limits=limits,
+        use=fill(f"{task.inputs.kind}.md").strip(),
+        output=task.output_name,
+        **names,
+    )
+
+
+def accuracy(figures: dict[str, Any]) -> dict[str, str]:
+    """The rows that all tasks with an accuracy have."""
+    low, high = figures["accuracy_low"], figures["accuracy_high"]
+    return {
+        "accuracy": f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})",
+        "loss, nats": f"{figures['loss']:.4f}",
+        "accuracy of the baseline": f"{figures['baseline_accuracy']:.4f}",
+    }
+
+
+def figures_table(rows: dict[str, str]) -> str:
+    return markdown(pd.DataFrame({"test figure": list(rows), "value": list(rows.values())}))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown. Cells are text by then, so that a class called "1e5" keeps its name."""
+    cells = table.map(lambda x: f"{x:.3f}" if isinstance(x, float) else str(x).replace("|", "\\|"))
+    return cells.to_markdown(index=False, disable_numparse=True)

@@ -1,0 +1,28 @@
+"""Image files. Needs pillow."""
+
+from pathlib import Path
+from typing import Any
+
+from ..encoders import images, specs
+from . import Arrays
+
+
+class Images:
+    batch_size, from_files, max_tokens = 256, True, None
+
+    def __init__(self, spec: specs.ImageSpec) -> None:
+        self._spec = spec
+
+    def parse(self, text: str) -> bytes:
+        """The content of the file whose path is `text`."""
+        return Path(text).read_bytes()
+
+    def encode(self, content: bytes, name: str) -> Arrays:
+        return (images.decode(content, self._spec, name),)
+
+    def padded_length(self, arrays: Arrays) -> int:
+        return 0
+
+
+def load(folder: Path, preprocessing: Any, where: str) -> Images:
+    return Images(specs.read(specs.ImageSpec, preprocessing, where))

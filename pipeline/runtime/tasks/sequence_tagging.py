@@ -1,0 +1,42 @@
+"""A tag for each word of a sentence: the likeliest."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from . import Answer, read_labels
+
+
+class SequenceTagging:
+    title, columns = None, ("word", "label", "probability")
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = labels
+
+    def answer(self, outputs: Float[np.ndarray, "t k"]) -> Answer:
+        best = outputs.argmax(-1)
+        return {
+            "labels": [self.labels[i] for i in best],
+            "probabilities": [round(float(p), 6) for p in outputs.max(-1)],
+        }
+
+    def line(self, name: str, content: Any, answer: Answer) -> str:
+        """word/tag for each word, which the slash-tagged reader can read."""
+        return " ".join(f"{word}/{label}" for word, label in zip(content, answer["labels"]))
+
+    def rows(self, content: Any, answer: Answer) -> Iterable[Sequence[Any]]:
+        for word, label, probability in zip(content, answer["labels"], answer["probabilities"]):
+            yield word, label, f"{probability:.6f}"
+
+    def deviations(self, outputs: list[Float[np.ndarray, "t k"]], table: Mapping[str, Any]) -> Float[np.ndarray, " n"]:
+        rows = np.concatenate(outputs)
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        predicted = np.array([numbers[label] for label in table["prediction"]])
+        return np.abs(rows[np.arange(len(rows)), predicted] - np.asarray(table["probability"]))
+
+
+def load(folder: Path, outputs: int) -> SequenceTagging:
+    return SequenceTagging(read_labels(folder, outputs))

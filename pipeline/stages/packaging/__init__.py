@@ -1,1 +1,0 @@
-"""What the package stage makes: the exported function, its configuration, samples and the model card."""

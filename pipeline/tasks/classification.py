@@ -1,0 +1,213 @@
+"""One label for each image or text, by a softmax over the labels. Axes: b batch, n examples, k labels."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+from pydantic import Field
+
+from pipeline.config import paths
+from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
+from pipeline.config.section import Section
+from pipeline.examples.batch import Batch, LossSums
+from pipeline.examples.inputs import Inputs
+from pipeline.runtime import strict_json
+from pipeline.runtime.errors import UserError
+from pipeline.tasks.labelled import Labelled
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.predictor import Predictor, Tree
+
+PRINTED = 30  # classes in a printed table, at most
+
+Labels = Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+Counts = Annotated[tuple[int, ...], Field(strict=False, min_length=2)]
+
+
+class ClassTarget(Section):
+    class_weights: Literal["none", "balanced"] = "none"  # balanced: each class has the same total weight
+
+
+class Classification(Labelled):
+    preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
+    labels_are: ClassVar = "label"
+    class_word: ClassVar = "classes"
+    Target: ClassVar = ClassTarget
+    metric: ClassVar = "accuracy"
+
+    name: str = "classification"
+    labels: Labels
+    counts: Counts  # of each label in the training split
+
+    @classmethod
+    def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
+        """Raises UserError where training has a single label, or another split has labels that training lacks."""
+        refuse_single_label(source, labels["train"])
+        for split, counts in labels.items():
+            for label in sorted(counts.keys() - labels["train"].keys()):
+                raise UserError(
+                    f"{source}: the {split} split has the label {label!r}, which training lacks: add training "
+                    "examples of it, or remove those"
+                )
+
+    @classmethod
+    def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
+        from pipeline.encoding import tables
+
+        labels = tuple(sorted(set(tables.column("train", "label"))))
+        number = {label: i for i, label in enumerate(labels)}
+        counts = np.zeros(len(labels), int)
+        for split in tables.splits():
+            targets = np.array([number[label] for label in tables.column(split, "label")], np.int32)
+            tables.save(split, targets=targets)
+            if split == "train":
+                counts = np.bincount(targets, minlength=len(labels))
+        return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()))
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.labels)} labels"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels)
+
+    def loss(
+        self, logits: Float[Array, "b k"], batch: Batch, *, label_smoothing: float, target: Section | None
+    ) -> LossSums:
+        return class_loss(self.counts, logits, batch, label_smoothing=label_smoothing, target=target)
+
+    def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
+        """The probability of each label."""
+        return jax.nn.softmax(logits)
+
+    def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """The baseline always predicts the most frequent label of the training split."""
+        from pipeline.evaluation import explanations, metrics, plots
+        from pipeline.evaluation.predictor import predict
+        from pipeline.loaders import buckets
+
+        test = buckets.load(paths.features(split), self.inputs)
+        probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
+        targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
+        self._table(split, probabilities, targets).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        by_class = metrics.per_class(guesses, targets, self.labels)
+        by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
+        results = metrics.classification(probabilities, targets)
+        if len(self.labels) <= PRINTED:
+            print(by_class.to_string(index=False, float_format="{:.3f}".format))
+        print_accuracy(split, results)
+        if split == "test":
+            plots.write_confusion(targets, guesses, self.labels, errors_only=False)
+            plots.write_calibration(probabilities.max(-1), guesses == targets)
+            wrong = np.flatnonzero(guesses != targets)
+            most_confident = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")]
+            explanations.write(
+                predictor,
+                tree,
+                test,
+                [
+                    explanations.Shown(
+                        int(i),
+                        int(guesses[i]),
+                        f"{self.labels[guesses[i]]} {probabilities[i].max():.2f}",
+                        f"true: {self.labels[targets[i]]}",
+                    )
+                    for i in most_confident[: explanations.MOST]
+                ],
+                name="mistakes",
+                title="The most confident mistakes",
+                output="the predicted label's logit",
+            )
+        baseline = float((targets == int(np.argmax(self.counts))).mean())
+        return {"examples": len(targets), "baseline_accuracy": baseline, **results}
+
+    def _table(self, split: str, probabilities: Float[np.ndarray, "n k"], targets: np.ndarray) -> "pd.DataFrame":
+        """A row an example, in the order of the split: its id, label, prediction, and each label's probability."""
+        import pandas as pd
+
+        names = np.array(self.labels)
+        columns = {
+            "id": np.load(paths.features(split) / "ids.npy").astype(str),
+            "label": names[targets],
+            "prediction": names[probabilities.argmax(-1)],
+        }
+        return pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+
+    def package_files(self, folder: Path) -> None:
+        strict_json.write(folder / "labels.json", {"labels": self.labels})
+
+    def card(self, figures: dict[str, Any], **names: Any) -> str:
+        from pipeline.packaging import model_card
+
+        rows = model_card.accuracy(figures) | {
+            "macro F1": f"{figures['macro']['f1']:.4f}",
+            "calibration error": f"{figures['calibration_error']:.4f}",
+        }
+        return class_card(self, self.labels, figures, rows, **names)
+
+    def answers(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        import pandas as pd
+
+        from pipeline.runtime.tasks.classification import Classification as Answers
+
+        table = pd.read_parquet(paths.EVALUATION / "test.parquet")
+        rows = table[[f"probability of {label}" for label in self.labels]].to_numpy()
+        answers = Answers(self.labels)
+        return [answers.answer(row) for row in rows[: len(samples)]]
+
+
+def refuse_single_label(source: str, labels: Counter[str]) -> None:
+    if len(labels) < 2:
+        (label,) = labels
+        raise UserError(f"{source}: every training example has the label {label!r}; at least two labels are needed")
+
+
+def class_loss(
+    counts: tuple[int, ...],
+    logits: Float[Array, "b *t k"],
+    batch: Batch,
+    *,
+    label_smoothing: float,
+    target: Section | None,
+) -> LossSums:
+    """Cross-entropy, in which each class weighs the same if `target` says so."""
+    from pipeline.examples import loss
+
+    is_balanced = isinstance(target, ClassTarget) and target.class_weights == "balanced"
+    weights = loss.balanced(counts) if is_balanced else None
+    return loss.cross_entropy(logits, batch, label_smoothing=label_smoothing, class_weights=weights)
+
+
+def print_accuracy(split: str, results: dict[str, Any]) -> None:
+    accuracy, low, high = (results[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
+    print(f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {results['loss']:.4f}")
+
+
+def class_card(
+    task: Labelled, labels: tuple[str, ...], figures: dict[str, Any], rows: dict[str, str], **names: Any
+) -> str:
+    """The model card of a task with one of several labels for each target."""
+    import pandas as pd
+
+    from pipeline.packaging import model_card
+
+    classes = pd.read_csv(paths.EVALUATION / "per_class_test.csv", keep_default_na=False)
+    if len(classes) > model_card.ROWS:
+        classes = classes.sort_values("examples", ascending=False, kind="stable").head(model_card.ROWS)
+    listed = ", ".join(labels[: model_card.ROWS]) + (", ..." if len(labels) > model_card.ROWS else "")
+    return model_card.labelled(
+        task,
+        what=f"Chooses one of {len(labels)} labels: {listed}.",
+        metrics="accuracy",
+        figures=rows,
+        details=f"By class, on the same {figures['examples']:,} test examples:\n\n{model_card.markdown(classes)}",
+        limits=f"It knows only its {len(labels)} labels, and gives one of them to any input.",
+        **names,
+    )

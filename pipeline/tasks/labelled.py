@@ -1,0 +1,93 @@
+"""What the tasks share whose examples come with targets: batches of examples, a network's outputs, samples of a table.
+
+Libraries that only some stages need are imported where they are used.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jaxtyping import Array, Float
+
+from pipeline.config import paths
+from pipeline.config.section import Section
+from pipeline.examples.batch import Batch, LossSums
+from pipeline.examples.task import Task
+from pipeline.runtime.errors import UserError
+
+if TYPE_CHECKING:  # they load slowly
+    from flax import nnx
+
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.config.training import Training
+    from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.loaders.loader import Loader
+
+
+class Labelled(Task):
+    def loss(
+        self, logits: Float[Array, "b *t k"], batch: Batch, *, label_smoothing: float, target: Section | None
+    ) -> LossSums:
+        """The loss of a network's outputs."""
+        raise NotImplementedError
+
+    def predictions(self, logits: Float[Array, "b *t k"]) -> Float[Array, "b *t k"]:
+        """What a package's function returns for a network's outputs: probabilities, or values."""
+        raise NotImplementedError
+
+    def loader(
+        self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None
+    ) -> "Loader":
+        from pipeline.loaders import buckets
+        from pipeline.loaders.loader import ExampleLoader
+
+        if settings.epoch_steps:
+            raise UserError(f"models.{network.name}.training.epoch_steps: is for language models: remove it")
+        examples = buckets.load(paths.features("train"), self.inputs)
+        return ExampleLoader(examples, seed=seed, batch=settings.batch_size, devices=devices)
+
+    def validation(self, predictor: "Predictor", network: "NetworkSettings") -> "Callable[[Tree, Tree], LossSums]":
+        from pipeline.evaluation.predictor import evaluation_batches, measure
+        from pipeline.loaders import buckets
+        from pipeline.loaders.loader import put
+
+        examples = buckets.load(paths.features("validation"), self.inputs)
+        batches = evaluation_batches(examples)
+        return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
+
+    def loss_sums(
+        self,
+        model: Any,
+        batch: Batch,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+        training: bool = False,
+        rngs: "nnx.Rngs | None" = None,
+        label_smoothing: float = 0.0,
+        target: Section | None = None,
+    ) -> LossSums:
+        logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
+        return self.loss(logits, batch, label_smoothing=label_smoothing, target=target)
+
+    def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        from pipeline.packaging import export
+
+        return export.export_predictions(predictor, tree, self.predictions)
+
+    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        from pipeline.packaging import configuration
+
+        shape = [-1, *([-1] if self.inputs.per_token else []), self.outputs]
+        return configuration.of_predictions(self.inputs, shape, self.output_name)
+
+    def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
+        from pipeline.packaging import samples
+
+        raw = samples.raw_inputs(folder, self.inputs)
+        return [sample | {"answer": answer} for sample, answer in zip(raw, self.answers(raw))]
+
+    def answers(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What a package must answer to these first examples of the test split, by evaluate's predictions."""
+        raise NotImplementedError
