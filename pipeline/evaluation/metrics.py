@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
 from pipeline.evaluation import spans
+from pipeline.runtime.tag_grammar import find_scheme
 
 BINS = 15  # of confidence, as in Guo et al. 2017
 TOKEN_GROUP = 1_000  # neighbouring tokens of a text, which are not independent: one group for the interval
@@ -61,7 +62,7 @@ def tagging(
     labels: tuple[str, ...],
 ) -> dict[str, Any]:
     """Loss in nats and accuracy over words, with the 95 % interval over sentences; accuracy on words that training
-    lacks, those whose `baseline` tag is -1; and, for tags in IOB2, precision, recall and F1 of the spans.
+    lacks, those whose `baseline` tag is -1; and, where tags mark spans, precision, recall and F1 of those.
 
     `labels` names the model's k classes, then the tags that training lacks. A word with one of those is an error; the
     loss, which is not defined for it, leaves it out.
@@ -82,7 +83,7 @@ def tagging(
     }
     if unseen.any():
         metrics["unseen"]["accuracy"] = float(hits[unseen].mean())
-    if spans.are_iob2(labels):
+    if find_scheme([labels]):
         names = np.array(labels)
         sentences = [slice(start, end) for start, end in zip(starts, starts[1:])]
         metrics["spans"] = spans.scores(

@@ -1,7 +1,16 @@
-"""Spans that tags in IOB2 mark (Ramshaw and Marcus 1995, arXiv:cmp-lg/9505040): B-X begins one, I-X continues it."""
+"""Spans that tags mark, and how many of them are found, in all and by type.
 
-from collections.abc import Sequence
+In every scheme (IOB1, IOB2, BIOES, BILOU) they are those of conlleval and of seqeval's default mode, also where the
+tags break the scheme's rules: an I-X that follows no X begins a span, and a span needs no E-X to end.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+import pandas as pd
+
+from pipeline.runtime.tag_grammar import split_tag
 
 
 class Span(NamedTuple):
@@ -10,30 +19,50 @@ class Span(NamedTuple):
     end: int  # the place after its last word
 
 
-def are_iob2(labels: Sequence[str]) -> bool:
-    """Whether these tags mark spans: all are O, B-X or I-X, and some begin one."""
-    return any(tag.startswith("B-") for tag in labels) and all(tag == "O" or tag[:2] in ("B-", "I-") for tag in labels)
-
-
-def spans(tags: Sequence[str]) -> set[Span]:
-    """The spans of a sentence. As in conlleval and seqeval, an I-X that follows no X begins a span of its own."""
-    complete: set[Span] = set()
-    kind, start = "", 0
+def spans(tags: Sequence[str]) -> Iterator[Span]:
+    """The spans of a sentence, in order."""
+    letter, kind, start = "O", "", 0
     for place, tag in enumerate([*tags, "O"]):
-        inside = tag.startswith("I-") and tag[2:] == kind
-        if not inside:
-            if kind:
-                complete.add(Span(kind, start, place))
-            kind, start = tag[2:], place  # "" for O
-    return complete
+        before, kind_before = letter, kind
+        letter, kind = split_tag(tag)
+        if kind != kind_before or letter in ("B", "S") or before in ("E", "S"):
+            if kind_before:
+                yield Span(kind_before, start, place)
+            start = place
 
 
 def scores(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Precision, recall and F1 over all spans: one is right where kind, start and end are."""
-    correct = guessed = true = 0
-    for sentence, guess in zip(actual, predicted):
-        true_spans, guessed_spans = spans(sentence), spans(guess)
-        correct += len(true_spans & guessed_spans)
-        guessed, true = guessed + len(guessed_spans), true + len(true_spans)
-    precision, recall = correct / max(guessed, 1), correct / max(true, 1)
-    return {"precision": precision, "recall": recall, "f1": 2 * correct / max(guessed + true, 1), "spans": float(true)}
+    """Precision, recall and F1 over all spans: one is right where type, start and end are."""
+    return _scores(*(sum(count.values()) for count in _counts(actual, predicted)))
+
+
+def by_type(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """As `scores`: a row for each type of span, in alphabetical order."""
+    counts = _counts(actual, predicted)
+    _, predicted_spans, actual_spans = counts
+    types = sorted(actual_spans | predicted_spans)
+    rows = [{"type": kind, **_scores(*(count[kind] for count in counts))} for kind in types]
+    columns = ["type", "precision", "recall", "f1", "spans"]
+    return pd.DataFrame(rows, columns=columns).astype({"spans": int})
+
+
+def _counts(
+    actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """How many spans of each type are right, are predicted, and are there."""
+    right, guessed, true = Counter[str](), Counter[str](), Counter[str]()
+    for sentence, guess in zip(actual, predicted, strict=True):
+        true_spans, guessed_spans = set(spans(sentence)), set(spans(guess))
+        right.update(span.kind for span in true_spans & guessed_spans)
+        guessed.update(span.kind for span in guessed_spans)
+        true.update(span.kind for span in true_spans)
+    return right, guessed, true
+
+
+def _scores(right: int, guessed: int, true: int) -> dict[str, float]:
+    return {
+        "precision": right / max(guessed, 1),
+        "recall": right / max(true, 1),
+        "f1": 2 * right / max(guessed + true, 1),
+        "spans": float(true),
+    }
