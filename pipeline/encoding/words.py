@@ -28,7 +28,9 @@ def write(settings: WordPreprocessing) -> tuple[Sentences, dict[str, Any], str]:
 
 
 def write_split(split: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    """Writes a split's arrays; returns figures for the report. A sentence that is too long becomes several."""
+    """Writes a split's arrays; returns figures for the report. A sentence that is too long becomes several
+    examples: `starts` says where each begins, `sentences` where the whole sentences do.
+    """
     longest = vocabulary.spec.max_length
     word_type = tables.smallest(vocabulary.spec.vocabulary + word_vocabulary.FIRST)
     character_type = tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST)
@@ -47,6 +49,7 @@ def write_split(split: str, vocabulary: Vocabulary) -> dict[str, Any]:
         words=np.concatenate(words),
         characters=np.concatenate(characters),
         starts=tables.starts(parts),
+        sentences=tables.starts(sizes),
         ids=np.array(ids, "S32"),
     )
     return {"words": tables.spread(np.array(sizes)), "cut": int((np.array(sizes) > longest).sum())}

@@ -12,9 +12,6 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int, Integer
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
-from pipeline.evaluation import spans
-from pipeline.runtime.tag_grammar import find_scheme
-
 BINS = 15  # of confidence, as in Guo et al. 2017
 TOKEN_GROUP = 1_000  # neighbouring tokens of a text, which are not independent: one group for the interval
 ABSENT: Any = 0.0  # the precision of a class that is never predicted
@@ -56,18 +53,17 @@ def classification(
 
 def tagging(
     probabilities: Float[np.ndarray, "n k"],
+    guesses: Int[np.ndarray, " n"],
     targets: Int[np.ndarray, " n"],
     starts: Int[np.ndarray, " m"],
     baseline: Int[np.ndarray, " n"],
-    labels: tuple[str, ...],
 ) -> dict[str, Any]:
     """Loss in nats and accuracy over words, with the 95 % interval over sentences; accuracy on words that training
-    lacks, those whose `baseline` tag is -1; and, where tags mark spans, precision, recall and F1 of those.
+    lacks, those whose `baseline` tag is -1.
 
-    `labels` names the model's k classes, then the tags that training lacks. A word with one of those is an error; the
-    loss, which is not defined for it, leaves it out.
+    Targets of k or more are tags that training lacks. A word with one of those is an error; the loss, which is not
+    defined for it, leaves it out.
     """
-    guesses = probabilities.argmax(-1)
     hits, unseen = guesses == targets, baseline < 0
     low, high = interval_of_groups(hits, starts)
     known = np.flatnonzero(targets < probabilities.shape[1])
@@ -83,13 +79,6 @@ def tagging(
     }
     if unseen.any():
         metrics["unseen"]["accuracy"] = float(hits[unseen].mean())
-    if find_scheme([labels]):
-        names = np.array(labels)
-        sentences = [slice(start, end) for start, end in zip(starts, starts[1:])]
-        metrics["spans"] = spans.scores(
-            [names[targets[words]].tolist() for words in sentences],
-            [names[guesses[words]].tolist() for words in sentences],
-        )
     return metrics
 
 

@@ -16,6 +16,7 @@ from pipeline.examples.batch import Batch, Examples, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.tag_grammar import Grammar, Scheme, find_scheme
 from pipeline.tasks.classification import (
     ClassTarget,
     Counts,
@@ -44,6 +45,7 @@ class SequenceTagging(Labelled):
     name: str = "sequence-tagging"
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
     counts: Counts  # of each tag in the training split
+    scheme: Scheme | None  # how the tags mark spans, if they do
 
     @classmethod
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
@@ -91,11 +93,12 @@ class SequenceTagging(Labelled):
             report[split]["unseen_tags"] = {
                 tag: int((targets == i).sum()) for i, tag in enumerate(unseen, start=len(labels))
             }
-        return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()))
+        scheme = find_scheme(tables.column("train", "label"))
+        return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()), scheme=scheme)
 
     @property
     def summary(self) -> str:
-        return f"{len(self.labels)} labels"
+        return f"{len(self.labels)} labels" + (f" in {self.scheme}" if self.scheme else "")
 
     @property
     def outputs(self) -> int:
@@ -116,23 +119,54 @@ class SequenceTagging(Labelled):
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
-        test = buckets.load(paths.features(split), self.inputs)
+        folder = paths.features(split)
+        test, sentences = buckets.load(folder, self.inputs), np.load(folder / "sentences.npy")
         probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
-        labels = self._labels_of(split)
-        targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
-        baseline = np.load(paths.features(split) / "baseline.npy")
-        self._write_table(split, test, labels, probabilities, baseline)
+        labels, targets = self._labels_of(split), np.asarray(test.targets)
+        guesses = self._decode(probabilities, sentences)
+        confidence = probabilities[np.arange(len(guesses)), guesses]
+        baseline = np.load(folder / "baseline.npy")
+        self._write_table(split, test, labels, guesses, confidence, baseline)
         by_class = metrics.per_class(guesses, targets, labels)
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
-        results = metrics.tagging(probabilities, targets, np.asarray(test.starts), baseline, labels)
+        results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
+        if self.scheme:
+            results["spans"] = self._spans(split, labels, targets, guesses, sentences)
         print_accuracy(split, results)
         _print_details(split, results)
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
-            plots.write_calibration(probabilities.max(-1), guesses == targets)
-            self._write_mistakes(test, labels, probabilities)
+            plots.write_calibration(confidence, guesses == targets)
+            self._write_mistakes(test, labels, guesses, confidence)
         most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
         return {"examples": len(test), "baseline_accuracy": float((targets == most_frequent).mean()), **results}
+
+    def _decode(
+        self, probabilities: Float[np.ndarray, "n k"], sentences: Int[np.ndarray, " m"]
+    ) -> Int[np.ndarray, " n"]:
+        """The most probable tags that keep to the scheme, sentence by sentence."""
+        grammar = Grammar.of(self.labels, self.scheme)
+        return np.concatenate([grammar.decode(rows) for rows in np.split(probabilities, sentences[1:-1])])
+
+    def _spans(
+        self,
+        split: str,
+        labels: tuple[str, ...],
+        targets: Int[np.ndarray, " n"],
+        guesses: Int[np.ndarray, " n"],
+        sentences: Int[np.ndarray, " m"],
+    ) -> dict[str, float]:
+        """Precision, recall and F1 of spans; those of each type are printed, and written to a table."""
+        from pipeline.evaluation import spans
+
+        names = np.array(labels)
+        actual, predicted = (
+            [names[tags].tolist() for tags in np.split(numbers, sentences[1:-1])] for numbers in (targets, guesses)
+        )
+        types = spans.by_type(actual, predicted)
+        types.to_csv(paths.EVALUATION / f"per_type_{split}.csv", index=False, lineterminator="\n")
+        print(types.to_string(index=False, float_format="{:.3f}".format))
+        return spans.scores(actual, predicted)
 
     def _labels_of(self, split: str) -> tuple[str, ...]:
         """The labels by their numbers in a split's targets: the model's, then those that the training split lacks."""
@@ -144,7 +178,8 @@ class SequenceTagging(Labelled):
         split: str,
         test: Examples,
         labels: tuple[str, ...],
-        probabilities: Float[np.ndarray, "n k"],
+        guesses: Int[np.ndarray, " n"],
+        confidence: Float[np.ndarray, " n"],
         baseline: Int[np.ndarray, " n"],
     ) -> None:
         """A row a word, in the order of the split: its sentence's id, its place there, label, prediction and the
@@ -158,26 +193,32 @@ class SequenceTagging(Labelled):
                 "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
                 "place": np.concatenate([np.arange(size) for size in sizes]),
                 "label": names[np.asarray(test.targets)],
-                "prediction": names[probabilities.argmax(-1)],
-                "probability": probabilities.max(-1),
+                "prediction": names[guesses],
+                "probability": confidence,
                 "unseen": baseline < 0,
             }
         )
         table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
 
-    def _write_mistakes(self, test: Examples, labels: tuple[str, ...], probabilities: Float[np.ndarray, "n k"]) -> None:
+    def _write_mistakes(
+        self,
+        test: Examples,
+        labels: tuple[str, ...],
+        guesses: Int[np.ndarray, " n"],
+        confidence: Float[np.ndarray, " n"],
+    ) -> None:
         """The words with the most confident mistakes, each in its sentence."""
         from pipeline.evaluation import html
 
-        starts, targets, guesses = np.asarray(test.starts), np.asarray(test.targets), probabilities.argmax(-1)
+        starts, targets = np.asarray(test.starts), np.asarray(test.targets)
         sentences = self._sentences()
         wrong = np.flatnonzero(guesses != targets)
         mistakes: list[html.Explained] = []
-        for i in wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")][:WORDS].tolist():
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:WORDS].tolist():
             sentence = int(np.searchsorted(starts, i, side="right")) - 1
             marked = np.zeros(starts[sentence + 1] - starts[sentence])
             marked[i - starts[sentence]] = 1.0
-            answer = f"{labels[guesses[i]]} {probabilities[i].max():.2f}"
+            answer = f"{labels[guesses[i]]} {confidence[i]:.2f}"
             words = [f"{word} " for word in sentences[sentence]]
             mistakes.append(html.Explained(answer, f"true: {labels[targets[i]]}", words, marked))
         page, title = paths.EVALUATION / "mistakes.html", "The most confident mistakes"
@@ -192,7 +233,7 @@ class SequenceTagging(Labelled):
         return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
 
     def package_files(self, folder: Path) -> None:
-        strict_json.write(folder / "labels.json", {"labels": self.labels})
+        strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme})
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card

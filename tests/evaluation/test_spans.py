@@ -7,7 +7,7 @@ import pytest
 from seqeval import scheme as seqeval_schemes
 from seqeval.metrics import sequence_labeling
 
-from pipeline.evaluation import metrics, spans
+from pipeline.evaluation import spans
 from pipeline.runtime.tag_grammar import Grammar, Scheme
 
 LETTERS: dict[str, tuple[str, Scheme]] = {
@@ -83,9 +83,7 @@ def test_tags_of_no_scheme_are_outside():
 
 
 def test_a_span_ends_with_its_sentence():
-    labels = ("B-X", "I-X", "O")
-    targets = np.array([0, 1, 1, 2])
-    probabilities = np.eye(3)[[0, 1, 1, 0]]
-    scores = metrics.tagging(probabilities, targets, np.array([0, 2, 4]), np.zeros(4, int), labels)["spans"]
-    assert scores == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8, "spans": 2.0}
-    assert metrics.tagging(probabilities, targets, np.array([0, 4]), np.zeros(4, int), labels)["spans"]["spans"] == 1.0
+    actual, predicted = ["B-X", "I-X", "I-X", "O"], ["B-X", "I-X", "I-X", "B-X"]
+    parts = [[tags[:2], tags[2:]] for tags in (actual, predicted)]
+    assert spans.scores(*parts) == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8, "spans": 2.0}
+    assert spans.scores([actual], [predicted])["spans"] == 1.0

@@ -53,7 +53,7 @@ def texts() -> Classification:
 def tagging() -> SequenceTagging:
     settings = WordPreprocessing(vocabulary=50, lowercase=False, max_length=20, word_length=6)
     inputs = Sentences(settings=settings, vocabulary=52, alphabet=30)
-    return SequenceTagging(inputs=inputs, labels=tuple("abcde"), counts=COUNTS)
+    return SequenceTagging(inputs=inputs, labels=tuple("abcde"), counts=COUNTS, scheme=None)
 
 
 def validation(learn: Trainer, data: Examples) -> Any:

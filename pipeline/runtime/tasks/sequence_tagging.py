@@ -1,4 +1,4 @@
-"""A tag for each word of a sentence: the likeliest."""
+"""A tag for each word of a sentence: together the likeliest that keep to the scheme of tags that mark spans."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,20 +7,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .. import strict_json
+from ..errors import UserError
+from ..tag_grammar import SCHEMES, Grammar, Scheme
 from . import Answer, read_labels
 
 
 class SequenceTagging:
     title, columns = None, ("word", "label", "probability")
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = labels
+    def __init__(self, labels: Sequence[str], scheme: Scheme | None = None) -> None:
+        self.labels, self._grammar = labels, Grammar.of(labels, scheme)
 
     def answer(self, outputs: Float[np.ndarray, "t k"]) -> Answer:
-        best = outputs.argmax(-1)
+        best = self._grammar.decode(outputs)
         return {
             "labels": [self.labels[i] for i in best],
-            "probabilities": [round(float(p), 6) for p in outputs.max(-1)],
+            "probabilities": [round(float(p), 6) for p in outputs[np.arange(len(best)), best]],
         }
 
     def line(self, name: str, content: Any, answer: Answer) -> str:
@@ -39,4 +42,8 @@ class SequenceTagging:
 
 
 def load(folder: Path, outputs: int) -> SequenceTagging:
-    return SequenceTagging(read_labels(folder, outputs))
+    labels, path = read_labels(folder, outputs), folder / "labels.json"
+    scheme = strict_json.read(path).get("scheme")
+    if scheme is not None and scheme not in SCHEMES:
+        raise UserError(f"{path}: scheme must be null or one of {', '.join(SCHEMES)}, not {scheme!r}")
+    return SequenceTagging(labels, scheme)
