@@ -55,10 +55,10 @@ def augment(
     if augmentation.shift:
         by = augmentation.shift
         widths = ((0, 0), (by, by), (by, by), (0, 0))
-        colour = 255 if background == "white" else 0
-        padded = (
-            jnp.pad(images, widths, "edge") if background == "edge" else jnp.pad(images, widths, constant_values=colour)
-        )
+        if background == "edge":  # its colour is not known here: the outermost pixels continue
+            padded = jnp.pad(images, widths, "edge")
+        else:
+            padded = jnp.pad(images, widths, constant_values=255 if background == "white" else 0)
         images = crop(padded, images.shape[1], images.shape[2], shift_key)
     if augmentation.policy:
         policy = {"photos": photos, "trivial-augment": trivial_augment}[augmentation.policy]
@@ -76,6 +76,7 @@ def crop(images: UInt8[Array, "b h w c"], height: int, width: int, key: Key[Arra
 
 
 def photos(images: Float[Array, "b h w c"], key: Key[Array, ""]) -> Float[Array, "b h w c"]:
+    """A random crop of each image, in other light."""
     crop_key, colour_key = jax.random.split(key)
     scale, offset = random_crops(images, crop_key)
     images = warp(images, scale, offset)
@@ -84,6 +85,7 @@ def photos(images: Float[Array, "b h w c"], key: Key[Array, ""]) -> Float[Array,
 
 
 def trivial_augment(images: Float[Array, "b h w c"], key: Key[Array, ""]) -> Float[Array, "b h w c"]:
+    """A random crop of each image, with one change of random strength; each of the 8 is equally likely."""
     crop_key, change_key, strength_key = jax.random.split(key, 3)
     b = images.shape[0]
     change = jax.random.randint(change_key, (b,), 0, 8)
@@ -101,7 +103,7 @@ def trivial_augment(images: Float[Array, "b h w c"], key: Key[Array, ""]) -> Flo
 def random_crops(
     images: Float[Array, "b h w c"], key: Key[Array, ""]
 ) -> tuple[Float[Array, "b 2 2"], Float[Array, "b 2"]]:
-    """For `warp`: a rectangle of each image, of random area, proportions and place (Szegedy et al. 2015,
+    """What `warp` takes: a rectangle of each image, of random area, proportions and place (Szegedy et al. 2015,
     arXiv:1409.4842).
     """
     b, h, w, _ = images.shape

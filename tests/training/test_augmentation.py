@@ -42,6 +42,16 @@ def test_without_a_choice_images_stay_as_they_are():
         assert augmentation.batch(batch, off, task, jax.random.key(0)).inputs is COLOURED
 
 
+def test_flip_and_shift_draw_what_they_drew_before_there_were_policies():
+    shift_key, flip_key = jax.random.split(jax.random.key(0))
+    chosen = jax.random.bernoulli(flip_key, shape=(32, 1, 1, 1))
+    flipped = augment(COLOURED, Augmentation(flip=True), jax.random.key(0))
+    np.testing.assert_array_equal(flipped, np.where(chosen, COLOURED[:, :, ::-1], COLOURED))
+    padded = jnp.pad(COLOURED, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    shifted = augment(COLOURED, Augmentation(shift=2), jax.random.key(0))
+    np.testing.assert_array_equal(shifted, augmentation.crop(padded, 12, 9, shift_key))
+
+
 def test_a_policy_comes_on_top_of_the_flip():
     """With it, the same images are mirrored as without it."""
     shaded = jnp.broadcast_to(jnp.array([0, 0, 0, 0, 0, 0, 250, 250, 250], jnp.uint8)[:, None], (32, 12, 9, 3))

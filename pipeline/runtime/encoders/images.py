@@ -3,8 +3,7 @@
 1. EXIF orientation is applied. Transparent parts become the background. Of 16 bits the upper 8 are kept. Grey is the
    luma of ITU-R 601-2.
 2. The image is resized: `exact` ignores its proportions; `shorter` scales its shorter side to fit and crops the longer
-   one; `pad` scales its longer side to fit and fills up with the
-   background.
+   one; `pad` scales its longer side to fit and fills up with background.
 3. With a `margin`, the image is resized to that many pixels more on each axis. In use the centre is cropped; training
    crops at random.
 
