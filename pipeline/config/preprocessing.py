@@ -16,6 +16,7 @@ class ImagePreprocessing(Section):
     colour: Literal["grey", "rgb"]
     resize: Literal["exact", "shorter", "pad"]
     margin: NonNegativeInt
+    background: Literal["black", "white", "edge"] = "black"
 
     @property
     def spec(self) -> ImageSpec:

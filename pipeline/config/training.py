@@ -10,8 +10,11 @@ from pipeline.config.section import Section
 
 
 class Augmentation(Section):
-    shift: Annotated[int, Field(ge=0)] = 0  # pixels, at most, up, down, left and right; black fills the gap
+    shift: Annotated[int, Field(ge=0)] = 0  # pixels, at most, up, down, left and right; the background fills the gap
     flip: bool = False  # left to right, half of the images
+    policy: Literal["photos", "trivial-augment"] | None = (
+        None  # how to change frame, angle and colours: augmentation.py
+    )
 
 
 class Mesh(Section):

@@ -72,7 +72,7 @@ class Images(InputKind):
         from pipeline.examples import augmentation
 
         assert not isinstance(inputs, Words)
-        return augmentation.of_training(inputs, self.shape, settings, key)
+        return augmentation.of_training(inputs, self.settings, settings, key)
 
 
 class Texts(InputKind):

@@ -74,6 +74,14 @@ MISTAKES = [
     ({CNN + "optimizer": {"name": "adam", "b1": 2.0}}, "models.cnn.training.optimizer.b1: must be less than 1"),
     ({CNN + "early_stopping": {"metric": "f1", "patience": 2}}, "early_stopping.metric: must be 'loss' or 'accuracy'"),
     (
+        {"models__resnet__training__augmentation": {"policy": "autoaugment"}},
+        "models.resnet.training.augmentation.policy: must be 'photos' or 'trivial-augment', not 'autoaugment'",
+    ),
+    (
+        {"datasets__fashion-mnist__preprocessing__background": "grey"},
+        "fashion-mnist.preprocessing.background: must be 'black', 'white' or 'edge', not 'grey'",
+    ),
+    (
         {"models__gpt__training__microbatches": 3},
         "models.gpt.training.microbatches: must divide a batch_size of 8, not 3",
     ),

@@ -40,7 +40,7 @@ def test_reads_plain_and_packed_files(source):
     assert [e.label for e in examples] == ["red", "green", "blue", "red", "green", "blue"]
     assert examples[5].where == f"{source}/t10k-images-idx3-ubyte: image 1"
     assert [e.key for e in examples] == [pixels.tobytes() for pixels in PIXELS]
-    spec = ImageSpec(height=5, width=4, colour="grey", resize="exact", margin=0)
+    spec = ImageSpec(height=5, width=4, colour="grey", resize="exact", margin=0, background="black")
     for example, pixels in zip(examples, PIXELS):
         assert isinstance(example.content, bytes)
         np.testing.assert_array_equal(images.decode(example.content, spec, "x")[..., 0], pixels)

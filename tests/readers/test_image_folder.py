@@ -80,7 +80,7 @@ def test_pictures_that_cannot_be_used(tmp_path):
 
 def test_check_and_decode_agree():
     """Whatever bytes are damaged: what check lets pass, decode can read."""
-    spec = images.ImageSpec(height=8, width=8, colour="rgb", resize="exact", margin=0)
+    spec = images.ImageSpec(height=8, width=8, colour="rgb", resize="exact", margin=0, background="black")
     exif = Image.Exif()
     exif[0x0112] = 6
     random = np.random.default_rng(0)

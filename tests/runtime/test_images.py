@@ -19,8 +19,8 @@ from pipeline.runtime.encoders import images
 from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
 
-GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0)
-RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0)
+GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0, background="black")
+RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0, background="black")
 
 
 def file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -48,9 +48,87 @@ def test_an_image_of_the_right_size_is_untouched():
     np.testing.assert_array_equal(images.decode(images.encode(pixels), GREY, "x")[..., 0], pixels)
 
 
-def test_what_is_transparent_is_black():
-    clear = Image.new("RGBA", (28, 28), (255, 255, 255, 0))
-    assert images.decode(file(clear), GREY, "x").max() == 0
+def bordered(mode: str) -> Image.Image:
+    """A wide image of red with a blue corner and a green middle. The palette of the mode P has these colours."""
+    image = Image.new("RGBA", (30, 10), (204, 51, 0, 255))
+    image.paste((0, 0, 255, 255), (0, 0, 8, 5))
+    image.paste((0, 255, 0, 255), (10, 2, 20, 8))
+    return image if mode == "RGBA" else image.convert("RGB").convert(mode)
+
+
+RED, RED_LUMA = [204, 51, 0], [91]  # 0.299 * 204 + 0.587 * 51
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "RGBA"])
+@pytest.mark.parametrize(
+    ("colour", "background", "expected"),
+    [
+        ("grey", "black", [0]),
+        ("grey", "white", [255]),
+        ("grey", "edge", RED_LUMA),
+        ("rgb", "black", [0, 0, 0]),
+        ("rgb", "white", [255, 255, 255]),
+        ("rgb", "edge", RED),
+    ],
+)
+def test_the_background_pads(mode, colour, background, expected):
+    spec = ImageSpec(height=30, width=30, colour=colour, resize="pad", margin=0, background=background)
+    pixels = images.decode(file(bordered(mode)), spec, "x")
+    if background == "edge" and mode == "L" and colour == "rgb":
+        expected = RED_LUMA * 3
+    for bar in (pixels[:10], pixels[20:]):
+        np.testing.assert_array_equal(np.unique(bar.reshape(-1, spec.channels), axis=0), [expected])
+    plain = images.decode(file(bordered(mode)), replace(spec, height=10, resize="exact"), "x")
+    np.testing.assert_array_equal(pixels[10:20], plain)  # the image itself is as it was
+
+
+def clear(mode: str, border: bool) -> Image.Image:
+    """Green within which all is transparent; with a `border`, grey at its sides."""
+    image = Image.new("RGBA", (28, 28), (9, 99, 199, 0))
+    if border:
+        image.paste((100, 100, 100, 255), (0, 0, 28, 28))
+        image.paste((9, 99, 199, 0), (1, 1, 27, 27))
+    image.paste((0, 255, 0, 255), (10, 10, 18, 18))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize(
+    ("background", "border", "expected"),
+    [
+        ("black", True, 0),
+        ("white", True, 255),
+        ("edge", True, 100),
+        ("black", False, 0),
+        ("white", False, 255),
+        ("edge", False, 255),
+    ],
+)
+@pytest.mark.parametrize("spec", [GREY, replace(GREY, colour="rgb")], ids=["grey", "rgb"])
+def test_the_background_shows_through_transparent_parts(mode, background, border, expected, spec):
+    pixels = images.decode(file(clear(mode, border)), replace(spec, background=background), "x")
+    assert set(np.unique(pixels[2:9, 2:-2])) == {expected}
+    luma = 150  # of green
+    opaque = [luma] * spec.channels if spec.colour == "grey" or mode == "LA" else [0, 255, 0]
+    np.testing.assert_array_equal(pixels[14, 14], opaque)
+
+
+def test_a_transparent_colour_of_a_palette_becomes_the_background():
+    image = Image.new("P", (28, 28), 1)
+    image.putpalette([7, 7, 7, *RED])
+    image.paste(0, (5, 5, 20, 20))
+    for background, expected in (("black", [0] * 3), ("white", [255] * 3), ("edge", RED)):
+        spec = replace(GREY, colour="rgb", background=background)
+        pixels = images.decode(file(image, transparency=0), spec, "x")
+        np.testing.assert_array_equal(pixels[10, 10], expected)
+        np.testing.assert_array_equal(pixels[0, 0], RED)
+
+
+def test_hardly_opaque_pixels_are_no_edge():
+    image = Image.new("RGBA", (28, 28), (200, 40, 0, 127))
+    image.paste((0, 0, 90, 128), (0, 0, 28, 1))
+    pixels = images.decode(file(image), replace(GREY, colour="rgb", background="edge"), "x")
+    assert abs(pixels[14, 14].astype(int) - [100, 20, 45]).max() <= 1  # half red, half the blue of the upper side
 
 
 def test_sixteen_bits_become_the_upper_eight():

@@ -15,7 +15,7 @@ from pipeline.config.preprocessing import (
 from pipeline.runtime.encoders import specs
 from pipeline.runtime.errors import UserError
 
-IMAGE = {"height": 28, "width": 28, "colour": "grey", "resize": "exact", "margin": 0}
+IMAGE = {"height": 28, "width": 28, "colour": "grey", "resize": "exact", "margin": 0, "background": "edge"}
 TEXT = {
     "tokenizer": "bpe",
     "vocabulary": 300,
@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "corpus": (specs.CorpusSpec, CorpusPreprocessing, CORPUS),
     "words": (specs.WordSpec, WordPreprocessing, WORDS),
 }
-VALUES = [-1, 0, 1, 2, 257, 1.0, True, False, None, "bpe", "words", "grey", "nfc", "pad", "start", "x", [], {}]
+VALUES = [-1, 0, 1, 2, 257, 1.0, True, False, None, "bpe", "words", "grey", "nfc", "pad", "white", "start", "x", [], {}]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,6 +40,13 @@ def test_both_have_the_same_fields(kind):
     spec, settings, content = KINDS[kind]
     assert [field.name for field in dataclasses.fields(spec)] == list(settings.model_fields) == list(content)
     assert settings(**content).spec == specs.read(spec, content, "config.json: preprocessing") == spec(**content)
+
+
+def test_the_background_of_images_is_black_by_default():
+    content = {key: value for key, value in IMAGE.items() if key != "background"}
+    assert ImagePreprocessing.model_validate(content).spec.background == "black"
+    with pytest.raises(UserError, match=r"^x\.background: is missing$"):  # a package says it
+        specs.read(specs.ImageSpec, content, "x")
 
 
 @pytest.mark.parametrize("kind", KINDS)

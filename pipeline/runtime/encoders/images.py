@@ -1,11 +1,14 @@
 """Bytes of an image file -> the pixels that the model takes. Preprocessing and packages run this same code.
 
-1. EXIF orientation is applied. Transparent parts become black. Of 16 bits the upper 8 are kept. Grey is the luma of
-   ITU-R 601-2.
+1. EXIF orientation is applied. Transparent parts become the background. Of 16 bits the upper 8 are kept. Grey is the
+   luma of ITU-R 601-2.
 2. The image is resized: `exact` ignores its proportions; `shorter` scales its shorter side to fit and crops the longer
-   one; `pad` scales its longer side to fit and fills up with black.
+   one; `pad` scales its longer side to fit and fills up with background.
 3. With a `margin`, the image is resized to that many pixels more on each axis. In use the centre is cropped; training
    crops at random.
+
+The background is `black`, `white` or `edge`: the median, channel by channel, of the pixels along the image's four
+sides. Pixels that are less than half opaque do not count; if all along the sides are such, the background is white.
 
 Pillow warns about damaged metadata, which does no harm. Only the process decides what to do with warnings, since
 Python's warning filters are shared by all threads: see `environment.set_up`.
@@ -66,22 +69,34 @@ def _pixels(image: Image.Image, spec: ImageSpec, margin: int) -> UInt8[np.ndarra
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _background(image, spec)), image)
     image = image.convert("L" if spec.colour == "grey" else "RGB")
-    image = _resize(image, spec.resize, (spec.width + spec.margin, spec.height + spec.margin))
+    image = _resize(image, spec, (spec.width + spec.margin, spec.height + spec.margin))
     left = (spec.margin - margin) // 2
     image = image.crop((left, left, left + spec.width + margin, left + spec.height + margin))
     return np.asarray(image).reshape(spec.height + margin, spec.width + margin, spec.channels)
 
 
-def _resize(image: Image.Image, how: str, size: tuple[int, int]) -> Image.Image:
+def _resize(image: Image.Image, spec: ImageSpec, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
-    if how == "exact":
+    if spec.resize == "exact":
         return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-    if how == "pad":
-        return ImageOps.pad(image, size, Image.Resampling.BILINEAR)
+    if spec.resize == "pad":
+        return ImageOps.pad(image, size, Image.Resampling.BILINEAR, color=_background(image, spec))
     return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+
+
+def _background(image: Image.Image, spec: ImageSpec) -> str | tuple[int, ...]:
+    """The colour behind an image of the mode L, RGB or RGBA."""
+    if spec.background != "edge":
+        return spec.background
+    right, below, bands = image.width, image.height, len(image.getbands())
+    sides = ((0, 0, right, 1), (0, below - 1, right, below), (0, 0, 1, below), (right - 1, 0, right, below))
+    pixels = np.concatenate([np.asarray(image.crop(side)).reshape(-1, bands) for side in sides])
+    if image.mode == "RGBA":
+        pixels = pixels[pixels[:, 3] >= 128, :3]
+    return tuple(int(value) for value in np.median(pixels, axis=0)) if len(pixels) else "white"
 
 
 def suffix(content: bytes) -> str:

@@ -29,6 +29,7 @@ class ImageSpec:
     colour: Literal["grey", "rgb"]
     resize: Literal["exact", "shorter", "pad"]
     margin: Annotated[int, AtLeast(0)]  # pixels by which training images are larger on each axis
+    background: Literal["black", "white", "edge"]  # behind transparent parts, and what `pad` fills up with
 
     @property
     def channels(self) -> int:
