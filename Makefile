@@ -35,7 +35,7 @@ pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt and versions.y
 	    file.write_text(re.sub(r"(?m)^([a-z-]+): .*", lambda line: f"{line[1]}: \"{pinned(line[1])}\"", file.read_text()))'
 
 clean:  ## remove the environment and all that the stages wrote; the DVC cache stays
-	rm -rf .venv data/prepared data/features trained evaluation package plots/confusion.csv logs
+	rm -rf .venv data/prepared data/features trained evaluation package plots/tables logs
 
 .venv/run: requirements.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }

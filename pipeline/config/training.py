@@ -32,7 +32,7 @@ class Mesh(Section):
 class EarlyStopping(Section):
     """Ends training when `metric` on the validation split has not improved for `patience` epochs; keeps the best."""
 
-    metric: Literal["loss", "accuracy"]
+    metric: str  # loss, or the metric of the dataset's task: accuracy, say
     patience: PositiveInt
 
 

@@ -28,7 +28,7 @@ def write_confusion(
     if errors_only:
         shown &= targets != guesses
     names = np.array(labels)
-    paths.CONFUSION.parent.mkdir(exist_ok=True)
+    paths.TABLES.mkdir(parents=True, exist_ok=True)
     pairs = pd.DataFrame({"actual": names[targets[shown]], "predicted": names[guesses[shown]]})
     pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
     counts = metrics.confusion(targets[shown], guesses[shown], classes)
@@ -38,18 +38,19 @@ def write_confusion(
 def write_calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> None:
     """The reliability diagram: a picture, and its bins as a table for `dvc plots`."""
     bins = metrics.calibration(confidence, hits)
+    paths.TABLES.mkdir(parents=True, exist_ok=True)
     bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
     save(calibration(bins), paths.IMAGES / "calibration.png")
 
 
 @mpl.rc_context(STYLE)
-def curves(history: pd.DataFrame) -> Figure:
-    """Loss and accuracy by epoch, training beside validation."""
+def curves(history: pd.DataFrame, metric: str) -> Figure:
+    """Loss and the task's metric by epoch, training beside validation."""
     figure = Figure(figsize=(8, 3), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+    for axes, name, title in zip(figure.subplots(1, 2), ("loss", "metric"), ("loss", metric)):
         for split in ("train", "validation"):
             axes.plot(history["epoch"], history[f"{split}_{name}"], marker="o", markersize=3, label=split)
-        axes.set(xlabel="epoch", title=name)
+        axes.set(xlabel="epoch", title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
     return figure
@@ -82,6 +83,22 @@ def calibration(bins: pd.DataFrame) -> Figure:
     sizes = 10 + 190 * bins["examples"] / bins["examples"].max()
     axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, clip_on=False)  # some stand on the edge
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def regression(values: Float[np.ndarray, "n k"], targets: Float[np.ndarray, "n k"], names: list[str]) -> Figure:
+    """For each target a row: predicted by true values, and residuals by predicted values; on the line, both agree."""
+    figure = Figure(figsize=(8, 3.2 * len(names)), layout="constrained")
+    grid = figure.subplots(len(names), 2, squeeze=False)
+    for (left, right), name, predicted, true in zip(grid, names, values.T, targets.T):
+        low, high = min(predicted.min(), true.min()), max(predicted.max(), true.max())
+        left.plot([low, high], [low, high], color="grey", linewidth=0.8)
+        left.scatter(true, predicted, s=6, alpha=0.4, linewidths=0)
+        left.set(xlabel=f"true {name}", ylabel="predicted")
+        right.axhline(0, color="grey", linewidth=0.8)
+        right.scatter(predicted, predicted - true, s=6, alpha=0.4, linewidths=0)
+        right.set(xlabel=f"predicted {name}", ylabel="predicted - true")
     return figure
 
 

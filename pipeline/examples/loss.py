@@ -39,6 +39,22 @@ def cross_entropy(
     )
 
 
+def regression(values: Float[Array, "b k"], batch: Batch, *, huber: bool) -> LossSums:
+    """Half the squared error of standardised targets, or Huber's loss, which grows linearly beyond an error of 1 (Huber
+    1964, Annals of Mathematical Statistics 35:73). The metric is R2, against the mean of the training split.
+    """
+    targets, values = batch.targets.astype(jnp.float32), values.astype(jnp.float32)
+    losses = optax.huber_loss(values, targets) if huber else optax.l2_loss(values, targets)  # b k
+    valid = jnp.broadcast_to(batch.valid[:, None], losses.shape)
+    spread = total(targets**2, valid)  # about the mean, which is 0
+    return LossSums(
+        loss=total(losses, valid),
+        weight=total(valid, valid),
+        score=spread - total((values - targets) ** 2, valid),
+        score_weight=spread,
+    )
+
+
 def total(x: Shaped[Array, "b ..."], where: Bool[Array, "b ..."]) -> Float[Array, ""]:
     """The sum of the elements that count, in float32."""
     return jnp.sum(x, where=where, dtype=jnp.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import jax
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
@@ -43,6 +43,7 @@ class Task(Section):
 
     # What was learnt from the data.
     name: str
+    target: SerializeAsAny[Section] = Field(default=NoTarget(), exclude=True)  # of params.yaml: see `tasks.read`
     inputs: Annotated[Inputs, Field(discriminator="kind")]
 
     # prepare
@@ -87,9 +88,8 @@ class Task(Section):
         training: bool = False,
         rngs: "nnx.Rngs | None" = None,
         label_smoothing: float = 0.0,
-        target: Section | None = None,
     ) -> LossSums:
-        """How well the network does on a batch; training weighs examples by the settings `target`."""
+        """How well the network does on a batch; in training, examples may weigh more or less."""
         raise NotImplementedError
 
     def check_memory(

@@ -5,12 +5,16 @@ from typing import Literal, NamedTuple, TypeAlias
 Split: TypeAlias = Literal["train", "validation", "test", "shifted"]
 
 
+# The class; or a tag for each word, or several labels of one example; or numbers by their names.
+Label: TypeAlias = str | tuple[str, ...] | dict[str, float]
+
+
 class Example(NamedTuple):
     """One example as the source has it."""
 
     where: str  # the file and its row or line, for messages
     content: bytes | str | tuple[str, ...]  # an image file (PNG, JPEG, WebP); a text; the words of a sentence
-    label: str | tuple[str, ...]  # the class; or a tag for each word
+    label: Label
     split: Split | None = None  # if the source defines it
     group: str | None = None  # the examples of a group all go into one split
     key: bytes | None = None  # two images are equal if their keys are; without a key, if their files are

@@ -55,7 +55,7 @@ def keys(example: Example) -> Keys:
         id=hashlib.sha256(exact).hexdigest()[:32],
         near_key=near_key,
         split_key=split_key,
-        label=example.label if isinstance(example.label, str) else "\n".join(example.label),
+        label=example.label if isinstance(example.label, str) else repr(example.label),
         source_split=example.split,
         may_repeat=not isinstance(content, bytes | str),
     )

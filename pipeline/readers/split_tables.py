@@ -17,11 +17,7 @@ from pipeline.readers import split
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.split import Keys
 
-COLUMNS = {  # the column of each kind of content, its type, and that of the label
-    bytes: ("image", pa.binary(), pa.string()),
-    str: ("text", pa.string(), pa.string()),
-    tuple: ("words", pa.list_(pa.string()), pa.list_(pa.string())),
-}
+COLUMNS = {bytes: ("image", pa.binary()), str: ("text", pa.string()), tuple: ("words", pa.list_(pa.string()))}
 ROWS = 5_000  # rows held in memory, and rows of a row group
 ROW_BYTES = 32 << 20  # or this much content
 WORD_BYTES = 10  # of a word, roughly
@@ -68,20 +64,29 @@ def write_spool(
         if isinstance(item, Refused):
             refuse(item.where, item.reason)
             continue
-        column, content, label = COLUMNS[type(item.content)]
-        table = table or TableWriter(spool, pa.schema([("id", pa.string()), (column, content), ("label", label)]))
+        table = table or TableWriter(spool, _schema(item))
         keys.append(split.keys(item))
         where.append(item.where)
-        table.add({"id": keys[-1].id, column: item.content, "label": item.label})
+        table.add({"id": keys[-1].id, table.schema.names[1]: item.content, "label": item.label})
     if table:
         table.close()
     return keys, where
 
 
+def _schema(example: Example) -> pa.Schema:
+    """The columns of a table with examples like this one."""
+    label = pa.list_(pa.string())
+    if isinstance(example.label, str):
+        label = pa.string()
+    elif isinstance(example.label, dict):
+        label = pa.struct([(name, pa.float64()) for name in example.label])
+    return pa.schema([("id", pa.string()), COLUMNS[type(example.content)], ("label", label)])
+
+
 def sort_spool(spool: Path, splits: list[str | None]) -> dict[str, Counter[str]]:
     """Moves each spooled example to the table of its split, if it has one, and removes the spool.
 
-    Returns how often each label occurs in each split. A split without examples has no table.
+    Returns how often each label occurs in each split; numbers are not counted. A split without examples has no table.
     """
     counts: dict[str, Counter[str]] = {name: Counter() for name in paths.SPLITS}
     for name in paths.SPLITS:
@@ -97,7 +102,7 @@ def sort_spool(spool: Path, splits: list[str | None]) -> dict[str, Counter[str]]
             tables[name] = TableWriter(paths.prepared(name), file.schema_arrow)
         tables[name].add(row)
         label = row["label"]
-        counts[name].update([label] if isinstance(label, str) else label)
+        counts[name].update([label] if isinstance(label, str) else [] if isinstance(label, dict) else label)
     for table in tables.values():
         table.close()
     spool.unlink()

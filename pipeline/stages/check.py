@@ -34,16 +34,23 @@ def params(path: Path = paths.PARAMS) -> None:
     """Raises UserError with one line for the first mistake in params.yaml."""
     file = validate(File, yaml.read(path), path)
     datasets = {name: dataset.read(section, name, path) for name, section in file.datasets.items()}
+    models: dict[str, Model] = {}
     for name, section in file.models.items():
         if name not in NETWORKS:
             raise UserError(f"{path}: models.{name}: no such model; the models here: {', '.join(NETWORKS)}")
         if isinstance(section, dict) and "network" in section:
             section = {**section, "network": yaml.tagged(section["network"], name, f"models.{name}.network", path)}
-        validate(Model, section, path, under=f"models.{name}")
+        models[name] = validate(Model, section, path, under=f"models.{name}")
     for selector, chosen, sections in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
         if chosen not in sections:
             raise UserError(f"{path}: {selector}: must be one of {', '.join(sections)}, not {chosen!r}")
-    kind = datasets[file.dataset].inputs
+    kind, metric = datasets[file.dataset].inputs, datasets[file.dataset].task.metric
+    stopping = models[file.model].training.early_stopping
+    if stopping and stopping.metric not in ("loss", metric):
+        raise UserError(
+            f"{path}: models.{file.model}.training.early_stopping.metric: must be loss or {metric}, the metric of "
+            f"{file.dataset}'s task, not {stopping.metric!r}"
+        )
     able = [name for name, config in NETWORKS.items() if kind in config.inputs]
     if file.model not in able:
         raise UserError(

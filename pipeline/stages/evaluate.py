@@ -1,7 +1,7 @@
 """Stage 4: the metrics of the trained model on the test splits, which no earlier stage has looked at."""
 
 import shutil
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 
@@ -17,28 +17,31 @@ from pipeline.stages.stage_files import Inputs
 
 
 class Params(StageParams):
+    target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
     model: Annotated[str, Key("model")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    task = tasks.read(paths.FEATURES / "task.json")
+    task = tasks.read(params.target, inputs.dataset)
     predictor, tree = restore(params.network, task)
-    shutil.rmtree(paths.IMAGES, ignore_errors=True)
+    for folder in (paths.IMAGES, paths.TABLES):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     paths.EVALUATION.mkdir(exist_ok=True)
     splits = [split for split in paths.TESTS if (paths.features(split) / "ids.npy").exists()]
     figures = {split: task.evaluate(split, predictor, tree, params.network) for split in splits}
     strict_json.write(paths.EVALUATE_METRICS, figures)
     strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
     provenance.record_machines()
-    copy_training_results()
+    copy_training_results(task.metric)
 
 
-def copy_training_results() -> None:
+def copy_training_results(metric: str) -> None:
     """Train's metrics and curves, small and in git, so that a clone has them without a remote. Train itself may not
     write them there: DVC never restores a stage from its run cache that has outputs outside the cache.
     """
     paths.HISTORY.parent.mkdir(exist_ok=True)
     shutil.copyfile(paths.TRAINED / "history.csv", paths.HISTORY)
     shutil.copyfile(paths.TRAINED / "metrics.json", paths.TRAIN_METRICS)
-    plots.save(plots.curves(pd.read_csv(paths.HISTORY)), paths.IMAGES / "curves.png")
+    plots.save(plots.curves(pd.read_csv(paths.HISTORY), metric), paths.IMAGES / "curves.png")

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 
@@ -21,13 +21,14 @@ from pipeline.stages.stage_files import Inputs
 
 
 class Params(StageParams):
+    target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
     dataset: Annotated[str, Key("dataset")]
     model: Annotated[str, Key("model")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    task = tasks.read(paths.FEATURES / "task.json")
+    task = tasks.read(params.target, inputs.dataset)
     predictor, tree = restore(params.network, task)
     metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
     names = {"model": params.model, "dataset": params.dataset}

@@ -63,9 +63,11 @@ def main(params: Params, inputs: Inputs) -> None:
         if placement.split is None:
             dropped.add(place, placement.reason)
     labels = split_tables.sort_spool(spool, [placement.split for placement in placements])
-    sizes = {name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if labels[name]}
+    sizes = {
+        name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
+    }
     write_report(params, sizes, labels, dropped, refused)
-    check(params, inputs.dataset, labels, refused)
+    check(params, inputs.dataset, sizes, refused)
     TASKS[params.task].check_labels(params.source, labels)
     print(summary(params, sizes, labels, dropped, refused))
 
@@ -90,7 +92,7 @@ def write_report(
     )
 
 
-def check(params: Params, dataset: str, labels: dict[str, Counter[str]], refused: LeftOut) -> None:
+def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut) -> None:
     """Raises UserError where too many rows or files were refused, or a split is empty."""
     bad = refused.counts.total()
     if bad > params.max_bad_rows:
@@ -101,7 +103,7 @@ def check(params: Params, dataset: str, labels: dict[str, Counter[str]], refused
             f"what {REPORT} lists, or raise datasets.{dataset}.max_bad_rows"
         )
     for name in ("train", "validation", "test"):
-        if not labels[name]:
+        if name not in sizes:
             cure = "more examples are needed"
             if name != "train":
                 cure = f"set or raise datasets.{dataset}.split.{name}"

@@ -13,8 +13,6 @@ from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.config.section import Section
-from pipeline.config.section import validate as validate_section
 from pipeline.config.training import Training
 from pipeline.evaluation.predictor import Tree
 from pipeline.examples.task import Task
@@ -45,14 +43,13 @@ class Params(StageParams):
 def main(params: Params, inputs: Inputs) -> None:
     allocator.keep_freed_memory()
     settings = params.training
-    task = tasks.read(paths.FEATURES / "task.json")
+    task = tasks.read(params.target, inputs.dataset)
     devices = sharding.make_mesh(settings.mesh, batch=settings.part, tensor_parallel=params.network.tensor_parallel)
     loader = task.loader(params.network, settings, seed=params.seed, devices=devices)
     rate = optimizers.learning_rate(
         settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=loader.steps
     )
-    target = validate_section(task.Target, params.target, under=f"datasets.{inputs.dataset}.target")
-    trainer, state = build_trainer(task, target, params, rate, devices)
+    trainer, state = build_trainer(task, params, rate, devices)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     print(f"{params.model}: {parameters:,} parameters, {loader.size:,} {loader.unit}, on {device_names()}", flush=True)
     validate = task.validation(trainer.predictor, params.network)
@@ -84,7 +81,7 @@ def main(params: Params, inputs: Inputs) -> None:
     kept = run.kept
     tree = jax.tree.map(processes.gather_to_host, {"params": kept.params, "model_state": kept.model_state})
     if main_process:
-        write(run, tree, parameters, record)
+        write(run, tree, parameters, task.metric, record)
         digest = sha256(paths.TRAINED / "weights.safetensors")
         moved = {"moved_from": moved_from} if moved_from else {}
         # Outside DVC's outputs: the same model may be trained on another machine.
@@ -94,7 +91,7 @@ def main(params: Params, inputs: Inputs) -> None:
 
 
 def build_trainer(
-    task: Task, target: Section, params: Params, rate: optax.Schedule, devices: jax.sharding.Mesh | None
+    task: Task, params: Params, rate: optax.Schedule, devices: jax.sharding.Mesh | None
 ) -> tuple[Trainer, State]:
     """The trainer, and the state before the first step. Raises UserError where training needs more memory than the
     device has.
@@ -113,7 +110,6 @@ def build_trainer(
         optimizer,
         seed=params.seed,
         label_smoothing=settings.label_smoothing,
-        target=target,
         augmentation=settings.augmentation,
         microbatches=settings.microbatches,
         devices=devices,
@@ -122,8 +118,8 @@ def build_trainer(
     return trainer, state
 
 
-def write(run: TrainingRun, tree: Tree, parameters: int, record: dict[str, Any]) -> None:
-    """Writes the stage's outputs: `tree` holds the arrays of the model that is kept."""
+def write(run: TrainingRun, tree: Tree, parameters: int, metric: str, record: dict[str, Any]) -> None:
+    """Writes the stage's outputs: `tree` holds the arrays of the model that is kept, `metric` names the task's."""
     epoch = run.kept.epoch
     weights.write(paths.TRAINED / "weights.safetensors", tree)
     strict_json.write(paths.TRAINED / "provenance.json", record)
@@ -135,8 +131,8 @@ def write(run: TrainingRun, tree: Tree, parameters: int, record: dict[str, Any])
             "steps": int(run.state.step),
             "epochs": len(run.history),
             "kept_epoch": epoch.epoch,
-            "train": {"loss": epoch.train_loss, "accuracy": epoch.train_accuracy},
-            "validation": {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy},
+            "train": {"loss": epoch.train_loss, metric: epoch.train_metric},
+            "validation": {"loss": epoch.validation_loss, metric: epoch.validation_metric},
         },
     )
 

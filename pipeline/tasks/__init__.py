@@ -9,16 +9,18 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, RootModel
 from pydantic_core import PydanticCustomError
 
+from pipeline.config import paths
 from pipeline.config.section import validate
 from pipeline.examples.task import Task
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.language_modelling import LanguageModelling
+from pipeline.tasks.regression import Regression
 from pipeline.tasks.sequence_tagging import SequenceTagging
 
 TASKS: dict[str, type[Task]] = {
-    task.model_fields["name"].default: task for task in (Classification, LanguageModelling, SequenceTagging)
+    task.model_fields["name"].default: task for task in (Classification, LanguageModelling, Regression, SequenceTagging)
 }
 
 
@@ -35,9 +37,12 @@ class _File(RootModel[dict[str, Any]]):
     pass
 
 
-def read(path: Path) -> Task:
-    """The task in the file `path`, data/features/task.json. Raises UserError where it is missing or damaged."""
+def read(target: dict[str, Any], dataset: str, path: Path = paths.FEATURES / "task.json") -> Task:
+    """The task that preprocess wrote, with the section `datasets.DATASET.target` as it is now. Raises UserError where
+    the file is missing or damaged, or the section wrong.
+    """
     content = validate(_File, strict_json.read(path), path).root
     if content.get("name") not in TASKS:
         raise UserError(f"{path}: name must be one of {', '.join(TASKS)}, not {content.get('name')!r}: run `dvc repro`")
-    return validate(TASKS[content["name"]], content, path)
+    task = validate(TASKS[content["name"]], content, path)
+    return task.model_copy(update={"target": validate(task.Target, target, under=f"datasets.{dataset}.target")})

@@ -78,10 +78,8 @@ class Classification(Labelled):
     def outputs(self) -> int:
         return len(self.labels)
 
-    def loss(
-        self, logits: Float[Array, "b k"], batch: Batch, *, label_smoothing: float, target: Section | None
-    ) -> LossSums:
-        return class_loss(self.counts, logits, batch, label_smoothing=label_smoothing, target=target)
+    def loss(self, logits: Float[Array, "b k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
+        return class_loss(self.target, self.counts, logits, batch, training=training, label_smoothing=label_smoothing)
 
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
         """The probability of each label."""
@@ -170,18 +168,19 @@ def refuse_single_label(source: str, labels: Counter[str]) -> None:
 
 
 def class_loss(
+    target: Section,
     counts: tuple[int, ...],
     logits: Float[Array, "b *t k"],
     batch: Batch,
     *,
+    training: bool,
     label_smoothing: float,
-    target: Section | None,
 ) -> LossSums:
-    """Cross-entropy, in which each class weighs the same if `target` says so."""
+    """Cross-entropy; in training each class weighs the same if `target` says so."""
     from pipeline.examples import loss
 
     is_balanced = isinstance(target, ClassTarget) and target.class_weights == "balanced"
-    weights = loss.balanced(counts) if is_balanced else None
+    weights = loss.balanced(counts) if training and is_balanced else None
     return loss.cross_entropy(logits, batch, label_smoothing=label_smoothing, class_weights=weights)
 
 

@@ -12,7 +12,6 @@ import jax
 from jaxtyping import Array, Float
 
 from pipeline.config import paths
-from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.task import Task
 from pipeline.runtime.errors import UserError
@@ -27,9 +26,7 @@ if TYPE_CHECKING:  # they load slowly
 
 
 class Labelled(Task):
-    def loss(
-        self, logits: Float[Array, "b *t k"], batch: Batch, *, label_smoothing: float, target: Section | None
-    ) -> LossSums:
+    def loss(self, logits: Float[Array, "b *t k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
         """The loss of a network's outputs."""
         raise NotImplementedError
 
@@ -66,10 +63,9 @@ class Labelled(Task):
         training: bool = False,
         rngs: "nnx.Rngs | None" = None,
         label_smoothing: float = 0.0,
-        target: Section | None = None,
     ) -> LossSums:
         logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
-        return self.loss(logits, batch, label_smoothing=label_smoothing, target=target)
+        return self.loss(logits, batch, training=training, label_smoothing=label_smoothing)
 
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging import export

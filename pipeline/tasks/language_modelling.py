@@ -16,7 +16,6 @@ from pydantic import Field
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import CorpusPreprocessing
-from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Corpus, Inputs
 from pipeline.examples.task import Task
@@ -101,7 +100,6 @@ class LanguageModelling(Task):
         training: bool = False,
         rngs: "nnx.Rngs | None" = None,
         label_smoothing: float = 0.0,
-        target: Section | None = None,
     ) -> LossSums:
         """Cross-entropy, computed in chunks of tokens: all logits at once would fill the memory."""
         import jax.numpy as jnp

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import WordPreprocessing
-from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, Examples, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
@@ -104,10 +103,8 @@ class SequenceTagging(Labelled):
     def outputs(self) -> int:
         return len(self.labels)
 
-    def loss(
-        self, logits: Float[Array, "b t k"], batch: Batch, *, label_smoothing: float, target: Section | None
-    ) -> LossSums:
-        return class_loss(self.counts, logits, batch, label_smoothing=label_smoothing, target=target)
+    def loss(self, logits: Float[Array, "b t k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
+        return class_loss(self.target, self.counts, logits, batch, training=training, label_smoothing=label_smoothing)
 
     def predictions(self, logits: Float[Array, "b t k"]) -> Float[Array, "b t k"]:
         """The probability of each tag."""

@@ -89,7 +89,7 @@ def fit(
             run = _next_epoch(run, epoch, settings)
             step = int(run.state.step)
             log.write({**epoch._asdict(), "step": step, "seconds": seconds, f"{loader.unit}_per_second": rate})
-            _print(epoch, f"{rate:,.0f} {loader.unit}/s")
+            _print(epoch, trainer.predictor.task.metric, f"{rate:,.0f} {loader.unit}/s")
         if settings.early_stopping and run.best and run.epoch <= settings.epochs:
             metric, best = settings.early_stopping.metric, run.best.epoch.epoch
             tqdm.write(f"stopped early: {metric} has not improved since epoch {best}, whose model is kept")
@@ -140,8 +140,9 @@ def _dispatches(
             # Added one by one: the sum's last bits must not depend on how many steps a dispatch has.
             total = np.add.accumulate([run.sums, *sums])[-1]
             run = run._replace(state=state, steps_done=run.steps_done + len(now), sums=total)
-            loss, accuracy = _averages(total)
-            bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
+            loss, metric = _averages(total)
+            shown = {"loss": f"{loss:.4f}", trainer.predictor.task.metric: f"{metric:.4f}"}
+            bar.set_postfix(shown, refresh=False)
             bar.update(int((now >= 0).sum()) * weight)
             yield run
 
@@ -168,7 +169,7 @@ def _diverged(what: str, step: int, learning_rate: optax.Schedule) -> UserError:
 
 
 def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
-    """Loss and accuracy."""
+    """Loss and the task's metric."""
     totals = LossSums(*sums.tolist())
     return float(totals.loss / totals.weight), float(totals.score / totals.score_weight)
 
@@ -176,11 +177,11 @@ def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
 def _better(one: Epoch, other: Epoch, metric: str) -> bool:
     if metric == "loss":
         return one.validation_loss < other.validation_loss
-    return one.validation_accuracy > other.validation_accuracy
+    return one.validation_metric > other.validation_metric
 
 
-def _print(epoch: Epoch, rate: str) -> None:
+def _print(epoch: Epoch, metric: str, rate: str) -> None:
     tqdm.write(
-        f"epoch {epoch.epoch}: train loss {epoch.train_loss:.4f}, accuracy {epoch.train_accuracy:.4f}; "
-        f"validation loss {epoch.validation_loss:.4f}, accuracy {epoch.validation_accuracy:.4f}; {rate}"
+        f"epoch {epoch.epoch}: train loss {epoch.train_loss:.4f}, {metric} {epoch.train_metric:.4f}; "
+        f"validation loss {epoch.validation_loss:.4f}, {metric} {epoch.validation_metric:.4f}; {rate}"
     )

@@ -21,9 +21,9 @@ class Epoch(NamedTuple):
 
     epoch: int
     train_loss: float  # average over the epoch's batches, as training saw them
-    train_accuracy: float
+    train_metric: float  # accuracy, or what else the task has
     validation_loss: float
-    validation_accuracy: float
+    validation_metric: float
 
 
 class Best(NamedTuple):

@@ -16,7 +16,6 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from pipeline.config.networks import NetworkSettings
-from pipeline.config.section import Section
 from pipeline.config.training import Augmentation
 from pipeline.evaluation.predictor import Predictor, Tree, variables
 from pipeline.examples.batch import Batch, Examples, LossSums
@@ -52,7 +51,6 @@ class Trainer:
     tx: optax.GradientTransformation
     seed: int
     label_smoothing: float
-    target: Section | None  # how the loss weighs examples: the section `target` of the dataset
     augmentation: Augmentation | None
     microbatches: int = 1
 
@@ -104,7 +102,6 @@ class Trainer:
                 training=True,
                 rngs=nnx.Rngs(dropout=key),
                 label_smoothing=self.label_smoothing,
-                target=self.target,
             )
 
         # Which rows does this batch look up? All else that this forward pass computes is unused, and never run.
@@ -168,7 +165,6 @@ def start(
     *,
     seed: int,
     label_smoothing: float = 0.0,
-    target: Section | None = None,
     augmentation: Augmentation | None = None,
     microbatches: int = 1,
     devices: jax.sharding.Mesh | None = None,
@@ -193,7 +189,6 @@ def start(
         tx,
         seed,
         label_smoothing,
-        target,
         augmentation,
         microbatches,
     )

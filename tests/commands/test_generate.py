@@ -60,7 +60,7 @@ def test_evaluate_writes_figures_pictures_and_a_page(made):
     table = list(csv.DictReader((made / "evaluation/per_document_test.csv").read_text().splitlines()))
     assert sum(int(row["tokens"]) for row in table) == figures["tokens"]
     assert sum(float(row["nats_per_character"]) * int(row["characters"]) for row in table) == pytest.approx(total)
-    for name in ("plots/confusion.csv", "plots/calibration.csv", "plots/images/curves.png"):
+    for name in ("plots/tables/confusion.csv", "plots/tables/calibration.csv", "plots/images/curves.png"):
         assert (made / name).stat().st_size > 0
     page = (made / "evaluation/passages.html").read_text()
     assert "sword" in re.sub("<[^>]+>", "", page)

@@ -72,7 +72,10 @@ MISTAKES = [
     ({CNN + "optimizer": {}}, "models.cnn.training.optimizer.name: is missing"),
     ({CNN + "optimizer": {"name": "adam", "momentum": 1}}, "models.cnn.training.optimizer.momentum: unknown key"),
     ({CNN + "optimizer": {"name": "adam", "b1": 2.0}}, "models.cnn.training.optimizer.b1: must be less than 1"),
-    ({CNN + "early_stopping": {"metric": "f1", "patience": 2}}, "early_stopping.metric: must be 'loss' or 'accuracy'"),
+    (
+        {CNN + "early_stopping": {"metric": "f1", "patience": 2}},
+        "early_stopping.metric: must be loss or accuracy, the metric of fashion-mnist's task, not 'f1'",
+    ),
     (
         {"models__resnet__training__augmentation": {"policy": "autoaugment"}},
         "models.resnet.training.augmentation.policy: must be 'photos' or 'trivial-augment', not 'autoaugment'",

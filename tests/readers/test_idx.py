@@ -48,13 +48,13 @@ def test_reads_plain_and_packed_files(source):
 
 def test_labels_are_numbers_without_names(source):
     (source / "labels.txt").unlink()
-    assert {e.label for e in read(source)} == {"0", "1", "2"}
+    assert {str(e.label) for e in read(source)} == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize("names", [b"red\ngreen\nblue", b"\xef\xbb\xbfred\r\ngreen\r\nblue\r\n"])
 def test_names_however_they_are_written(source, names):
     (source / "labels.txt").write_bytes(names)
-    assert {e.label for e in read(source)} == {"red", "green", "blue"}
+    assert {str(e.label) for e in read(source)} == {"red", "green", "blue"}
 
 
 def images_of(source: Path) -> Path:

@@ -14,6 +14,7 @@ from pipeline.config.optimizers import SGD, AdamW, Cosine, Muon, Step
 from pipeline.config.training import Augmentation, EarlyStopping
 from pipeline.examples.augmentation import augment
 from pipeline.examples.batch import Examples
+from pipeline.examples.task import Task
 from pipeline.loaders import buckets
 from pipeline.loaders.loader import ExampleLoader
 from pipeline.runtime.errors import UserError
@@ -31,7 +32,7 @@ def examples(count: int, seed: int = 0) -> Examples:
 
 
 def fit(
-    train: Examples | None = None, *, seed: int = 0, config: Any = None, target: Any = None, **changes: Any
+    train: Examples | None = None, *, seed: int = 0, config: Any = None, task: Task = TASK, **changes: Any
 ) -> TrainingRun:
     train = train or examples(40)
     settings = small_tasks.TRAINING.model_copy(update=changes)
@@ -47,11 +48,10 @@ def fit(
     )
     trainer, state = start(
         config or CNNConfig(filters=4, kernel=3),
-        TASK,
+        task,
         optimizer,
         seed=seed,
         label_smoothing=settings.label_smoothing,
-        target=target,
         augmentation=settings.augmentation,
     )
     loader, validate = (
@@ -138,7 +138,7 @@ def test_too_few_examples_for_a_batch():
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
-        {"target": ClassTarget(class_weights="balanced")},
+        {"task": TASK.model_copy(update={"target": ClassTarget(class_weights="balanced")})},
         {"learning_rate": 1e-3},
         {"schedule": Cosine(name="cosine", warmup=0.2)},
         {"schedule": Step(name="step", epochs=1, factor=0.1)},

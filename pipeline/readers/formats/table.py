@@ -5,18 +5,19 @@ A column holds the text, or the path of a picture relative to the table's folder
 
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.config.section import Section
 from pipeline.readers import files, lines, raw_data, split_names
-from pipeline.readers.example import Example, Refused
+from pipeline.readers.example import Example, Label, Refused
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
@@ -32,16 +33,21 @@ class Refusal(Exception):
     """Why a row cannot be used."""
 
 
+Columns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
 class Reader(Section):
     """The names of the columns. `split` and `group` are optional, and their cells may be empty."""
 
     one_per_file: ClassVar = False
-    labels_are: ClassVar = "label"
 
     name: Literal["table"]
     text: str | None = None
     image: str | None = None
-    label: str
+    label: str | None = None  # one label an example
+    labels: str | Columns | None = None  # several: a column with all of them, or a column of 0 and 1 for each
+    separator: str | None = None  # between the labels in a cell, unless it holds a list
+    targets: Columns | None = None  # numbers
     split: str | None = None
     group: str | None = None
 
@@ -49,10 +55,18 @@ class Reader(Section):
     def content(self) -> str:
         return "text" if self.text is not None else "image"
 
+    @property
+    def labels_are(self) -> str:
+        return "label" if self.label is not None else "labels" if self.labels is not None else "numbers"
+
     @model_validator(mode="after")
-    def _has_one_content(self) -> Self:
+    def _has_one_of_each(self) -> Self:
         if (self.text is None) == (self.image is None):
             raise PydanticCustomError("one_content", "must name a column either as text or as image")
+        if [self.label, self.labels, self.targets].count(None) != 2:
+            raise PydanticCustomError("one_label", "must name columns as one of label, labels and targets")
+        if self.separator is not None and not (isinstance(self.labels, str) and self.separator):
+            raise PydanticCustomError("no_labels", "separator is the text between labels in the one column of labels")
         return self
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
@@ -74,16 +88,31 @@ class Reader(Section):
                     yield Refused(where, str(refusal))
 
     def _columns(self) -> list[str]:
-        return [name for name in (self.text, self.image, self.label, self.split, self.group) if name is not None]
+        names = [self.text, self.image, *self._label_columns(), self.split, self.group]
+        return [name for name in names if name is not None]
+
+    def _label_columns(self) -> tuple[str, ...]:
+        one = self.label if self.label is not None else self.labels
+        return (one,) if isinstance(one, str) else one or self.targets or ()
+
+    def _label(self, row: dict[str, Any], where: str) -> Label:
+        if self.label is not None:
+            label = _text(row[self.label], "label").strip()
+            if not label:
+                raise Refusal("its label is empty")
+            return label
+        if self.targets is not None:
+            return {name: _number(row[name], name) for name in self.targets}
+        if isinstance(self.labels, str):
+            return _labels(row[self.labels], self.separator, where)
+        return tuple(name for name in self._label_columns() if _is_set(row[name], name))
 
     def _example(
         self, row: dict[str, Any] | str, where: str, entry: files.Entry, file_split: split_names.Split | None
     ) -> Example:
         if isinstance(row, str):
             raise Refusal(row)
-        label = _text(row[self.label], "label").strip()
-        if not label:
-            raise Refusal("its label is empty")
+        label = self._label(row, where)
         split = _text(row[self.split], "split").strip().lower() if self.split is not None else ""
         if split and split not in split_names.WORDS:
             raise Refusal("its split is none of train, validation, test, shifted")
@@ -96,6 +125,41 @@ class Reader(Section):
         else:
             content = _picture(row[cast(str, self.image)], entry)
         return Example(where, content, label, split_names.WORDS[split] if split else file_split, group or None)
+
+
+def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
+    """The labels in a cell, each once, in order: a list, or a text with a separator. An empty cell has none."""
+    if isinstance(value, list):
+        names = [_text(item, "list of labels").strip() for item in value]
+    else:
+        text = _text(value, "labels").strip()
+        if text and separator is None:
+            raise UserError(
+                f"{where}: its labels are the text {text[:60]!r}, not a list: set separator, in the reader's section, "
+                "to what stands between two labels"
+            )
+        names = [name.strip() for name in text.split(separator)] if text else []
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _is_set(value: Any, name: str) -> bool:
+    """Whether an example has the label whose column this is."""
+    text = _text(value, f"label {name}").strip().lower()
+    if text in ("", "0", "0.0", "false", "no"):
+        return False
+    if text in ("1", "1.0", "true", "yes"):
+        return True
+    raise Refusal(f"its column {name} is neither 0 nor 1")
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(_text(value, f"target {name}"))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise Refusal(f"its target {name} is no number")
+    return number
 
 
 def _text(value: Any, what: str) -> str:

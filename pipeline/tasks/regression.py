@@ -1,0 +1,187 @@
+"""One or several numbers for each image or text. Axes: b batch, n examples, k targets."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from pydantic import Field
+
+from pipeline.config import paths
+from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
+from pipeline.config.section import Section
+from pipeline.examples.batch import Batch, LossSums
+from pipeline.examples.inputs import Inputs
+from pipeline.runtime import strict_json
+from pipeline.runtime.errors import UserError
+from pipeline.tasks.labelled import Labelled
+
+if TYPE_CHECKING:
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.predictor import Predictor, Tree
+
+Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+
+
+class NumberTarget(Section):
+    loss: Literal["squared", "huber"] = "squared"  # of standardised targets; huber counts outliers less
+    units: dict[str, str] = Field(default_factory=dict)  # by the targets' names, for figures, plots and answers
+
+
+class Regression(Labelled):
+    preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
+    labels_are: ClassVar = "numbers"
+    Target: ClassVar = NumberTarget
+    metric: ClassVar = "r2"
+    output_name: ClassVar = "values"
+
+    name: str = "regression"
+    targets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    mean: Numbers  # of each target in the training split
+    std: Numbers
+
+    @classmethod
+    def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
+        """Numbers can be anything: `encode` looks at their spread."""
+
+    @classmethod
+    def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
+        """Targets are standardised by the training split's mean and standard deviation. Raises UserError where a target
+        never changes.
+        """
+        from pipeline.encoding import tables
+
+        numbers = {split: list(tables.column(split, "label")) for split in tables.splits()}
+        names = tuple(numbers["train"][0])
+        arrays = {split: np.array([[row[name] for name in names] for row in rows]) for split, rows in numbers.items()}
+        mean, std = arrays["train"].mean(axis=0), arrays["train"].std(axis=0)
+        for name, value, spread in zip(names, mean, std):
+            if not spread > 1e-12 * max(abs(value), 1.0):
+                raise UserError(
+                    f"the target {name} is {value:g} in every training example: there is nothing to learn; leave it "
+                    "out of the reader's targets"
+                )
+        for split, array in arrays.items():
+            tables.save(split, targets=((array - mean) / std).astype(np.float32))
+            report[split]["targets"] = {
+                name: {"mean": float(column.mean()), "least": float(column.min()), "most": float(column.max())}
+                for name, column in zip(names, array.T)
+            }
+        return cls(inputs=inputs, targets=names, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.targets)} target{'s' if len(self.targets) > 1 else ''}"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.targets)
+
+    @property
+    def _settings(self) -> NumberTarget:
+        return self.target if isinstance(self.target, NumberTarget) else NumberTarget()
+
+    def _titles(self) -> list[str]:
+        """The targets with their units."""
+        units = self._settings.units
+        return [f"{name} ({units[name]})" if name in units else name for name in self.targets]
+
+    def loss(self, logits: Float[Array, "b k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
+        """Label smoothing is of labels alone."""
+        from pipeline.examples import loss
+
+        return loss.regression(logits, batch, huber=self._settings.loss == "huber")
+
+    def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
+        """The targets in their own units."""
+        mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
+        return logits * std + mean
+
+    def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """The baseline always answers the mean of the training split."""
+        import pandas as pd
+
+        from pipeline.evaluation import explanations, metrics, plots
+        from pipeline.evaluation.predictor import predict
+        from pipeline.loaders import buckets
+
+        test = buckets.load(paths.features(split), self.inputs)
+        outputs = predict(predictor, tree["params"], tree["model_state"], test).astype(np.float64)
+        mean, std = np.array(self.mean)[None], np.array(self.std)[None]
+        values, targets = outputs * std + mean, np.asarray(test.targets, np.float64) * std + mean  # n k
+        ids = np.load(paths.features(split) / "ids.npy").astype(str)
+        columns = {f"true {name}": targets[:, i] for i, name in enumerate(self.targets)}
+        columns |= {f"predicted {name}": values[:, i] for i, name in enumerate(self.targets)}
+        pd.DataFrame({"id": ids, **columns}).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        results = {
+            name: metrics.regression(values[:, i], targets[:, i], self.mean[i]) for i, name in enumerate(self.targets)
+        }
+        for title, figures in zip(self._titles(), results.values()):
+            print(
+                f"{split} {title}: mean absolute error {figures['mae']:.4g} (95 % interval {figures['mae_low']:.4g} to "
+                f"{figures['mae_high']:.4g}; the mean's {figures['baseline_mae']:.4g}), root mean squared error "
+                f"{figures['rmse']:.4g}, R2 {figures['r2']:.4f} ({figures['r2_low']:.4f} to {figures['r2_high']:.4f})"
+            )
+        if split == "test":
+            table = {"actual": targets[:, 0], "predicted": values[:, 0]}
+            pd.DataFrame(table).to_csv(paths.PREDICTED, index=False, lineterminator="\n")
+            plots.save(plots.regression(values, targets, self._titles()), paths.IMAGES / "predicted.png")
+            errors = np.abs(values - targets) / std
+            worst = np.argsort(-errors.max(axis=1), kind="stable")[: explanations.MOST].tolist()
+            explanations.write(
+                predictor,
+                tree,
+                test,
+                [
+                    explanations.Shown(
+                        i, int(k), f"{self._titles()[k]} {values[i, k]:.4g}", f"true: {targets[i, k]:.4g}"
+                    )
+                    for i, k in ((i, errors[i].argmax()) for i in worst)
+                ],
+                name="mistakes",
+                title="The largest errors",
+                output="the predicted value",
+            )
+        return {"examples": len(targets), **results}
+
+    def package_files(self, folder: Path) -> None:
+        units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}
+        strict_json.write(folder / "labels.json", {"labels": self.targets, "units": units})
+
+    def card(self, figures: dict[str, Any], **names: Any) -> str:
+        from pipeline.packaging import model_card
+
+        rows = {}
+        for name, title in zip(self.targets, self._titles()):
+            of = figures[name]
+            rows[f"{title}: mean absolute error"] = (
+                f"{of['mae']:.4g} (95 % {of['mae_low']:.4g} to {of['mae_high']:.4g})"
+            )
+            rows[f"{title}: that of the mean"] = f"{of['baseline_mae']:.4g}"
+            rows[f"{title}: root mean squared error"] = f"{of['rmse']:.4g}"
+            rows[f"{title}: R2"] = f"{of['r2']:.4f} (95 % {of['r2_low']:.4f} to {of['r2_high']:.4f})"
+        ranges = ", ".join(
+            f"{title} (mean {mean:.4g}, standard deviation {std:.4g})"
+            for title, mean, std in zip(self._titles(), self.mean, self.std)
+        )
+        return model_card.labelled(
+            self,
+            what=f"Estimates {', '.join(self._titles())}.",
+            metrics="mae, rmse, r2",
+            figures=rows,
+            details=f"In training: {ranges}.",
+            limits="It answers with numbers like those it was trained on, whatever the input.",
+            **names,
+        )
+
+    def answers(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        import pandas as pd
+
+        from pipeline.runtime.tasks.regression import Regression as Answers
+
+        table = pd.read_parquet(paths.EVALUATION / "test.parquet")
+        rows = table[[f"predicted {name}" for name in self.targets]].to_numpy()
+        answers = Answers(self.targets, {name: u for name, u in self._settings.units.items() if name in self.targets})
+        return [answers.answer(row) for row in rows[: len(samples)]]
