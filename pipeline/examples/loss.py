@@ -39,6 +39,32 @@ def cross_entropy(
     )
 
 
+def binary_cross_entropy(
+    logits: Float[Array, "b k"],
+    batch: Batch,
+    *,
+    label_smoothing: float = 0.0,
+    positive_weights: Float[Array | np.ndarray, " k"] | None = None,
+) -> LossSums:
+    """Cross-entropy in nats of each label, whose target is 0 or 1; the metric is F1 over all labels of all examples,
+    with the threshold 0.5. A label that is there weighs `positive_weights`. Label smoothing mixes targets with 0.5.
+    """
+    logits, targets = logits.astype(jnp.float32), batch.targets.astype(jnp.float32)
+    smoothed = targets * (1 - label_smoothing) + label_smoothing / 2
+    losses = optax.sigmoid_binary_cross_entropy(logits, smoothed)  # b k
+    weights = jnp.ones_like(losses)
+    if positive_weights is not None:
+        weights = 1 + targets * (jnp.asarray(positive_weights)[None] - 1)
+    valid = jnp.broadcast_to(batch.valid[:, None], losses.shape)
+    given = (logits > 0).astype(jnp.float32)
+    return LossSums(
+        loss=total(losses * weights, valid),
+        weight=total(weights, valid),
+        score=2 * total(given * targets, valid),
+        score_weight=total(given + targets, valid),
+    )
+
+
 def regression(values: Float[Array, "b k"], batch: Batch, *, huber: bool) -> LossSums:
     """Half the squared error of standardised targets, or Huber's loss, which grows linearly beyond an error of 1 (Huber
     1964, Annals of Mathematical Statistics 35:73). The metric is R2, against the mean of the training split.
@@ -68,6 +94,12 @@ def balanced(counts: Sequence[int]) -> Float[np.ndarray, " k"]:
     """
     n = np.asarray(counts, np.float32)
     return n.sum() / (len(n) * np.maximum(n, 1))
+
+
+def balanced_positives(counts: Sequence[int], examples: int) -> Float[np.ndarray, " k"]:
+    """A weight for each label where it is there, so that the examples with it weigh as much as those without it."""
+    n = np.asarray(counts, np.float32)
+    return np.maximum(examples - n, 1) / np.maximum(n, 1)
 
 
 def _one_hot(targets: Int[Array, "b *t"], classes: int) -> Float[Array, "b *t k"]:

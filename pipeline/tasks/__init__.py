@@ -1,4 +1,4 @@
-"""The kinds of task: what is learnt. A new one is one new file here, its part in runtime/tasks, and its place in TASKS.
+"""The kinds of task: what is learnt. A new one is one new file here, its part in runtime/tasks, and its place in KINDS.
 
 What each says of itself is listed in examples/task.py.
 """
@@ -16,12 +16,12 @@ from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.language_modelling import LanguageModelling
+from pipeline.tasks.multi_label_classification import MultiLabelClassification
 from pipeline.tasks.regression import Regression
 from pipeline.tasks.sequence_tagging import SequenceTagging
 
-TASKS: dict[str, type[Task]] = {
-    task.model_fields["name"].default: task for task in (Classification, LanguageModelling, Regression, SequenceTagging)
-}
+KINDS = (Classification, LanguageModelling, MultiLabelClassification, Regression, SequenceTagging)
+TASKS: dict[str, type[Task]] = {task.model_fields["name"].default: task for task in KINDS}
 
 
 def _known(name: str) -> str:

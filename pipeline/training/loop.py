@@ -171,7 +171,7 @@ def _diverged(what: str, step: int, learning_rate: optax.Schedule) -> UserError:
 def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
     """Loss and the task's metric."""
     totals = LossSums(*sums.tolist())
-    return float(totals.loss / totals.weight), float(totals.score / totals.score_weight)
+    return float(totals.loss / totals.weight), float(totals.score / (totals.score_weight or 1.0))
 
 
 def _better(one: Epoch, other: Epoch, metric: str) -> bool:

@@ -31,8 +31,8 @@ def test_says_what_evaluate_said(small):
     expected = json.loads((small / "package/sample/expected.json").read_text())["samples"]
     rows = list(csv.DictReader(io.StringIO(run(f"{PREDICT} package/sample/[0-9].png --csv", small))))
     for row, one in zip(rows, expected, strict=True):
-        assert [row["label"]] == one["labels"]
-        assert float(row["probability"]) == pytest.approx(one["probabilities"][0], abs=2e-4)
+        assert row["label"] == one["answer"]["label"]
+        assert float(row["probability"]) == pytest.approx(one["answer"]["probability"], abs=2e-4)
     table = run(f"{PREDICT} package/sample/0.png", small)
     assert re.fullmatch(r"probability  label +input\n +\d\.\d{4}  .+  package/sample/0.png\n", table)
 

@@ -78,7 +78,7 @@ def test_files_exist(page):
     written = {FILE.findall(block.above)[-1] for block in blocks(PAGES[page]) if FILE.search(block.above)}
     for name in re.findall(rf"(?<![\w/.])(?:{'|'.join(FOLDERS)})/[\w./-]*", PAGES[page]):
         name = name.rstrip(".")
-        mine = name.split("/")[-1] in ("NAME", "x.py") or any(f"data/raw/{made}" in name for made in MADE)
+        mine = name.split("/")[-1] in ("NAME", "NAME.py", "x.py") or any(f"data/raw/{made}" in name for made in MADE)
         assert mine or name in written or (TOP / name).exists(), name
 
 

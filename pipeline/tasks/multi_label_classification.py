@@ -1,0 +1,195 @@
+"""Any number of labels for each image or text, each by a sigmoid of its own. Axes: b batch, n examples, k labels."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from pipeline.config import paths
+from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
+from pipeline.examples.batch import Batch, LossSums
+from pipeline.examples.inputs import Inputs
+from pipeline.runtime import strict_json
+from pipeline.runtime.errors import UserError
+from pipeline.tasks.classification import PRINTED, ClassTarget, Counts, Labels
+from pipeline.tasks.labelled import Labelled
+
+if TYPE_CHECKING:
+    from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.predictor import Predictor, Tree
+
+THRESHOLDS = paths.EVALUATION / "thresholds.json"
+
+
+class MultiLabelClassification(Labelled):
+    preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
+    labels_are: ClassVar = "labels"
+    class_word: ClassVar = "labels"
+    Target: ClassVar = ClassTarget
+    metric: ClassVar = "micro_f1"
+
+    name: str = "multi-label-classification"
+    labels: Labels
+    counts: Counts  # of the training examples with each label
+    examples: int  # in the training split
+
+    @classmethod
+    def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
+        """Raises UserError where training has fewer than two labels, or another split has one that training lacks."""
+        if len(labels["train"]) < 2:
+            found = ", ".join(labels["train"]) or "none"
+            raise UserError(f"{source}: at least two labels are needed in training, which has {found}")
+        for split, counts in labels.items():
+            for label in sorted(counts.keys() - labels["train"].keys()):
+                raise UserError(
+                    f"{source}: the {split} split has the label {label!r}, which training lacks: add training examples "
+                    "of it, or remove those"
+                )
+
+    @classmethod
+    def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
+        """An example without any label is an example: its row is all zeros."""
+        from pipeline.encoding import tables
+
+        labels = tuple(sorted({label for labels in tables.column("train", "label") for label in labels}))
+        number, counts, examples = {label: i for i, label in enumerate(labels)}, np.zeros(len(labels), int), 0
+        for split in tables.splits():
+            targets = np.zeros((tables.rows(split), len(labels)), np.uint8)
+            for row, found in zip(targets, tables.column(split, "label")):
+                row[[number[label] for label in found]] = 1
+            tables.save(split, targets=targets)
+            report[split]["without_labels"] = int((targets.sum(axis=1) == 0).sum())
+            if split == "train":
+                counts, examples = targets.sum(axis=0, dtype=int), len(targets)
+        return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()), examples=examples)
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.labels)} labels, {sum(self.counts) / self.examples:.2f} an example"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels)
+
+    def loss(self, logits: Float[Array, "b k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
+        from pipeline.examples import loss
+
+        is_balanced = isinstance(self.target, ClassTarget) and self.target.class_weights == "balanced"
+        weights = loss.balanced_positives(self.counts, self.examples) if training and is_balanced else None
+        return loss.binary_cross_entropy(logits, batch, label_smoothing=label_smoothing, positive_weights=weights)
+
+    def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
+        """The probability of each label."""
+        return jax.nn.sigmoid(logits)
+
+    def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """Each label's threshold is the one with the highest F1 on the validation split. The baseline gives every
+        example the labels that more than half of the training examples have.
+        """
+        import pandas as pd
+        import scipy.special
+
+        from pipeline.evaluation import explanations, multi_label, plots
+        from pipeline.evaluation.predictor import predict
+        from pipeline.loaders import buckets
+
+        def probabilities_of(split: str) -> tuple[Any, Float[np.ndarray, "n k"], Bool[np.ndarray, "n k"]]:
+            examples = buckets.load(paths.features(split), self.inputs)
+            logits = predict(predictor, tree["params"], tree["model_state"], examples)
+            return examples, scipy.special.expit(logits.astype(np.float64)), np.asarray(examples.targets) > 0
+
+        _, validation, actual = probabilities_of("validation")
+        thresholds = multi_label.thresholds(validation, actual)
+        strict_json.write(THRESHOLDS, dict(zip(self.labels, thresholds.tolist())))
+        test, probabilities, targets = probabilities_of(split)
+        guesses = probabilities >= thresholds[None]
+        columns = {
+            "id": np.load(paths.features(split) / "ids.npy").astype(str),
+            "labels": self._names(targets),
+            "prediction": self._names(guesses),
+        }
+        columns |= {f"probability of {label}": probabilities[:, i] for i, label in enumerate(self.labels)}
+        pd.DataFrame(columns).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        by_label = multi_label.per_label(probabilities, guesses, targets, thresholds, self.labels)
+        by_label.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
+        baseline = np.broadcast_to(2 * np.array(self.counts) > self.examples, targets.shape)
+        results = multi_label.figures(probabilities, guesses, targets, baseline)
+        if len(self.labels) <= PRINTED:
+            print(by_label.to_string(index=False, float_format="{:.3f}".format))
+        print(
+            f"{split}: micro F1 {results['micro']['f1']:.4f} (95 % interval {results['micro']['f1_low']:.4f} to "
+            f"{results['micro']['f1_high']:.4f}; the baseline's {results['baseline_micro_f1']:.4f}), macro F1 "
+            f"{results['macro']['f1']:.4f}, mean average precision {results['average_precision']:.4f}"
+        )
+        if split == "test":
+            plots.write_calibration(
+                np.where(guesses, probabilities, 1 - probabilities).ravel(), (guesses == targets).ravel()
+            )
+            errors = np.where(guesses != targets, np.abs(probabilities - thresholds[None]), -1.0)
+            worst = np.argsort(-errors.max(axis=1), kind="stable")[: explanations.MOST]
+            wrong = [(int(i), int(errors[i].argmax())) for i in worst if errors[i].max() >= 0]
+            explanations.write(
+                predictor,
+                tree,
+                test,
+                [
+                    explanations.Shown(
+                        i,
+                        k,
+                        f"{'' if guesses[i, k] else 'not '}{self.labels[k]} {probabilities[i, k]:.2f}",
+                        f"true: {', '.join(self._names(targets[i : i + 1])[0]) or 'none'}",
+                    )
+                    for i, k in wrong
+                ],
+                name="mistakes",
+                title="The most confident mistakes",
+                output="the label's logit",
+            )
+        return {"examples": len(targets), **results}
+
+    def _names(self, chosen: Bool[np.ndarray, "n k"]) -> list[list[str]]:
+        return [[self.labels[i] for i in np.flatnonzero(row)] for row in chosen]
+
+    def package_files(self, folder: Path) -> None:
+        thresholds = strict_json.read(THRESHOLDS)
+        content = {"labels": self.labels, "thresholds": [thresholds[label] for label in self.labels]}
+        strict_json.write(folder / "labels.json", content)
+
+    def card(self, figures: dict[str, Any], **names: Any) -> str:
+        import pandas as pd
+
+        from pipeline.packaging import model_card
+
+        micro = figures["micro"]
+        rows = {
+            "micro F1": f"{micro['f1']:.4f} (95 % interval {micro['f1_low']:.4f} to {micro['f1_high']:.4f})",
+            "micro F1 of the baseline": f"{figures['baseline_micro_f1']:.4f}",
+            "macro F1": f"{figures['macro']['f1']:.4f}",
+            "mean average precision": f"{figures['average_precision']:.4f}",
+            "all labels right": f"{figures['exact_match']:.4f}",
+            "coverage error": f"{figures['coverage_error']:.4g}",
+        }
+        classes = pd.read_csv(paths.EVALUATION / "per_class_test.csv", keep_default_na=False).head(model_card.ROWS)
+        return model_card.labelled(
+            self,
+            what=f"Gives any number of {len(self.labels)} labels: {', '.join(self.labels[: model_card.ROWS])}.",
+            metrics="f1",
+            figures=rows,
+            details=f"By label, on the same {figures['examples']:,} test examples:\n\n{model_card.markdown(classes)}",
+            limits="It knows only these labels. A label is given where its probability reaches its threshold.",
+            **names,
+        )
+
+    def answers(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        import pandas as pd
+
+        from pipeline.runtime.tasks.multi_label_classification import MultiLabelClassification as Answers
+
+        table = pd.read_parquet(paths.EVALUATION / "test.parquet")
+        rows = table[[f"probability of {label}" for label in self.labels]].to_numpy()
+        thresholds = strict_json.read(THRESHOLDS)
+        answers = Answers(self.labels, [thresholds[label] for label in self.labels])
+        return [answers.answer(row) for row in rows[: len(samples)]]
