@@ -32,7 +32,7 @@ from pipeline.training.checkpoints import naming
 from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
 from pipeline.training.loop import Validate, fit
 from pipeline.training.run import TrainingRun, to_checkpoint
-from pipeline.training.trainer import State, Trainer, start
+from pipeline.training.trainer import State, Trainer, fit_statistics, start
 from pipeline.training.training_log import TrainingLog
 
 
@@ -151,7 +151,8 @@ def build_trainer(
     if isinstance(params.network, LanguageModelConfig):
         plan = memory_plan.estimate(trainer, state, params.network, settings)
         memory_plan.refuse(plan, memory_plan.available(), settings, params.network)
-    return trainer, state
+        return trainer, state
+    return trainer, fit_statistics(trainer.predictor, state, buckets.load(paths.features("train"), task))
 
 
 def write(run: TrainingRun, tree: Tree, parameters: int, record: dict[str, Any]) -> None:
