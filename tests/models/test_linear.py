@@ -60,23 +60,24 @@ def test_each_n_gram_is_counted():
 
 
 def test_weights_by_hand():
-    """Of three texts, all have 7, and one has 8, twice."""
-    some = batch(TASK, texts([7, 8, 8], [7], [7]))
+    """Of three texts, all have 7, two have 8, one of them twice, and only one has 9."""
+    some = batch(TASK, texts([7, 8, 8], [7, 8], [7, 9]))
     of = model(ngrams=1)
     of.fit_statistics([some])
-    seven, eight = 1.0, (1 + np.log(2)) * (np.log(4 / 2) + 1)
-    length = np.hypot(seven, eight)
-    for x, expected in zip(weights(of, some), ([seven / length, eight / length], [1.0], [1.0])):
-        np.testing.assert_allclose(np.sort(x[x > 0]), expected, rtol=1e-6)
+    eight = np.log(4 / 3) + 1  # 7 is in all three texts: ln(4 / 4) + 1 = 1
+    twice = (1 + np.log(2)) * eight
+    for x, row in zip(weights(of, some), ((1, twice), (1, eight), (1,)), strict=True):
+        expected = np.array(row)
+        np.testing.assert_allclose(np.sort(x[x > 0]), expected / np.linalg.norm(expected), rtol=1e-6)
 
 
 def test_equals_scikit_learn_on_the_same_counts():
-    """Also for new texts: n-grams that no training text has count for nothing there either."""
+    """Also for new texts: n-grams that are not in two training texts count for nothing there either."""
     ngrams = 3
     train, new = (batch(TASK, small_tasks.examples(TASK, 30, seed)) for seed in (0, 1))
     of, reference = model(ngrams), TfidfTransformer(sublinear_tf=True)
     of.fit_statistics([train])
-    known = counts(train, ngrams).any(0)
+    known = (counts(train, ngrams) > 0).sum(0) >= linear.MIN_TEXTS
     reference.fit(counts(train, ngrams)[:, known])
     for some in (train, new):
         x = weights(of, some)
