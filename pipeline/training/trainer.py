@@ -7,7 +7,7 @@ dispatch, and what a checkpoint holds.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -208,7 +208,7 @@ def fit_statistics(predictor: Predictor, state: State, examples: Examples) -> St
         return state
     data, batch = jax.device_put(examples), jax.jit(predictor.task.batch, static_argnums=2)
     model.fit_statistics(batch(data, rows, length) for rows, length in evaluation_batches(examples))
-    measured = variables(model, nnx.Not(nnx.Param))
+    measured = variables(cast(nnx.Module, model), nnx.Not(nnx.Param))
     return state._replace(model_state=jax.tree.map(sharding.put_like, measured, state.model_state))
 
 
