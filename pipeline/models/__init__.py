@@ -9,13 +9,14 @@ Axes: b batch, h height, w width, c channels of the input, t time, l characters 
 filters, k classes, v vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import NetworkSettings
+from pipeline.examples.batch import Batch
 from pipeline.examples.inputs import Inputs
 from pipeline.models import cnn, gpt, linear, lstm, resnet, rnn, textcnn, transformer
 
@@ -46,6 +47,15 @@ class GathersByLayer(Protocol):
     """A large network: devices that each keep a shard of its parameters gather one layer's at a time, with `gather`."""
 
     gather: Callable[[dict[str, Float[Array, "..."]]], dict[str, Float[Array, "..."]]] | None
+
+
+@runtime_checkable
+class FitsStatistics(Protocol):
+    """A network that measures the training split before the first step. It sets variables that are no parameters, and
+    nothing else; they are part of the state, and so of checkpoints, of the trained model and of the package.
+    """
+
+    def fit_statistics(self, batches: Iterable[Batch]) -> None: ...
 
 
 BUILDERS: dict[str, Builder] = {

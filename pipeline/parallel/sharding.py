@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from pipeline.config.training import Mesh
@@ -147,3 +148,9 @@ def replicate(mesh: jax.sharding.Mesh | None, arrays: Any) -> Any:
 def put(array: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     """The array, which each process has, on the devices: each process copies the shards of its own."""
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+
+def put_like(array: Any, like: Any) -> Any:
+    """The array on the devices of `like`, one or several."""
+    where = like.sharding
+    return put(array, where) if len(where.device_set) > 1 else jnp.asarray(array)

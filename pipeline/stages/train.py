@@ -16,6 +16,7 @@ from pipeline.config.params import Key, StageParams
 from pipeline.config.training import Training
 from pipeline.evaluation.predictor import Tree
 from pipeline.examples.task import Task
+from pipeline.loaders import buckets
 from pipeline.models import weights
 from pipeline.parallel import processes, sharding
 from pipeline.runtime import strict_json
@@ -27,7 +28,7 @@ from pipeline.training.checkpoints import naming
 from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
 from pipeline.training.loop import fit
 from pipeline.training.run import TrainingRun, to_checkpoint
-from pipeline.training.trainer import State, Trainer, start
+from pipeline.training.trainer import State, Trainer, fit_statistics, start
 from pipeline.training.training_log import TrainingLog
 
 
@@ -115,7 +116,7 @@ def build_trainer(
         devices=devices,
     )
     task.check_memory(trainer, state, params.network, settings)
-    return trainer, state
+    return trainer, fit_statistics(trainer.predictor, state, lambda: buckets.load(paths.features("train"), task.inputs))
 
 
 def write(run: TrainingRun, tree: Tree, parameters: int, metric: str, record: dict[str, Any]) -> None:

@@ -1,9 +1,8 @@
 """A training run between two steps: everything that changes in it, and its form as a checkpoint."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -70,7 +69,7 @@ def from_checkpoint(checkpoint: Checkpoint, state: State) -> TrainingRun:
         expected = {name: (array.shape, array.dtype) for name, array in named(like).items()}
         if {name: (array.shape, array.dtype) for name, array in checkpoint.arrays.items()} != expected:
             raise ValueError("its arrays are of another network")
-        arrays = [_put_like(checkpoint.arrays[name], array) for name, array in named(like).items()]
+        arrays = [sharding.put_like(checkpoint.arrays[name], array) for name, array in named(like).items()]
         tree = jax.tree.unflatten(jax.tree.structure(like), arrays)
         return TrainingRun(
             tree["state"],
@@ -84,12 +83,6 @@ def from_checkpoint(checkpoint: Checkpoint, state: State) -> TrainingRun:
         raise UserError(
             f"the checkpoint is not one of this run ({error}): remove it with `python -m pipeline checkpoints clean`"
         ) from error
-
-
-def _put_like(array: Any, like: Any) -> Any:
-    """The array on the devices of `like`, one or several."""
-    where = like.sharding
-    return sharding.put(array, where) if len(where.device_set) > 1 else jnp.asarray(array)
 
 
 def _tree(state: State, best: Best | None) -> Tree:

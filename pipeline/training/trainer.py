@@ -7,7 +7,7 @@ dispatch, and what a checkpoint holds.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,13 @@ from jaxtyping import Array, Float, Int, Key
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.config.training import Augmentation
-from pipeline.evaluation.predictor import Predictor, Tree, variables
+from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, variables
 from pipeline.examples.batch import Batch, Examples, LossSums
 from pipeline.examples.task import Task
 from pipeline.layers import embedding, parameters
 from pipeline.layers.embedding import Rows
 from pipeline.layers.parameters import Roles
-from pipeline.models import build, weights
+from pipeline.models import FitsStatistics, build, weights
 from pipeline.parallel import sharding
 from pipeline.training import row_updates
 
@@ -196,6 +196,20 @@ def start(
         return trainer, initial(model)
     shardings = state_shardings(devices, jax.eval_shape(lambda: initial(built())), tx, axes)
     return trainer, jax.jit(lambda: initial(built()), out_shardings=shardings)()
+
+
+def fit_statistics(predictor: Predictor, state: State, load: Callable[[], Examples]) -> State:
+    """The state before the first step, with what the network measures of the examples of the training split, if
+    anything.
+    """
+    model = nnx.merge(predictor.graphdef, state.params, state.model_state)
+    if not isinstance(model, FitsStatistics):
+        return state
+    examples = load()
+    data, batch = jax.device_put(examples), jax.jit(predictor.task.inputs.batch, static_argnums=2)
+    model.fit_statistics(batch(data, rows, length) for rows, length in evaluation_batches(examples))
+    measured = variables(cast(nnx.Module, model), nnx.Not(nnx.Param))
+    return state._replace(model_state=jax.tree.map(sharding.put_like, measured, state.model_state))
 
 
 def state_shardings(

@@ -31,20 +31,12 @@ NO_NUMBER = {
 
 # What each stage calls of a task, whose module imports where it needs them the libraries of one stage alone.
 HELPERS = {"_sentences", "_tokenizer", "_labels_of"}
+LOSS = {"loss_sums", "loss", "class_loss"}
 METHODS = {
     "preprocess": {"encode"},
-    "train": {"augment", "loader", "validation", "loss_sums", "class_loss", "check_memory"},
-    "evaluate": {
-        "evaluate",
-        "loss_sums",
-        "class_loss",
-        "_table",
-        "_write_table",
-        "_write_mistakes",
-        "_sentences",
-        "_tokenizer",
-    },
-    "package": {"export", "configuration", "card", "class_card", "samples", "answers", "_sentences", "_tokenizer"},
+    "train": {"augment", "loader", "validation", "check_memory", *LOSS},
+    "evaluate": {"evaluate", "_table", "_spans", "_write_table", "_write_mistakes", *LOSS, *HELPERS},
+    "package": {"export", "configuration", "card", "class_card", "samples", "answers", *HELPERS},
 }
 # Prepare asks the task only whether it can learn the labels: that refuses, and changes no result.
 REFUSES = {"prepare": frozenset({"pipeline.tasks"})}
