@@ -1,0 +1,160 @@
+"""Tasks with several labels or with numbers, through all five stages and `predict`, for texts and for images."""
+
+import csv
+import io
+import json
+import sys
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from imports import TOP
+from PIL import Image
+from ruamel.yaml import YAML
+from small_packages import copy_stages, dump, run_stages
+
+from pipeline.commands import predict, selftest
+from pipeline.runtime import package
+from pipeline.runtime.errors import UserError
+
+pytestmark = pytest.mark.slow
+
+WORDS = ("sun", "rain", "snow")  # each is a label of the texts and pictures that have it
+ROWS = 240
+
+
+def rows() -> list[dict[str, Any]]:
+    """Texts and pictures that show some of three things, or none; `warmth` and `size` are made from those."""
+    random = np.random.default_rng(0)
+    made = []
+    for i in range(ROWS):
+        has = random.integers(0, 2, 3)
+        noise = " ".join("".join(random.choice(list("abcdefgh"), 4)) for _ in range(4))
+        pixels = np.zeros((12, 12), np.uint8)
+        for place, there in enumerate(has):
+            pixels[1:11, 4 * place : 4 * place + 3] = 200 * there + random.integers(0, 40, (10, 3))
+        warmth = 20 + 10 * has[0] - 5 * has[2] + random.normal(0, 0.1)
+        found = [word for word, there in zip(WORDS, has) if there]
+        made.append(
+            {
+                "text": f"{noise} {' '.join(found)}",
+                "image": f"{i}.png",
+                "pixels": pixels,
+                "found": "|".join(found),
+                **dict(zip(WORDS, has.tolist())),
+                "warmth": warmth,
+                "size": 1000.0 + 100 * has.sum(),
+            }
+        )
+    return made
+
+
+def make(
+    folder: Path, content: str, labels: dict[str, Any], task: str, target: dict[str, Any], **training: Any
+) -> Path:
+    """All five stages on a table with that content."""
+    here = folder / content
+    copy_stages(here)
+    source = here / "data/raw/mine"
+    source.mkdir(parents=True)
+    table = rows()
+    for row in table if content == "image" else ():
+        Image.fromarray(row["pixels"]).save(source / row["image"])
+    frame = pd.DataFrame(table).drop(columns="pixels")
+    frame.to_csv(source / "table.csv", index=False)
+    params = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+    like, model = ("spam", "linear") if content == "text" else ("fashion-mnist", "cnn")
+    section = params["datasets"][like] | {
+        "task": task,
+        "reader": {"name": "table", content: content, **labels},
+        "source": "data/raw/mine",
+        "split": {"validation": 0.2, "test": 0.3},
+        "target": target,
+    }
+    section["preprocessing"] |= {"tokenizer": "words", "vocabulary": 40} if content == "text" else {}
+    section["preprocessing"] |= {} if content == "text" else {"height": 12, "width": 12}
+    params |= {"dataset": "mine", "model": model, "datasets": {"mine": section}}
+    params["models"][model]["training"] |= {"epochs": 20, "batch_size": 16, "label_smoothing": 0.0} | training
+    dump(params, here / "params.yaml")
+    run_stages(here, "prepare", "preprocess", "train", "evaluate", "package")
+    return here
+
+
+def asked(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What `predict` prints for the package there."""
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["predict", str(here / "package"), *options])
+    with chdir(here):
+        assert predict.main() == 0
+    return capsys.readouterr().out
+
+
+def metrics(here: Path) -> dict[str, Any]:
+    return json.loads((here / "metrics/evaluate.json").read_text())["test"]
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [("text", {"labels": "found", "separator": "|"}), ("image", {"labels": list(WORDS)})],
+)
+def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
+    here = make(tmp_path, content, labels, "multi-label-classification", {"class_weights": "balanced"})
+    figures, table = metrics(here), pd.read_parquet(here / "evaluation/test.parquet")
+    assert figures["micro"]["f1"] > 0.95 > figures["baseline_micro_f1"]
+    assert figures["micro"]["f1_low"] <= figures["micro"]["f1"] <= figures["micro"]["f1_high"]
+    assert 0 in set(map(len, table["labels"]))  # an example without any label is one
+    raw = {"text": "efgh sun abcd snow", "image": "data/raw/mine/0.png"}[content]
+    expected = ["snow", "sun"] if content == "text" else [w for w in sorted(WORDS) if rows()[0][w]]
+    answer = json.loads(asked(here, monkeypatch, capsys, raw, "--json"))
+    assert answer["labels"] == expected
+    assert set(answer["probabilities"]) == set(WORDS)
+    (row,) = csv.DictReader(io.StringIO(asked(here, monkeypatch, capsys, raw, "--csv")))
+    assert row["labels"] == "|".join(expected)
+    assert "By label" in (here / "package/README.md").read_text()
+
+
+@pytest.mark.parametrize("content", ["text", "image"])
+def test_numbers(tmp_path, monkeypatch, capsys, content):
+    target = {"loss": "huber" if content == "text" else "squared", "units": {"warmth": "degrees"}}
+    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, "regression", target, learning_rate=0.01)
+    figures = metrics(here)
+    for name, scale in (("warmth", 5.0), ("size", 100.0)):
+        assert figures[name]["r2"] > 0.7
+        assert figures[name]["mae"] < 0.5 * figures[name]["baseline_mae"] < scale
+        assert figures[name]["mae_low"] < figures[name]["mae"] < figures[name]["mae_high"]
+    raw = {"text": "efgh sun abcd", "image": "data/raw/mine/0.png"}[content]
+    answer = json.loads(asked(here, monkeypatch, capsys, raw, "--json"))
+    assert answer["units"] == {"warmth": "degrees"}
+    if content == "text":
+        assert answer["values"]["warmth"] == pytest.approx(30, abs=4)
+        assert answer["values"]["size"] == pytest.approx(1_100, abs=60)
+    assert "warmth (degrees)" in asked(here, monkeypatch, capsys, raw)
+    assert (here / "plots/images/predicted.png").exists()
+
+
+def test_a_target_that_never_changes_is_refused(tmp_path, monkeypatch):
+    table = [row | {"size": 1000.0} for row in rows()]
+    monkeypatch.setitem(make.__globals__, "rows", lambda: table)
+    with pytest.raises(UserError, match="the target size is 1000 in every training example"):
+        make(tmp_path, "text", {"targets": ["size"]}, "regression", {})
+
+
+def test_the_selftest_compares_each_task(tmp_path, monkeypatch):
+    """A package whose thresholds are changed is no longer evaluate's."""
+    here = make(tmp_path, "text", {"labels": "found", "separator": "|"}, "multi-label-classification", {})
+    labels = here / "package/labels.json"
+    content = json.loads(labels.read_text())
+    labels.write_text(json.dumps(content | {"thresholds": [2.0] * 3}))
+    package.seal(here / "package")
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    arguments = ["selftest", "package", "data/features/test", "evaluation/test.parquet"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    try:
+        with chdir(here), pytest.raises(UserError, match="is answered by"):
+            selftest.main()
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "runtime"]:
+            del sys.modules[name]
