@@ -100,6 +100,8 @@ class Classification(Labelled):
         results = metrics.classification(probabilities, targets)
         if len(self.labels) <= PRINTED:
             print(by_class.to_string(index=False, float_format="{:.3f}".format))
+        baseline = float((targets == int(np.argmax(self.counts))).mean())
+        results = {"examples": len(targets), "baseline_accuracy": baseline, **results}
         print_accuracy(split, results)
         if split == "test":
             plots.write_confusion(targets, guesses, self.labels, errors_only=False)
@@ -123,8 +125,7 @@ class Classification(Labelled):
                 title="The most confident mistakes",
                 output="the predicted label's logit",
             )
-        baseline = float((targets == int(np.argmax(self.counts))).mean())
-        return {"examples": len(targets), "baseline_accuracy": baseline, **results}
+        return results
 
     def _table(self, split: str, probabilities: Float[np.ndarray, "n k"], targets: np.ndarray) -> "pd.DataFrame":
         """A row an example, in the order of the split: its id, label, prediction, and each label's probability."""
@@ -185,8 +186,22 @@ def class_loss(
 
 
 def print_accuracy(split: str, results: dict[str, Any]) -> None:
+    """The accuracy beside that of the baseline, and a note where it is not clearly above it."""
     accuracy, low, high = (results[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
-    print(f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), loss {results['loss']:.4f}")
+    baseline = results["baseline_accuracy"]
+    macro = f", macro F1 {results['macro']['f1']:.4f}" if "macro" in results else ""
+    print(
+        f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}; baseline {baseline:.4f}){macro}, "
+        f"loss {results['loss']:.4f}"
+    )
+    note_baseline(split, reached=accuracy, low=low, baseline=baseline)
+
+
+def note_baseline(split: str, *, reached: float, low: float, baseline: float) -> None:
+    """Prints a note where the interval's lower end is not above what the baseline reaches."""
+    if low <= baseline:
+        how = "below" if reached < baseline else "not clearly above"
+        print(f"note: on the {split} split the model is {how} its baseline: train longer, or look at the data")
 
 
 def class_card(

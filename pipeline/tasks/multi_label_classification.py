@@ -14,7 +14,7 @@ from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.classification import PRINTED, ClassTarget, Counts, Labels
+from pipeline.tasks.classification import PRINTED, ClassTarget, Counts, Labels, note_baseline
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class MultiLabelClassification(Labelled):
             f"{results['micro']['f1_high']:.4f}; the baseline's {results['baseline_micro_f1']:.4f}), macro F1 "
             f"{results['macro']['f1']:.4f}, mean average precision {results['average_precision']:.4f}"
         )
+        micro = results["micro"]
+        note_baseline(split, reached=micro["f1"], low=micro["f1_low"], baseline=results["baseline_micro_f1"])
         if split == "test":
             plots.write_calibration(
                 np.where(guesses, probabilities, 1 - probabilities).ravel(), (guesses == targets).ravel()

@@ -16,6 +16,7 @@ from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
+from pipeline.tasks.classification import note_baseline
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Regression(Labelled):
                 f"{figures['mae_high']:.4g}; the mean's {figures['baseline_mae']:.4g}), root mean squared error "
                 f"{figures['rmse']:.4g}, R2 {figures['r2']:.4f} ({figures['r2_low']:.4f} to {figures['r2_high']:.4f})"
             )
+            note_baseline(split, reached=figures["r2"], low=figures["r2_low"], baseline=0.0)
         if split == "test":
             table = {"actual": targets[:, 0], "predicted": values[:, 0]}
             pd.DataFrame(table).to_csv(paths.PREDICTED, index=False, lineterminator="\n")

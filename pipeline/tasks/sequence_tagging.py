@@ -129,14 +129,19 @@ class SequenceTagging(Labelled):
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
         if self.scheme:
             results["spans"] = self._spans(split, labels, targets, guesses, sentences)
+        most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
+        results = {
+            "examples": len(test),
+            "baseline_accuracy": float((targets == most_frequent).mean()),
+            **results,
+        }
         print_accuracy(split, results)
         _print_details(split, results)
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
             plots.write_calibration(confidence, guesses == targets)
             self._write_mistakes(test, labels, guesses, confidence)
-        most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
-        return {"examples": len(test), "baseline_accuracy": float((targets == most_frequent).mean()), **results}
+        return results
 
     def _decode(
         self, probabilities: Float[np.ndarray, "n k"], sentences: Int[np.ndarray, " m"]
