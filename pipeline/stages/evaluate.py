@@ -16,6 +16,13 @@ from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 
 
+TABLES = {
+    paths.CONFUSION: "actual,predicted",
+    paths.CALIBRATION: "confidence,accuracy,examples",
+    paths.PREDICTED: "actual,predicted",
+}
+
+
 class Params(StageParams):
     target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
     model: Annotated[str, Key("model")]
@@ -28,6 +35,8 @@ def main(params: Params, inputs: Inputs) -> None:
     for folder in (paths.IMAGES, paths.TABLES):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+    for path, columns in TABLES.items():  # DVC looks for each plot of dvc.yaml, and some tasks have no use for it
+        path.write_text(f"{columns}\n", encoding="utf-8")
     paths.EVALUATION.mkdir(exist_ok=True)
     splits = [split for split in paths.TESTS if (paths.features(split) / "ids.npy").exists()]
     figures = {split: task.evaluate(split, predictor, tree, params.network) for split in splits}
