@@ -33,12 +33,15 @@ PREDICT = "python -m pipeline predict package"
 def made(request, tmp_path_factory) -> Path:
     """A folder in which the stages made a small model of either kind, from a small corpus."""
     folder = prose.make(tmp_path_factory.mktemp(request.param), request.param, epochs=2, epoch_steps=40)
-    run_stages(folder, "prepare", "preprocess", "train", "evaluate", "package")
+    with pytest.MonkeyPatch.context() as patch:
+        prose.shrink(patch)
+        run_stages(folder, "prepare", "preprocess", "train", "evaluate", "package")
     return folder
 
 
 @pytest.mark.slow
-def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd):
+def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, monkeypatch):
+    prose.shrink(monkeypatch)
     folder = Path(shutil.copytree(made, tmp_path / "half"))
     run("sed -i 's/precision: float32/precision: bfloat16/' params.yaml", folder)
     run_stages(folder, "train", "evaluate", "package")

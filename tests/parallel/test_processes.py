@@ -26,7 +26,7 @@ from pipeline.runtime import strict_json
 
 pytestmark = pytest.mark.xdist_group("processes")  # for the clone
 
-EPOCHS = 60
+EPOCHS = 24
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,7 @@ def killed(run: subprocess.Popen[str], folder: Path, rank: int) -> str:
 
 @pytest.mark.slow
 def test_two_processes_are_as_one(ready):
+    """That they end at the same bits each time is seen where they are killed: below for fsdp, on Ray for data."""
     set_training(ready, epochs=1)
     train(ready)
     alone = pd.read_csv(ready / "trained/history.csv")
@@ -89,15 +90,12 @@ def test_two_processes_are_as_one(ready):
         set_training(ready, epochs=1, mesh=mesh)
         assert "on 2 x cpu of 2 processes" in train(ready, LAUNCH=LAUNCH)
         pd.testing.assert_frame_equal(pd.read_csv(ready / "trained/history.csv"), alone, rtol=1e-5)
-        first = weights(ready)
-        forget(ready)
-        assert "epoch 1:" in train(ready, LAUNCH=LAUNCH)
-        assert weights(ready) == first
 
 
 @pytest.mark.slow
-def test_two_processes_train_a_language_model(tmp_path):
+def test_two_processes_train_a_language_model(tmp_path, monkeypatch):
     """Each reads windows of its own; or both the same ones, for their shares of the layers."""
+    prose.shrink(monkeypatch)
     folder = prose.make(tmp_path, "gpt", epochs=2, epoch_steps=6)
     run_stages(folder, "prepare", "preprocess", "train")
     alone = pd.read_csv(folder / "trained/history.csv")
