@@ -16,7 +16,7 @@ from clone import run
 from hypothesis import given
 from hypothesis import strategies as st
 from imports import TOP
-from small_packages import run_stages
+from small_packages import run_stages, shrink
 
 from pipeline.commands.generate import until
 from pipeline.encoding.fit_tokenizer import fit, save
@@ -27,21 +27,23 @@ from pipeline.runtime.generator import Generator, Sampling, sample_token
 PREDICT = "python -m pipeline predict package"
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("gpt", "rnn")]
-)
+GPT, RNN = (pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("gpt", "rnn"))
+ONE_KIND = pytest.mark.parametrize("made", [GPT], indirect=True)  # where the network is of no matter
+
+
+@pytest.fixture(scope="module", params=[GPT, RNN])
 def made(request, tmp_path_factory) -> Path:
     """A folder in which the stages made a small model of either kind, from a small corpus."""
     folder = prose.make(tmp_path_factory.mktemp(request.param), request.param, epochs=2, epoch_steps=40)
     with pytest.MonkeyPatch.context() as patch:
-        prose.shrink(patch)
+        shrink(patch)
         run_stages(folder, "prepare", "preprocess", "train", "evaluate", "package")
     return folder
 
 
 @pytest.mark.slow
 def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, monkeypatch):
-    prose.shrink(monkeypatch)
+    shrink(monkeypatch)
     folder = Path(shutil.copytree(made, tmp_path / "half"))
     run("sed -i 's/precision: float32/precision: bfloat16/' params.yaml", folder)
     run_stages(folder, "train", "evaluate", "package")
@@ -124,6 +126,7 @@ def test_a_model_without_bounds_reads_on_where_another_begins_anew(made):
 
 
 @pytest.mark.slow
+@ONE_KIND
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -145,6 +148,7 @@ def test_a_mistake_is_one_line(made, options, message):
 
 
 @pytest.mark.slow
+@ONE_KIND
 def test_a_tokenizer_of_another_model_is_refused(made, tmp_path):
     from pipeline.runtime import package
 

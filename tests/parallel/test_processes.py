@@ -18,7 +18,7 @@ import prose
 import pytest
 from repro import RESUMED
 from ruamel.yaml import YAML
-from small_packages import dump, run_stages
+from small_packages import dump, run_stages, shrink
 from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
 
 from pipeline.parallel import processes
@@ -95,7 +95,7 @@ def test_two_processes_are_as_one(ready):
 @pytest.mark.slow
 def test_two_processes_train_a_language_model(tmp_path, monkeypatch):
     """Each reads windows of its own; or both the same ones, for their shares of the layers."""
-    prose.shrink(monkeypatch)
+    shrink(monkeypatch)
     folder = prose.make(tmp_path, "gpt", epochs=2, epoch_steps=6)
     run_stages(folder, "prepare", "preprocess", "train")
     alone = pd.read_csv(folder / "trained/history.csv")

@@ -1,25 +1,13 @@
-"""A folder for the stages: a small corpus of text, and params.yaml that chooses it and a small language model.
-
-The variant nano is smaller there than in earnest, since compiling its layers takes longest. `shrink` makes it so in this
-process, and the code that is copied to the folder says the same to those that start there.
-"""
+"""A folder for the stages: a small corpus of text, and params.yaml that chooses it and a small language model."""
 
 import random
 from pathlib import Path
 from typing import Any
 
-import pytest
 from imports import TOP
 from ruamel.yaml import YAML
-from small_packages import copy_stages, dump
+from small_packages import copy_stages, dump, shrink_code
 
-from pipeline.config.networks import GPT_SIZES, RNN_SIZES, GPTSize, RNNSize
-
-SIZES = "pipeline/config/networks.py"
-SMALLER = (
-    (GPT_SIZES, "nano", GPTSize(4, 256, 4, 2, 704), GPTSize(2, 64, 4, 2, 128)),
-    (RNN_SIZES, ("linear", "nano"), RNNSize(4, 256), RNNSize(2, 64)),
-)
 WORDS = ["the", "a", "king", "queen", "of", "and", "sword", "rose", "falls", "rises", "now", "then", "never", "\n"]
 
 
@@ -28,19 +16,9 @@ def prose(seed: int, words: int) -> str:
     return " ".join(draw.choices(WORDS, k=words))
 
 
-def shrink(patch: pytest.MonkeyPatch) -> None:
-    for sizes, name, _, smaller in SMALLER:
-        patch.setitem(sizes, name, smaller)
-
-
 def make(folder: Path, model: str, **training: Any) -> Path:
     copy_stages(folder)
-    code = (folder / SIZES).read_text()
-    for _, name, size, smaller in SMALLER:
-        line = "{}: {}({})".format(repr(name).replace("'", '"'), type(size).__name__, ", ".join(map(str, size)))
-        assert line in code
-        code = code.replace(line, line.replace(", ".join(map(str, size)), ", ".join(map(str, smaller))))
-    (folder / SIZES).write_text(code)
+    shrink_code(folder)
     source = folder / "data/raw/prose"
     source.mkdir(parents=True)
     for i in range(30):

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_packages import packages
 
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding.images import decoded
@@ -24,11 +23,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[str, Path]:
+def made(four_packages: list[Path], tmp_path_factory) -> dict[str, Path]:
     """A package of each task, with nothing of the repository around it."""
-    top = tmp_path_factory.mktemp("packages")
-    folders = {folder.parent.name: folder for folder in packages(top / "made")}
-    return {name: Path(shutil.copytree(folder, top / "elsewhere" / name)) for name, folder in folders.items()}
+    top = tmp_path_factory.mktemp("elsewhere")
+    folders = {folder.parent.name: folder for folder in four_packages}
+    return {name: Path(shutil.copytree(folder, top / name)) for name, folder in folders.items()}
 
 
 def python(code: str, folder: Path) -> str:
