@@ -27,6 +27,11 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     compiled.end(in_order=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _shared() -> None:
+    compiled.share()
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which `dvc repro` ran on a small slice of the data and was committed. All workers have the same one:

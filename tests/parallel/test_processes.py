@@ -26,13 +26,13 @@ from pipeline.runtime import strict_json
 
 pytestmark = pytest.mark.xdist_group("processes")  # for the clone
 
-EPOCHS = 24
+EPOCHS = 40
 
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory) -> Path:
     """Examples for the train stage."""
-    folder = clone.make(tmp_path_factory.mktemp("processes") / "clone", train=600, test=100)
+    folder = clone.make(tmp_path_factory.mktemp("processes") / "clone")
     set_training(folder, epochs=1)
     clone.run("dvc repro preprocess", folder)
     return folder
