@@ -16,7 +16,7 @@ from pipeline.config.networks import GPT_SIZES, RNN_SIZES, GPTSize, RNNSize
 from pipeline.stages import runner
 
 SIZES = "pipeline/config/networks.py"
-SMALLER = (  # of language models, whose layers take long to compile: a table, and a row of it as it is and in tests
+SMALLER: tuple[Any, ...] = (  # of language models, slow to compile: a table, and a row of it as it is and in tests
     (GPT_SIZES, "nano", GPTSize(4, 256, 4, 2, 704), GPTSize(2, 64, 4, 2, 128)),
     (RNN_SIZES, ("linear", "nano"), RNNSize(4, 256), RNNSize(2, 64)),
 )
