@@ -18,12 +18,18 @@ import clone  # noqa: E402
 import jax  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from repro import Pipeline  # noqa: E402
+from small_packages import packages  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
     compiled.end(in_order=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared() -> None:
+    compiled.share()
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +54,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(small: Path, tmp_path: Path) -> Path:
     """A copy of the small clone, cache and all, to do anything to."""
     return Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def four_packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A small package of each task, to be read: the tests that use them are a group, so that they are made once."""
+    return packages(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from pipeline.runtime import strict_json
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 
-
 TABLES = {
     paths.CONFUSION: "actual,predicted",
     paths.CALIBRATION: "confidence,accuracy,examples",

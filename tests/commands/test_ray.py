@@ -23,7 +23,7 @@ ON_RAY = "python -m pipeline on-ray --workers 2"
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory) -> Path:
-    return clone.make(tmp_path_factory.mktemp("ray") / "clone", train=600, test=100)
+    return clone.make(tmp_path_factory.mktemp("ray") / "clone")
 
 
 def wait_for(what: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) -> None:
@@ -36,7 +36,7 @@ def wait_for(what: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) 
 
 def test_parts_are_killed(ready, tmp_path):
     """A process that trains, and then one of Ray's own: Ray starts all anew, and nothing is lost but the time."""
-    set_training(ready, epochs=60, mesh="{data: 2, fsdp: 1}")
+    set_training(ready, epochs=40, mesh="{data: 2, fsdp: 1}")
     clone.run("dvc repro preprocess", ready)
     train(ready, LAUNCH=LAUNCH)
     straight = weights(ready)
@@ -63,7 +63,7 @@ def test_parts_are_killed(ready, tmp_path):
     assert RESUMED in log.read_text()
     assert weights(ready) == straight
 
-    set_training(ready, epochs=60)  # a mistake: it is told once, and not tried again
+    set_training(ready, epochs=40)  # a mistake: it is told once, and not tried again
     said = train(ready, code=255, LAUNCH=ON_RAY)
     assert said.count("error: process 0 of 2: training.mesh: 2 processes need one") == 1
 

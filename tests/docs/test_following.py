@@ -3,6 +3,8 @@
 The clone holds a slice of the data, so figures, commit hashes and predicted labels are left out of the comparison.
 """
 
+import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import clone
 import made_up
 import pytest
 from pages import PAGES, blocks, commands, follow
+from small_packages import shrink_code
 
 pytestmark = pytest.mark.slow
 
@@ -48,9 +51,21 @@ def test_the_readme_works_word_for_word(tmp_path: Path) -> None:
 def test_pages_work_word_for_word(copy: Path, pages: tuple[str, ...]) -> None:
     for page in pages:
         write_own_data(page, copy)
+        if page == "docs/your-data.md":  # its language model need not be large
+            shrink_code(copy)
+            clone.run("git commit -q -a -m small", copy)
         follow(PAGES[page], copy)
         if any("dvc exp run" in command for block in blocks(PAGES[page]) for command, _ in commands(block)):
             beats_the_baseline(copy)
+        if page == "docs/experiments.md":
+            both_seeds_ran(copy)
+
+
+def both_seeds_ran(folder: Path) -> None:
+    """Of the experiments that the page queues."""
+    assert clone.run("dvc queue status", folder).count("Success") == 2
+    table = csv.DictReader(io.StringIO(clone.run("dvc exp show --no-pager --csv", folder)))
+    assert {"0", "1", "2"} <= {row["seed"] for row in table}
 
 
 def write_own_data(page: str, folder: Path) -> None:

@@ -23,7 +23,7 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, **author, "PATH": f"{scripts}{os.pathsep}{kept['PATH']}", "COLUMNS": "120", **extra}
 
 
-def make(folder: Path, *, train: int = 1_000, test: int = 300) -> Path:
+def make(folder: Path, *, train: int = 600, test: int = 200) -> Path:
     """The tracked files of this repository in a git repository of their own at `folder`, committed."""
     for name in git_files():
         target = folder / name

@@ -2,13 +2,14 @@
 bytes compile one side anew.
 
 JAX does not write an entry at one stroke, so a second process could read half of one. Each worker therefore writes into
-a folder of its own. It begins with links to all entries that are kept, and hands on its new ones at the end, when no
-process of its is left that may be writing.
+a folder of its own. It begins with links to all entries that are kept, takes what the others have written some time
+ago as it goes, and hands on its new ones at the end, when no process of its is left that may be writing.
 """
 
 import hashlib
 import os
 import shutil
+import time
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from imports import TOP
 
 TREE = TOP / ".pytest_cache" / "compiled"
 LARGEST = 2 << 30  # bytes that are kept, about: with more, all is thrown away
+WRITTEN = 20.0  # seconds: no entry takes longer to write
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
 
@@ -36,6 +38,12 @@ def begin() -> None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }
+
+
+def share() -> None:
+    """Finds also what other workers have compiled by now."""
+    for other in TREE.glob("of-*"):
+        _link(other, Path(os.environ[VARIABLE]), older=WRITTEN)
 
 
 def end(*, in_order: bool) -> None:
@@ -67,9 +75,12 @@ def _kept() -> Path:
     return folder
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, *, older: float = 0.0) -> None:
+    """All entries that are there for so many seconds."""
     target.mkdir(exist_ok=True)
-    source.mkdir(exist_ok=True)
-    for entry in os.scandir(source):
-        with suppress(FileExistsError, FileNotFoundError):
-            os.link(entry.path, target / entry.name)
+    latest = time.time() - older
+    with suppress(FileNotFoundError):  # the folder of a worker that has ended
+        for entry in os.scandir(source):
+            with suppress(FileExistsError, FileNotFoundError):
+                if entry.stat().st_mtime <= latest:
+                    os.link(entry.path, target / entry.name)

@@ -39,7 +39,7 @@ from pipeline.training.checkpoints.files import Checkpoint  # noqa: E402
 from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint  # noqa: E402
 
 BATCH, STEPS = 8, 6
-GPT_SIZES["nano"] = GPTSize(2, 128, 4, 2, 128)
+GPT_SIZES["nano"] = GPTSize(1, 128, 4, 2, 128)
 CASES = {
     "gpt": (corpora.TASK, corpora.CONFIGS["gpt"](dropout=0.1), Muon(name="muon")),
     "cnn": (small_tasks.images(), CNNConfig(filters=8, kernel=3), Adam(name="adam")),
@@ -84,7 +84,9 @@ def run(model: str, mesh: list[int], to: Path, start: Path | None) -> dict[str, 
     reads: list[int] = []
     feed = loader(task, devices, reads)
     state, losses = begun.state, []
-    for data, rows, length in feed.load(feed.epoch(1), begun.steps_done):
+    blocks = feed.epoch(1)
+    longest = max(block.length for block in blocks)  # those of one shape, to compile only one
+    for data, rows, length in feed.load([block for block in blocks if block.length == longest], begun.steps_done):
         for row in rows[: STEPS - len(losses)]:
             padded = np.pad(row[None], [(0, 127), (0, 0)])
             state, sums = learn.train_block(state, data, padded, np.int32(1), length)

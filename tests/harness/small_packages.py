@@ -6,12 +6,37 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import pytest
 from good_sources import SECTION, SOURCES
 from imports import TOP
 from ruamel.yaml import YAML
 from sources import write
 
+from pipeline.config.networks import GPT_SIZES, RNN_SIZES, GPTSize, RNNSize
 from pipeline.stages import runner
+
+SIZES = "pipeline/config/networks.py"
+SMALLER: tuple[Any, ...] = (  # of language models, slow to compile: a table, and a row of it as it is and in tests
+    (GPT_SIZES, "nano", GPTSize(4, 256, 4, 2, 704), GPTSize(2, 64, 4, 2, 128)),
+    (RNN_SIZES, ("linear", "nano"), RNNSize(4, 256), RNNSize(2, 64)),
+)
+
+
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    """The variant nano of each language model is small in this process."""
+    for sizes, name, _, smaller in SMALLER:
+        patch.setitem(sizes, name, smaller)
+
+
+def shrink_code(folder: Path) -> None:
+    """And in those that run the code there."""
+    code = (folder / SIZES).read_text()
+    for _, name, size, smaller in SMALLER:
+        key = json.dumps(name) if isinstance(name, str) else f"({', '.join(map(json.dumps, name))})"
+        was, now = (f"{key}: {type(row).__name__}({', '.join(map(str, row))})" for row in (size, smaller))
+        assert was in code
+        code = code.replace(was, now)
+    (folder / SIZES).write_text(code)
 
 
 def dump(tree: Any, path: Path) -> None:
@@ -61,6 +86,8 @@ def packages(folder: Path) -> list[Path]:
         everything["models"][model]["training"] |= {"epochs": 1, "batch_size": 8}
         everything["models"][model]["network"] |= changes
         dump(everything, here / "params.yaml")
-        run_stages(here, "prepare", "preprocess", "train", "evaluate", "package")
+        with pytest.MonkeyPatch.context() as patch:
+            shrink(patch)
+            run_stages(here, "prepare", "preprocess", "train", "evaluate", "package")
         found.append(here / "package")
     return found

@@ -18,7 +18,7 @@ import prose
 import pytest
 from repro import RESUMED
 from ruamel.yaml import YAML
-from small_packages import dump, run_stages
+from small_packages import dump, run_stages, shrink
 from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, train, weights
 
 from pipeline.parallel import processes
@@ -26,13 +26,13 @@ from pipeline.runtime import strict_json
 
 pytestmark = pytest.mark.xdist_group("processes")  # for the clone
 
-EPOCHS = 60
+EPOCHS = 40
 
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory) -> Path:
     """Examples for the train stage."""
-    folder = clone.make(tmp_path_factory.mktemp("processes") / "clone", train=600, test=100)
+    folder = clone.make(tmp_path_factory.mktemp("processes") / "clone")
     set_training(folder, epochs=1)
     clone.run("dvc repro preprocess", folder)
     return folder
@@ -82,6 +82,7 @@ def killed(run: subprocess.Popen[str], folder: Path, rank: int) -> str:
 
 @pytest.mark.slow
 def test_two_processes_are_as_one(ready):
+    """That they end at the same bits each time is seen where they are killed: below for fsdp, on Ray for data."""
     set_training(ready, epochs=1)
     train(ready)
     alone = pd.read_csv(ready / "trained/history.csv")
@@ -89,15 +90,12 @@ def test_two_processes_are_as_one(ready):
         set_training(ready, epochs=1, mesh=mesh)
         assert "on 2 x cpu of 2 processes" in train(ready, LAUNCH=LAUNCH)
         pd.testing.assert_frame_equal(pd.read_csv(ready / "trained/history.csv"), alone, rtol=1e-5)
-        first = weights(ready)
-        forget(ready)
-        assert "epoch 1:" in train(ready, LAUNCH=LAUNCH)
-        assert weights(ready) == first
 
 
 @pytest.mark.slow
-def test_two_processes_train_a_language_model(tmp_path):
+def test_two_processes_train_a_language_model(tmp_path, monkeypatch):
     """Each reads windows of its own; or both the same ones, for their shares of the layers."""
+    shrink(monkeypatch)
     folder = prose.make(tmp_path, "gpt", epochs=2, epoch_steps=6)
     run_stages(folder, "prepare", "preprocess", "train")
     alone = pd.read_csv(folder / "trained/history.csv")

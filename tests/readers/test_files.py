@@ -174,17 +174,18 @@ except UserError as error:
 
 
 @pytest.mark.slow
-def test_memory_stays_flat_with_200_000_files(tmp_path):
-    for number in range(200_000):
+def test_memory_stays_flat_with_50_000_files(tmp_path):
+    """300 bytes a file, for its name alone."""
+    for number in range(50_000):
         (tmp_path / f"{number:06}.txt").write_bytes(b"x" * 10)
     tracemalloc.start()
     try:
-        assert sum(len(file.content) for file in files.walk(tmp_path)) == 2_000_000
+        assert sum(len(file.content) for file in files.walk(tmp_path)) == 500_000
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 60e6
-    assert files.count(tmp_path) == 200_000
+    assert peak < 15e6
+    assert files.count(tmp_path) == 50_000
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tgz"])

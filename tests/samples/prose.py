@@ -6,7 +6,7 @@ from typing import Any
 
 from imports import TOP
 from ruamel.yaml import YAML
-from small_packages import copy_stages, dump
+from small_packages import copy_stages, dump, shrink_code
 
 WORDS = ["the", "a", "king", "queen", "of", "and", "sword", "rose", "falls", "rises", "now", "then", "never", "\n"]
 
@@ -18,6 +18,7 @@ def prose(seed: int, words: int) -> str:
 
 def make(folder: Path, model: str, **training: Any) -> Path:
     copy_stages(folder)
+    shrink_code(folder)
     source = folder / "data/raw/prose"
     source.mkdir(parents=True)
     for i in range(30):

@@ -88,12 +88,11 @@ def work(seed: int, numbers: range, until: float, folder: Path) -> None:
 
 
 def run(
-    folder: Path, *, seed: int, numbers: range, until: float = math.inf
+    folder: Path, made: list[Path], *, seed: int, numbers: range, until: float = math.inf
 ) -> tuple[dict[str, Counter[str]], list[str]]:
-    """These cases, in a process of their own, since one of them may bring it down; the outcomes, and what was wrong. No
-    case begins when the clock of `time.monotonic` is past `until`.
+    """These cases, with these packages, in a process of their own, since one of them may bring it down; the outcomes,
+    and what was wrong. No case begins when the clock of `time.monotonic` is past `until`.
     """
-    made = packages(folder)
     outcomes: dict[str, Counter[str]] = {}
     found: list[str] = []
     start, stop = numbers.start, numbers.stop
@@ -155,7 +154,8 @@ def main() -> int:
         work(arguments.seed, range(int(start), int(stop)), until, arguments.at / "case")
         return 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        outcomes, wrong = run(Path(folder), seed=arguments.seed, numbers=range(arguments.only, arguments.only + 1))
+        only = range(arguments.only, arguments.only + 1)
+        outcomes, wrong = run(Path(folder), packages(Path(folder)), seed=arguments.seed, numbers=only)
     print(outcomes, *wrong, sep="\n")
     return 1 if wrong else 0
 

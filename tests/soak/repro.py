@@ -27,7 +27,7 @@ class Pipeline:
     """The clone, and a `dvc repro` in it, in a process group of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = clone.make(folder, train=600, test=200)
+        self.folder = clone.make(folder)
         clone.run(f"sed -i 's/^      epochs: 5$/      epochs: {EPOCHS}/' params.yaml && git commit -qam longer", folder)
         self.durations: dict[str, float] = {}
         self.reference = b""

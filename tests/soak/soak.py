@@ -21,6 +21,7 @@ import compiled
 import fuzz
 import pandas as pd
 from repro import Pipeline
+from small_packages import packages
 from tally import Log
 
 
@@ -43,7 +44,11 @@ def main() -> int:
     half = began + asked.seconds / 2
     chaos.run(pipeline, log, seed=asked.seed, kills=asked.kills, damages=asked.damages, until=half)
     outcomes, wrong = fuzz.run(
-        folder / "fuzz", seed=asked.seed, numbers=range(asked.cases), until=began + asked.seconds
+        folder / "fuzz",
+        packages(folder / "packages"),
+        seed=asked.seed,
+        numbers=range(asked.cases),
+        until=began + asked.seconds,
     )
     compiled.end(in_order=True)
 

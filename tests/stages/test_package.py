@@ -9,11 +9,11 @@ import subprocess
 import sys
 from ast import literal_eval
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_packages import packages
 
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding.images import decoded
@@ -24,11 +24,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[str, Path]:
+def made(four_packages: list[Path], tmp_path_factory) -> dict[str, Path]:
     """A package of each task, with nothing of the repository around it."""
-    top = tmp_path_factory.mktemp("packages")
-    folders = {folder.parent.name: folder for folder in packages(top / "made")}
-    return {name: Path(shutil.copytree(folder, top / "elsewhere" / name)) for name, folder in folders.items()}
+    top = tmp_path_factory.mktemp("elsewhere")
+    folders = {folder.parent.name: folder for folder in four_packages}
+    return {name: Path(shutil.copytree(folder, top / name)) for name, folder in folders.items()}
 
 
 def python(code: str, folder: Path) -> str:
@@ -39,9 +39,23 @@ def python(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def example(folder: Path) -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    return code
+class Answer(NamedTuple):
+    """What a package's example prints, and the modules that it has loaded."""
+
+    printed: str
+    modules: set[str]
+
+
+@pytest.fixture(scope="module")
+def answers(made) -> dict[str, Answer]:
+    """Of the example in each package's card."""
+    found = {}
+    for name, folder in made.items():
+        (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+        output = python(f"{code}\nimport sys\nprint('modules:', *sys.modules, sep=chr(10))", folder)
+        printed, _, modules = output.rpartition("modules:\n")
+        found[name] = Answer(printed, set(modules.splitlines()))
+    return found
 
 
 def sample(folder: Path) -> dict:
@@ -49,19 +63,19 @@ def sample(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", ["images", "texts"])
-def test_the_card_s_example_labels_a_sample(made, name):
-    answer, expected = literal_eval(python(example(made[name]), made[name])), sample(made[name])["answer"]
+def test_the_card_s_example_labels_a_sample(made, answers, name):
+    answer, expected = literal_eval(answers[name].printed), sample(made[name])["answer"]
     assert answer["label"] == expected["label"]
     assert answer["probability"] == pytest.approx(expected["probability"], abs=2e-4)
 
 
-def test_the_card_s_example_tags_a_sample(made):
-    answer = literal_eval(python(example(made["tags"]), made["tags"]))
+def test_the_card_s_example_tags_a_sample(made, answers):
+    answer = literal_eval(answers["tags"].printed)
     assert answer["labels"] == sample(made["tags"])["answer"]["labels"]
 
 
-def test_the_card_s_example_scores_a_sample_and_generates_text(made):
-    first, *text = python(example(made["writer"]), made["writer"]).splitlines()
+def test_the_card_s_example_scores_a_sample_and_generates_text(made, answers):
+    first, *text = answers["writer"].printed.splitlines()
     assert float(first.removesuffix(" nats")) == pytest.approx(sample(made["writer"])["nats"], abs=0.01)
     assert text
 
@@ -75,9 +89,8 @@ UNUSED = {
 
 
 @pytest.mark.parametrize("name", UNUSED)
-def test_it_loads_no_library_that_it_does_not_need(made, name):
-    code = f"{example(made[name])}\nimport sys\nprint(*sys.modules, sep=chr(10))"
-    loaded = set(python(code, made[name]).splitlines())
+def test_it_loads_no_library_that_it_does_not_need(answers, name):
+    loaded = answers[name].modules
     assert "runtime.package" in loaded
     assert not loaded & {*UNUSED[name], "pipeline", "pydantic", "ruamel", "ruamel.yaml", "pandas", "flax", "optax"}
 

@@ -27,11 +27,11 @@ def metrics(folder: Path, name: str = "evaluate") -> dict:
 
 def test_a_fresh_run_leaves_every_result(small):
     figures = metrics(small)["test"]
-    assert figures["examples"] == 300
+    assert figures["examples"] == 200
     assert figures["accuracy"] > 0.5
     assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
     table = pd.read_parquet(small / "evaluation/test.parquet")
-    assert len(table) == 300
+    assert len(table) == 200
     probabilities = table[[c for c in table if c.startswith("probability of ")]]
     assert probabilities.shape[1] == 10
     assert probabilities.to_numpy().sum(axis=1) == pytest.approx(1, abs=1e-3)
@@ -42,14 +42,14 @@ def test_a_fresh_run_leaves_every_result(small):
     assert metrics(small, "train")["parameters"] == 54_410
     assert not run("git status --porcelain", small)
     report = json.loads((small / "data/prepared/report.json").read_text())
-    assert sum(split["examples"] for split in report["splits"].values()) == 1_300
+    assert sum(split["examples"] for split in report["splits"].values()) == 800
 
 
 def test_nothing_changed_runs_nothing(copy):
+    """Nor where what changed is not in use."""
     assert ran(run("dvc repro", copy)) == []
     assert "up to date" in run("dvc status", copy)
-    assert ran(run("dvc repro --dry --allow-missing", copy)) == []
-    assert all(stage in run("dvc dag", copy) for stage in STAGES)
+    assert ran(run("dvc exp run -S models.resnet.training.epochs=1", copy)) == []
 
 
 def test_another_clone_gives_the_same_bytes_and_leaves_a_clean_tree(copy, tmp_path):
@@ -65,15 +65,14 @@ def test_another_clone_gives_the_same_bytes_and_leaves_a_clean_tree(copy, tmp_pa
     assert not run("git status --porcelain", tmp_path / "other")
 
 
-@pytest.mark.parametrize(
-    ("change", "stages"),
-    [
-        ("-S models.resnet.training.epochs=1", []),
-        ("-S datasets.fashion-mnist.split.validation=0.2", STAGES),
-    ],
-)
-def test_a_change_runs_what_depends_on_it(copy, change, stages):
-    assert ran(run(f"dvc exp run {change}", copy)) == stages
+def test_another_split_and_model(copy):
+    """What the split changes trains anew; the model changes nothing before training."""
+    assert ran(run("dvc exp run preprocess -S datasets.fashion-mnist.split.validation=0.2", copy)) == STAGES[:2]
+    assert "data/features" in json.dumps(json.loads(run("dvc status --json", copy))["train"])
+    network = "-S model=resnet -S models.resnet.training.epochs=1 -S 'models.resnet.network.widths=[4,8]'"
+    assert ran(run(f"dvc exp run {network}", copy)) == STAGES[2:]
+    assert metrics(copy, "train")["parameters"] < 10_000
+    assert json.loads((copy / "package/config.json").read_text())["model"] == "resnet"
 
 
 def test_experiments_compare(copy):
@@ -91,21 +90,6 @@ def test_experiments_compare(copy):
     assert not run("git status --porcelain", copy)
 
 
-def test_experiments_queue(copy):
-    run("dvc exp run --queue -S seed=1,2 -S models.cnn.training.epochs=1 train", copy)
-    run("dvc exp run --run-all", copy)
-    assert run("dvc exp show --no-pager --csv", copy).count("seed") >= 1
-    seeds = {row.split(",")[-1] for row in run("dvc exp show --no-pager --csv", copy).splitlines()}
-    assert len(seeds) > 1
-    assert "Success" in run("dvc queue status", copy)
-
-
-def test_another_model(copy):
-    run("dvc exp run -S model=resnet -S models.resnet.training.epochs=1 -S 'models.resnet.network.widths=[4,8]'", copy)
-    assert metrics(copy, "train")["parameters"] < 10_000
-    assert json.loads((copy / "package/config.json").read_text())["model"] == "resnet"
-
-
 def test_results_travel_by_a_remote(copy, tmp_path):
     run(f"dvc remote add -q -d storage '{tmp_path}/remote' && git commit -q -am remote && dvc push -q", copy)
     run(f"git clone -q '{copy}' '{tmp_path}/other'", tmp_path)
@@ -115,31 +99,23 @@ def test_results_travel_by_a_remote(copy, tmp_path):
     assert (tmp_path / "other/package/manifest.json").read_bytes() == (copy / "package/manifest.json").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (
-            "sed -i 's/^model: cnn/model: vgg/' params.yaml",
-            "model: must be one of cnn, resnet, linear, textcnn",
-        ),
-        ("sed -i 's/epochs: 5/epochs: five/' params.yaml", "models.cnn.training.epochs: must be a valid integer"),
-        ("rm data/raw/fashion-mnist/t10k-labels*", "t10k-labels-idx1-ubyte"),
-        ("printf x >> data/raw/fashion-mnist/train-labels-idx1-ubyte.gz", "cannot be read"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_earlier_results(copy, spoil, message):
-    run(spoil, copy)
-    output = run("python -m pipeline prepare", copy, code=1)
-    if "params.yaml" in output:
-        assert run("python -m pipeline check", copy, code=1) == output
-    assert message in output
-    assert "Traceback" not in output
-    assert len(output.strip().splitlines()) == 1
-    run("git checkout -q . && dvc repro", copy)
+MISTAKES = [
+    ("sed -i 's/^model: cnn/model: vgg/' params.yaml", "model: must be one of cnn, resnet, linear, textcnn"),
+    ("sed -i 's/epochs: 5/epochs: five/' params.yaml", "models.cnn.training.epochs: must be a valid integer"),
+    ("rm data/raw/fashion-mnist/t10k-labels*", "t10k-labels-idx1-ubyte"),
+    ("printf x >> data/raw/fashion-mnist/train-labels-idx1-ubyte.gz", "cannot be read"),
+]
+
+
+def test_a_mistake_is_one_line_and_leaves_earlier_results(copy):
+    for spoil, message in MISTAKES:
+        run(spoil, copy)
+        output = run("python -m pipeline prepare", copy, code=1)
+        if "params.yaml" in output:
+            assert run("python -m pipeline check", copy, code=1) == output
+        assert message in output
+        assert "Traceback" not in output
+        assert len(output.strip().splitlines()) == 1
+        run("git checkout -q .", copy)
+    run("dvc repro", copy)
     assert not run("git status --porcelain", copy)
-
-
-def test_a_diverging_run_says_where_and_what_to_try(copy):
-    output = run("dvc exp run -S models.cnn.training.learning_rate=1e38", copy, code=None)
-    assert re.search(r"error: the loss is not finite at step \d+, learning rate \S+: lower learning_rate", output)
-    assert "Traceback" not in output

@@ -70,6 +70,11 @@ def fit(
     )
 
 
+@pytest.fixture(scope="module")
+def plain() -> TrainingRun:
+    return fit()
+
+
 def same(a: Any, b: Any) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
@@ -147,8 +152,8 @@ def test_too_few_examples_for_a_batch():
     ],
     ids=str,
 )
-def test_every_setting_changes_the_result_and_stays_finite(change):
-    plain, changed = fit(), fit(**change)
+def test_every_setting_changes_the_result_and_stays_finite(plain, change):
+    changed = fit(**change)
     assert not same(plain.kept.params, changed.kept.params)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(changed.kept.params))
 

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from small_packages import dump
 
 from pipeline.commands import plan
-from pipeline.config.networks import GPTConfig, RNNConfig
+from pipeline.config.networks import RNN_SIZES, GPTConfig, RNNConfig, RNNSize
 from pipeline.config.optimizers import AdamW, Constant, Muon
 from pipeline.config.training import Mesh, Training
 from pipeline.runtime.errors import UserError
@@ -47,9 +47,8 @@ CASES = [
     (transformer(variant="nano", context=128, remat="full"), settings(32), 5_000),
     (transformer(variant="124m", context=512), settings(4), 50_304),
     (transformer(variant="124m", context=512, remat="dots"), settings(4), 50_304),
-    (transformer(variant="124m", context=512, remat="full"), settings(4), 50_304),
+    (transformer(variant="124m", context=1_024, remat="full"), settings(4), 50_304),
     (transformer(variant="124m", context=512), settings(8, microbatches=4), 50_304),
-    (transformer(variant="350m", context=1_024, remat="full"), settings(8), 50_304),
     (recurrent(variant="124m", cell="linear", context=512), settings(4), 50_304),
     (recurrent(variant="124m", cell="lstm", context=512), settings(4), 50_304),
     (recurrent(variant="nano", cell="linear", context=256), settings(16, optimizer=MUON), 86),
@@ -58,7 +57,8 @@ CASES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("config", "training", "vocabulary"), CASES)
-def test_memory_is_what_the_compiler_says(config, training, vocabulary):
+def test_memory_is_what_the_compiler_says(config, training, vocabulary, monkeypatch):
+    monkeypatch.setitem(RNN_SIZES, ("linear", "124m"), RNNSize(4, 768))  # of 13 layers, which take a minute to compile
     trainer, state = plan.abstract_start(config, training, vocabulary)
     guess = memory_plan.total(memory_plan.estimate(trainer, state, config, training).memory)
     assert guess == pytest.approx(plan.compiled_bytes(trainer, state, config, training), rel=0.15)
