@@ -43,10 +43,12 @@ PACKAGES: list[Path] = []  # to be asked and damaged: whoever runs the cases put
 
 
 def a_params_file(folder: Path, random: Random) -> None:
-    """All of params.yaml, as `check` and each stage read it."""
+    """All of params.yaml, as `check` and each stage read it; some as they are, for nearly every change is a mistake."""
     path = folder / "params.yaml"
     content = (TOP / "params.yaml").read_bytes()
-    if random.random() < 0.3:
+    if random.random() < 0.2:
+        path.write_bytes(content)
+    elif random.random() < 0.3:
         path.write_bytes(damaged(content, random))
     else:
         dump(changed(YAML(typ="safe").load(content), random), path)
