@@ -26,7 +26,7 @@ class Section(BaseModel):
             if key not in cls.model_fields:
                 known = ", ".join(n for n, field in cls.model_fields.items() if n != "name" or field.is_required())
                 raise PydanticCustomError(
-                    "unknown_key", "unknown key {key}; the keys here: {known}", {"key": key, "known": known}
+                    "unknown_key", "unknown key {key}; the keys here: {known}", {"key": key, "known": known or "none"}
                 )
         return content
 
@@ -70,6 +70,9 @@ def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str,
         case "union_tag_not_found":
             key.append(context["discriminator"].strip("'"))
             what = "is missing"
+        case _ if mistake["input"] is None and mistake["type"] in ("dict_type", "model_type", "model_attributes_type"):
+            what = "has no value: write {} to set nothing"
         case _:
-            what = f"{mistake['msg'].replace('Input should', 'must')}, not {mistake['input']!r}"
+            given = "" if isinstance(mistake["input"], Mapping) else f", not {mistake['input']!r}"
+            what = f"{mistake['msg'].replace('Input should', 'must')}{given}"
     return ".".join(key), what

@@ -46,6 +46,11 @@ class Task(Section):
     target: SerializeAsAny[Section] = Field(default=NoTarget(), exclude=True)  # of params.yaml: see `tasks.read`
     inputs: Annotated[Inputs, Field(discriminator="kind")]
 
+    # check
+    @classmethod
+    def check_target(cls, target: Section, names: tuple[str, ...]) -> str | None:
+        """What is wrong with the section `target`, for the names of the reader's targets; None where nothing is."""
+
     # prepare
     @classmethod
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:

@@ -31,12 +31,11 @@ class Params(StageParams):
 def main(params: Params, inputs: Inputs) -> None:
     task = tasks.read(params.target, inputs.dataset)
     predictor, tree = restore(params.network, task)
-    for folder in (paths.IMAGES, paths.TABLES):
+    for folder in (paths.EVALUATION, paths.IMAGES, paths.TABLES):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     for path, columns in TABLES.items():  # DVC looks for each plot of dvc.yaml, and some tasks have no use for it
         path.write_text(f"{columns}\n", encoding="utf-8")
-    paths.EVALUATION.mkdir(exist_ok=True)
     splits = [split for split in paths.TESTS if (paths.features(split) / "ids.npy").exists()]
     figures = {split: task.evaluate(split, predictor, tree, params.network) for split in splits}
     strict_json.write(paths.EVALUATE_METRICS, figures)

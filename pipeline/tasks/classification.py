@@ -197,11 +197,11 @@ def print_accuracy(split: str, results: dict[str, Any]) -> None:
     note_baseline(split, reached=accuracy, low=low, baseline=baseline)
 
 
-def note_baseline(split: str, *, reached: float, low: float, baseline: float) -> None:
+def note_baseline(what: str, *, reached: float, low: float, baseline: float) -> None:
     """Prints a note where the interval's lower end is not above what the baseline reaches."""
     if low <= baseline:
         how = "below" if reached < baseline else "not clearly above"
-        print(f"note: on the {split} split the model is {how} its baseline: train longer, or look at the data")
+        print(f"note: {what}: the model is {how} its baseline: train longer, or look at the data")
 
 
 def class_card(

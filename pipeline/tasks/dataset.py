@@ -17,6 +17,13 @@ from pipeline.tasks import TASKS, TaskName
 KINDS = {kind.model_fields["settings"].annotation: kind.model_fields["kind"].default for kind in get_args(Inputs)}
 
 
+CURES = {
+    "label": " (of a table: label)",
+    "labels": " (of a table: labels)",
+    "numbers": " (of a table: targets)",
+}
+
+
 class DatasetSection(Section):
     task: TaskName
     reader: Reader
@@ -47,12 +54,10 @@ def read(content: Any, name: str, path: Path = paths.PARAMS) -> Dataset:
     section = validate(DatasetSection, content, path, under=key)
     task = TASKS[section.task]
     settings = preprocessing(task, section.reader.content, section.reader.labels_are, name, path)
-    return Dataset(
-        section,
-        task,
-        validate(settings, section.preprocessing, path, under=f"{key}.preprocessing"),
-        validate(task.Target, section.target, path, under=f"{key}.target"),
-    )
+    target = validate(task.Target, section.target, path, under=f"{key}.target")
+    if wrong := task.check_target(target, getattr(section.reader, "targets", None) or ()):
+        raise UserError(f"{path}: {key}.target.{wrong}")
+    return Dataset(section, task, validate(settings, section.preprocessing, path, under=f"{key}.preprocessing"), target)
 
 
 def preprocessing(task: type[Task], content: str, labels: str, name: str, path: Path = paths.PARAMS) -> type[Section]:
@@ -67,6 +72,6 @@ def preprocessing(task: type[Task], content: str, labels: str, name: str, path: 
     if task.labels_are not in (None, labels):
         raise UserError(
             f"{path}: datasets.{name}.task: {kind} needs {task.labels_are}, but the reader yields {labels}: change the "
-            "task or the reader"
+            f"task, or what the reader takes{CURES.get(task.labels_are, '')}"
         )
     return task.preprocessing[content]

@@ -64,6 +64,9 @@ class MultiLabelClassification(Labelled):
             report[split]["without_labels"] = int((targets.sum(axis=1) == 0).sum())
             if split == "train":
                 counts, examples = targets.sum(axis=0, dtype=int), len(targets)
+        for label, count in zip(labels, counts):
+            if count == examples:
+                print(f"note: every training example has the label {label!r}: there is nothing to learn about it")
         return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()), examples=examples)
 
     @property

@@ -44,6 +44,14 @@ class Regression(Labelled):
     std: Numbers
 
     @classmethod
+    def check_target(cls, target: Section, names: tuple[str, ...]) -> str | None:
+        assert isinstance(target, NumberTarget)
+        for name in target.units:
+            if name not in names:
+                return f"units.{name}: no such target; the targets: {', '.join(names)}"
+        return None
+
+    @classmethod
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
         """Numbers can be anything: `encode` looks at their spread."""
 
@@ -125,7 +133,7 @@ class Regression(Labelled):
                 f"{figures['mae_high']:.4g}; the mean's {figures['baseline_mae']:.4g}), root mean squared error "
                 f"{figures['rmse']:.4g}, R2 {figures['r2']:.4f} ({figures['r2_low']:.4f} to {figures['r2_high']:.4f})"
             )
-            note_baseline(split, reached=figures["r2"], low=figures["r2_low"], baseline=0.0)
+            note_baseline(f"{split} {title}", reached=figures["r2"], low=figures["r2_low"], baseline=0.0)
         if split == "test":
             table = {"actual": targets[:, 0], "predicted": values[:, 0]}
             pd.DataFrame(table).to_csv(paths.PREDICTED, index=False, lineterminator="\n")

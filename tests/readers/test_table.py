@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sources import examples, fails, pack, picture, read, refused, write
 
 from pipeline.readers import Example, Reader, Refused
+from pipeline.readers.formats import table
 from pipeline.runtime.errors import UserError
 
 TABLE = {"name": "table", "text": "text", "label": "label"}
@@ -186,3 +189,51 @@ def test_pictures_within_parquet(tmp_path):
 def test_a_table_has_texts_or_pictures(options):
     with pytest.raises(ValidationError, match="must name a column either as text or as image"):
         TypeAdapter(Reader).validate_python({"name": "table", "label": "label"} | options)
+
+
+def labels_of(folder: Path, content: str, **reader: Any) -> list[Any]:
+    """The label of each row, or why it is refused."""
+    (folder / "rows.csv").write_text(content)
+    items = table.Reader(name="table", text="text", **reader).read(folder)
+    return [item.label if isinstance(item, Example) else item.reason for item in items]
+
+
+def test_several_labels_in_a_cell(tmp_path):
+    content = 'text,found\na,x|y\nb,\nc," y | y |"\n'
+    assert labels_of(tmp_path, content, labels="found", separator="|") == [("x", "y"), (), ("y",)]
+    with pytest.raises(UserError, match=r"rows.csv row 2: its labels are the text 'x\|y', not a list: set separator"):
+        labels_of(tmp_path, content, labels="found")
+
+
+def test_a_column_for_each_label(tmp_path):
+    content = "text,x,y\na,1,0\nb,no,yes\nc,2,1\nd,,1\n"
+    expected = [("x",), ("y",), "its column x is '2', neither 0 nor 1", "its column x is empty"]
+    assert labels_of(tmp_path, content, labels=["x", "y"]) == expected
+
+
+def test_numbers(tmp_path):
+    content = 'text,price\na,1.5\nb,-2e3\nc,cheap\nd,\ne,nan\nf,1e300\ng,"1,5"\n'
+    assert labels_of(tmp_path, content, targets="price") == [
+        {"price": 1.5},
+        {"price": -2000.0},
+        "its target price is 'cheap', no number",
+        "its target price is empty",
+        "its target price is 'nan', no number",
+        "its target price is 1e300, too large to be learnt",
+        "its target price is '1,5', no number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reader", "message"),
+    [
+        ({"targets": ["price", "price"]}, "names the column price twice"),
+        ({"targets": []}, "must name a column, or a list of columns"),
+        ({"label": "a", "labels": "b"}, "must name columns as one of label, labels and targets, and no more"),
+        ({}, "must name columns as one of label, labels and targets, and no more"),
+        ({"labels": ["a", "b"], "separator": "|"}, "separator stands between labels in the cells of one column"),
+    ],
+)
+def test_columns_that_do_not_fit(reader, message):
+    with pytest.raises(ValidationError, match=message):
+        table.Reader.model_validate({"name": "table", "text": "text", **reader})

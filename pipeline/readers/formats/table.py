@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.config.section import Section
@@ -26,6 +26,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
+MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numbers into 32
 ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
 
@@ -33,7 +34,18 @@ class Refusal(Exception):
     """Why a row cannot be used."""
 
 
-Columns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+def _columns(value: Any) -> Any:
+    """A single column, or the list of some; each once."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise PydanticCustomError("no_columns", "must name a column, or a list of columns")
+    for name in names:
+        if names.count(name) > 1:
+            raise PydanticCustomError("twice", "names the column {name} twice", {"name": name})
+    return tuple(names)
+
+
+Columns = Annotated[tuple[str, ...], BeforeValidator(_columns)]
 
 
 class Reader(Section):
@@ -45,7 +57,7 @@ class Reader(Section):
     text: str | None = None
     image: str | None = None
     label: str | None = None  # one label an example
-    labels: str | Columns | None = None  # several: a column with all of them, or a column of 0 and 1 for each
+    labels: Columns | None = None  # several: a column with all of them, or a column of 0 and 1 for each
     separator: str | None = None  # between the labels in a cell, unless it holds a list
     targets: Columns | None = None  # numbers
     split: str | None = None
@@ -64,9 +76,12 @@ class Reader(Section):
         if (self.text is None) == (self.image is None):
             raise PydanticCustomError("one_content", "must name a column either as text or as image")
         if [self.label, self.labels, self.targets].count(None) != 2:
-            raise PydanticCustomError("one_label", "must name columns as one of label, labels and targets")
-        if self.separator is not None and not (isinstance(self.labels, str) and self.separator):
-            raise PydanticCustomError("no_labels", "separator is the text between labels in the one column of labels")
+            raise PydanticCustomError("one_label", "must name columns as one of label, labels and targets, and no more")
+        if self.separator is not None and (not self.separator or self.labels is None or len(self.labels) > 1):
+            raise PydanticCustomError(
+                "no_labels",
+                "separator stands between labels in the cells of one column: name it as labels, or remove it",
+            )
         return self
 
     def read(self, source: Path) -> Iterator[Example | Refused]:
@@ -92,8 +107,7 @@ class Reader(Section):
         return [name for name in names if name is not None]
 
     def _label_columns(self) -> tuple[str, ...]:
-        one = self.label if self.label is not None else self.labels
-        return (one,) if isinstance(one, str) else one or self.targets or ()
+        return (self.label,) if self.label is not None else self.labels or self.targets or ()
 
     def _label(self, row: dict[str, Any], where: str) -> Label:
         if self.label is not None:
@@ -103,8 +117,8 @@ class Reader(Section):
             return label
         if self.targets is not None:
             return {name: _number(row[name], name) for name in self.targets}
-        if isinstance(self.labels, str):
-            return _labels(row[self.labels], self.separator, where)
+        if self.labels is not None and len(self.labels) == 1:
+            return _labels(row[self.labels[0]], self.separator, where)
         return tuple(name for name in self._label_columns() if _is_set(row[name], name))
 
     def _example(
@@ -136,7 +150,7 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
         if text and separator is None:
             raise UserError(
                 f"{where}: its labels are the text {text[:60]!r}, not a list: set separator, in the reader's section, "
-                "to what stands between two labels"
+                "to what stands between two labels; or name a column of 0 and 1 for each label"
             )
         names = [name.strip() for name in text.split(separator)] if text else []
     return tuple(dict.fromkeys(name for name in names if name))
@@ -145,20 +159,25 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
 def _is_set(value: Any, name: str) -> bool:
     """Whether an example has the label whose column this is."""
     text = _text(value, f"label {name}").strip().lower()
-    if text in ("", "0", "0.0", "false", "no"):
+    if text in ("0", "0.0", "false", "no"):
         return False
     if text in ("1", "1.0", "true", "yes"):
         return True
-    raise Refusal(f"its column {name} is neither 0 nor 1")
+    raise Refusal(f"its column {name} is {text[:40]!r}, neither 0 nor 1" if text else f"its column {name} is empty")
 
 
 def _number(value: Any, name: str) -> float:
+    text = _text(value, f"target {name}").strip()
     try:
-        number = float(_text(value, f"target {name}"))
+        number = float(text)
     except ValueError:
         number = math.nan
+    if not text:
+        raise Refusal(f"its target {name} is empty")
     if not math.isfinite(number):
-        raise Refusal(f"its target {name} is no number")
+        raise Refusal(f"its target {name} is {text[:40]!r}, no number")
+    if abs(number) > MOST:
+        raise Refusal(f"its target {name} is {text[:40]}, too large to be learnt")
     return number
 
 
