@@ -24,6 +24,8 @@ from repro import Pipeline
 from small_packages import packages
 from tally import Log
 
+from pipeline.runtime import environment
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=5_000, help="of fuzz")
     parser.add_argument("--seconds", type=float, default=math.inf, help="after which nothing new begins")
     asked = parser.parse_args()
+    environment.set_up()
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"{folder}: all that is made, and chaos.jsonl, a line for each fault", flush=True)
