@@ -48,7 +48,8 @@ def main() -> int | None:
     if arguments:
         print(f"error: {name} takes no arguments: params.yaml has its settings", file=sys.stderr)
         return 2
-    from pipeline.stages import runner
+    with errors.signals_wait():  # a signal while a library loads would make it print an error of its own
+        from pipeline.stages import runner
 
     return runner.run(name, started_by=STARTED_BY)
 

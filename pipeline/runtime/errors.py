@@ -6,7 +6,8 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 LONGEST = 1_500  # characters of a message
@@ -54,6 +55,17 @@ def run(main: Callable[[], int | None]) -> None:
         print(f"error: {why}", file=sys.stderr)
         code = 1
     sys.exit(code)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM that come inside are acted upon at the end."""
+    stops = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -135,7 +135,7 @@ def test_lookups_are_recorded_in_order_and_replaced_in_order():
 
 
 def test_a_table_that_is_looked_up_twice(monkeypatch):
-    monkeypatch.setitem(models.BUILDERS, "linear", lambda config, task, rngs: Twice(rngs))
+    monkeypatch.setitem(models.BUILDERS, "linear", lambda config, inputs, outputs, rngs: Twice(rngs))
     optimizer = partial(optimizers.build, SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=None)
     learn, state = trainer.start(config("linear"), TASK, optimizer, seed=0)
     close(jax.jit(learn.train_step)(state, SOME)[0].params, dense_step(learn, state).params)

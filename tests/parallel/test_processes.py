@@ -157,7 +157,7 @@ def test_a_run_goes_on_elsewhere(ready, interrupted):
 
 
 def test_what_does_not_meet(ready):
-    set_training(ready, epochs=1)
+    set_training(ready, epochs=7)  # as in no other test: DVC would restore the result
     output = train(ready, code=255, LAUNCH=LAUNCH)
     assert "error: process 0 of 2: training.mesh: 2 processes need one: set it to" in output
     output = train(ready, code=255, LAUNCH="JAX_COORDINATOR_ADDRESS=127.0.0.1:1 TRAIN_NPROCS=2 TRAIN_RANK=one")
