@@ -124,8 +124,8 @@ def chosen() -> Choice:
         NETWORKS[name], yaml.look_up(content, f"models.{name}.network"), under=f"models.{name}.network"
     )
     if (path := paths.FEATURES / "task.json").exists():
-        task = tasks.read({}, dataset, path)
-        if isinstance(task, LanguageModelling) and task.inputs.settings == chosen.preprocessing:
+        task: Any = tasks.read({}, dataset, path)
+        if task.inputs.settings == chosen.preprocessing:
             return Choice(name, config, settings, task.outputs, sum(task.counts))
     return Choice(name, config, settings, chosen.section.preprocessing["vocabulary"], 0)
 

@@ -3,6 +3,7 @@
 The tasks are in pipeline/tasks, a module each. Networks, training and the stages know this class alone.
 """
 
+from abc import abstractmethod
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -53,37 +54,38 @@ class Task(Section):
 
     # prepare
     @classmethod
+    @abstractmethod
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
         """Raises UserError where the labels of the splits cannot be learnt. `labels` counts them, by split."""
-        raise NotImplementedError
 
     # preprocess
     @classmethod
+    @abstractmethod
     def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
         """Writes the targets of every split, whose inputs are written; adds figures on them to the report."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def summary(self) -> str:
         """What was learnt, in a few words."""
-        raise NotImplementedError
 
     # train
     @property
+    @abstractmethod
     def outputs(self) -> int:
         """How many numbers the network gives, for an example or for each of its tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loader(
         self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None
     ) -> "Loader":
         """The training split in batches. Raises UserError where it does not fit the settings."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validation(self, predictor: "Predictor", network: "NetworkSettings") -> "Callable[[Tree, Tree], LossSums]":
         """What measures params and model_state on the validation split."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss_sums(
         self,
         model: Any,
@@ -95,7 +97,6 @@ class Task(Section):
         label_smoothing: float = 0.0,
     ) -> LossSums:
         """How well the network does on a batch; in training, examples may weigh more or less."""
-        raise NotImplementedError
 
     def check_memory(
         self, trainer: "Trainer", state: "State", network: "NetworkSettings", settings: "Training"
@@ -103,26 +104,26 @@ class Task(Section):
         """Raises UserError where training needs more memory than the device has."""
 
     # evaluate
+    @abstractmethod
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Writes the tables, plots and explanations of one test split; returns its figures."""
-        raise NotImplementedError
 
     # package
+    @abstractmethod
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The function that a package runs."""
-        raise NotImplementedError
 
     def package_files(self, folder: Path) -> None:
         """Writes what the runtime needs besides the encoder and the function."""
 
+    @abstractmethod
     def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The task's part of config.json."""
-        raise NotImplementedError
 
+    @abstractmethod
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         """The model card, README.md of the package."""
-        raise NotImplementedError
 
+    @abstractmethod
     def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
         """A few raw test inputs, and the answers that a package must give. What is a file is written to `folder`."""
-        raise NotImplementedError

@@ -3,6 +3,7 @@
 Libraries that only some stages need are imported where they are used.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,13 +27,13 @@ if TYPE_CHECKING:  # they load slowly
 
 
 class Labelled(Task):
+    @abstractmethod
     def loss(self, logits: Float[Array, "b *t k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
         """The loss of a network's outputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predictions(self, logits: Float[Array, "b *t k"]) -> Float[Array, "b *t k"]:
         """What a package's function returns for a network's outputs: probabilities, or values."""
-        raise NotImplementedError
 
     def loader(
         self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None
@@ -84,6 +85,6 @@ class Labelled(Task):
         raw = samples.raw_inputs(folder, self.inputs)
         return [sample | {"answer": answer} for sample, answer in zip(raw, self.answers(raw))]
 
+    @abstractmethod
     def answers(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What a package must answer to these first examples of the test split, by evaluate's predictions."""
-        raise NotImplementedError
