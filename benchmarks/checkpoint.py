@@ -117,6 +117,7 @@ def main() -> None:
                 run,
                 loader,
                 partial(measure, trainer.predictor, data=validation, batches=batches),
+                loop.Monitor("loss", rises=False),
                 settings,
                 rate,
                 checkpointer=checkpointer,

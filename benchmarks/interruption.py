@@ -56,7 +56,7 @@ def project(folder: Path, arguments: argparse.Namespace) -> None:
         (folder / part).symlink_to(TOP / part)
     works = [
         str(example.content)
-        for example in Reader(name="text", files="*.txt").read(TOP / RAW / "shakespeare")
+        for example in Reader(source=str(TOP / RAW / "shakespeare"), format="text", files="*.txt").read()
         if isinstance(example, Example)
     ]
     last = works.pop()
@@ -67,8 +67,13 @@ def project(folder: Path, arguments: argparse.Namespace) -> None:
     pd.DataFrame(rows, columns=["text", "split"]).assign(label="work").to_parquet(source)
     content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
     section = content["datasets"]["shakespeare"] | {
-        "reader": {"name": "table", "text": "text", "label": "label", "split": "split"},
-        "source": "data/raw/works.parquet",
+        "data": {
+            "source": "data/raw/works.parquet",
+            "format": "table",
+            "text": "text",
+            "label": "label",
+            "split": "split",
+        },
         "preprocessing": {"tokenizer": "bpe", "vocabulary": 50_304, "normalisation": "none"},
     }
     content |= {"dataset": "works", "model": "gpt", "datasets": {"works": section}}

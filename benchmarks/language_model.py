@@ -149,7 +149,7 @@ def windows(batch: int, context: int, steps: int, path: Path) -> None:
     from pipeline.runtime.encoders.specs import CorpusSpec
 
     spec = CorpusSpec(tokenizer="bpe", vocabulary=VOCABULARY, normalisation="none")
-    examples = list(Reader(name="text", files="*.txt").read(RAW / "shakespeare"))
+    examples = list(Reader(source=str(RAW / "shakespeare"), format="text", files="*.txt").read())
     text = "".join(str(example.content) for example in examples if isinstance(example, Example))
     row = ByteTokenizer(fit_tokenizer.fit(text_parts(text), spec), spec).encode(text)
     count = len(row) // (context + 1)

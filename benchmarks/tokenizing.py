@@ -34,10 +34,14 @@ def main() -> None:
             (folder / part).symlink_to(TOP / part)
         content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
         section = content["datasets"]["shakespeare"] | {
-            "reader": {"name": "text", "files": arguments.files},
-            "source": f"data/raw/{arguments.source.name}",
-            "split": {"validation": 0.01, "test": 0.01},
-            "max_bad_rows": 1_000_000,
+            "data": {
+                "source": f"data/raw/{arguments.source.name}",
+                "format": "text",
+                "files": arguments.files,
+                "validation": 0.01,
+                "test": 0.01,
+                "max_bad_rows": 1_000_000,
+            },
             "preprocessing": {
                 "tokenizer": arguments.tokenizer,
                 "vocabulary": arguments.vocabulary,

@@ -18,8 +18,9 @@ from pipeline import tasks
 from pipeline.config import params as yaml
 from pipeline.config import paths
 from pipeline.config.networks import NETWORKS, LanguageModelConfig
+from pipeline.config.preprocessing import CorpusPreprocessing
 from pipeline.config.section import validate
-from pipeline.config.training import Training
+from pipeline.config.training import Training, TrainingSection
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Corpus
 from pipeline.loaders import token_store
@@ -31,6 +32,8 @@ from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import memory_plan, optimizers
 from pipeline.training.memory_plan import GIB, ONE_DEVICE, Plan
 from pipeline.training.trainer import State, Trainer, start
+
+A_LARGE_TEXT = 1_000_000  # windows: what a batch size of `auto` is chosen for before preprocess has run
 
 
 class Card(NamedTuple):
@@ -119,15 +122,16 @@ def chosen() -> Choice:
     chosen = read_dataset(yaml.look_up(content, f"datasets.{dataset}"), dataset)
     if chosen.inputs != "corpus" or name not in NETWORKS:
         raise UserError(f"{paths.PARAMS}: the plan is for language models: choose such a dataset, and gpt or rnn")
-    settings = validate(Training, yaml.look_up(content, f"models.{name}.training"), under=f"models.{name}.training")
-    config: Any = validate(
-        NETWORKS[name], yaml.look_up(content, f"models.{name}.network"), under=f"models.{name}.network"
-    )
+    key = f"models.{name}"
+    settings = validate(TrainingSection, yaml.look_up(content, f"{key}.training"), under=f"{key}.training")
+    config: Any = validate(NETWORKS[name], yaml.look_up(content, f"{key}.network"), under=f"{key}.network")
     if (path := paths.FEATURES / "task.json").exists():
-        task: Any = tasks.read({}, dataset, path)
+        task: Any = tasks.read(chosen.settings.model_dump(), dataset, path)
         if task.inputs.settings == chosen.preprocessing:
-            return Choice(name, config, settings, task.outputs, sum(task.counts))
-    return Choice(name, config, settings, chosen.section.preprocessing["vocabulary"], 0)
+            tokens = sum(task.counts)
+            return Choice(name, config, settings.resolved(tokens // config.context), task.outputs, tokens)
+    assert isinstance(chosen.preprocessing, CorpusPreprocessing)
+    return Choice(name, config, settings.resolved(A_LARGE_TEXT), chosen.preprocessing.vocabulary, 0)
 
 
 def abstract_start(config: LanguageModelConfig, settings: Training, vocabulary: int) -> tuple[Trainer, State]:

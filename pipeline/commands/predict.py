@@ -167,7 +167,7 @@ def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
 
     if path.name.removesuffix(".gz").lower().endswith(table.SUFFIXES):
         # The reader needs a column of labels, which new texts lack: the column of texts stands in for it.
-        for item in table.Reader(name="table", text=column, label=column).read(path):
+        for item in table.Reader(format="table", source=str(path), text=column, label=column).read():
             if isinstance(item, Refused):
                 yield item.where, UserError(f"{item.where}: {item.reason}")
             else:

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from pipeline.config.section import Section
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Widths = Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
 
 
 class NetworkConfig(Section):
@@ -25,57 +26,57 @@ class CNNConfig(NetworkConfig):
     inputs: ClassVar = ("images",)
 
     name: Literal["cnn"] = "cnn"
-    filters: PositiveInt
-    kernel: PositiveInt  # height and width of a filter, in pixels
+    filters: PositiveInt = 32
+    kernel: PositiveInt = 3  # height and width of a filter, in pixels
 
 
 class ResNetConfig(NetworkConfig):
     inputs: ClassVar = ("images",)
 
     name: Literal["resnet"] = "resnet"
-    widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # channels of each stage
-    blocks: PositiveInt  # residual blocks per stage; the first block of each later stage halves the image
+    widths: Widths = (16, 48, 96)  # channels of each stage
+    blocks: PositiveInt = 1  # residual blocks per stage; the first block of each later stage halves the image
 
 
 class LinearConfig(NetworkConfig):
     inputs: ClassVar = ("texts",)
 
     name: Literal["linear"] = "linear"
-    ngrams: PositiveInt  # longest n-gram, in tokens
-    buckets: Annotated[int, Field(ge=16)]  # rows of the table that n-grams are hashed into
+    ngrams: PositiveInt = 2  # longest n-gram, in tokens
+    buckets: Annotated[int, Field(ge=16)] = 1048576  # rows of the table that n-grams are hashed into
 
 
 class TextCNNConfig(NetworkConfig):
     inputs: ClassVar = ("texts",)
 
     name: Literal["textcnn"] = "textcnn"
-    width: PositiveInt  # of a token's vector
-    filters: PositiveInt  # of each kernel
-    kernels: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # in tokens
-    dropout: Share
+    width: PositiveInt = 64  # of a token's vector
+    filters: PositiveInt = 64  # of each kernel
+    kernels: Widths = (3, 4, 5)  # in tokens
+    dropout: Share = 0.5
 
 
 class LSTMConfig(NetworkConfig):
     inputs: ClassVar = ("texts", "sentences")
 
     name: Literal["lstm"] = "lstm"
-    cell: Literal["lstm", "gru"]
-    width: PositiveInt  # of a token's vector
-    hidden: PositiveInt  # of each direction's state
-    layers: PositiveInt
-    dropout: Share
-    token_dropout: Share  # of tokens that training replaces by the unknown token
+    cell: Literal["lstm", "gru"] = "lstm"
+    width: PositiveInt = 128  # of a token's vector
+    hidden: PositiveInt = 96  # of each direction's state
+    layers: PositiveInt = 1
+    dropout: Share = 0.5
+    token_dropout: Share = 0.2  # of tokens that training replaces by the unknown token
 
 
 class TransformerConfig(NetworkConfig):
     inputs: ClassVar = ("texts", "sentences")
 
     name: Literal["transformer"] = "transformer"
-    width: PositiveInt
-    heads: PositiveInt
-    layers: PositiveInt
-    dropout: Share
-    token_dropout: Share  # of tokens that training replaces by the unknown token
+    width: PositiveInt = 128
+    heads: PositiveInt = 4
+    layers: PositiveInt = 2
+    dropout: Share = 0.1
+    token_dropout: Share = 0.1  # of tokens that training replaces by the unknown token
 
 
 class GPTSize(NamedTuple):
@@ -102,11 +103,11 @@ class GPTConfig(NetworkConfig):
     inputs: ClassVar = ("corpus",)
 
     name: Literal["gpt"] = "gpt"
-    variant: Literal["nano", "124m", "350m", "1.3b"]
-    context: Annotated[int, Field(ge=2)]  # tokens that it sees at once
-    dropout: Share
-    precision: Literal["float32", "bfloat16"]  # of matrix products; weights, sums and the loss stay float32
-    remat: Literal["none", "dots", "full"]  # what the backward pass recomputes to save memory
+    variant: Literal["nano", "124m", "350m", "1.3b"] = "nano"
+    context: Annotated[int, Field(ge=2)] = 256  # tokens that it sees at once
+    dropout: Share = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products; weights, sums and the loss stay float32
+    remat: Literal["none", "dots", "full"] = "none"  # what the backward pass recomputes to save memory
 
     @property
     def size(self) -> GPTSize:
@@ -134,11 +135,11 @@ class RNNConfig(NetworkConfig):
     inputs: ClassVar = ("corpus",)
 
     name: Literal["rnn"] = "rnn"
-    cell: Literal["linear", "lstm"]
-    variant: Literal["nano", "124m"]
-    context: Annotated[int, Field(ge=2)]  # tokens of a training window, which starts from a state of zeros
-    dropout: Share
-    precision: Literal["float32", "bfloat16"]  # of matrix products, except an lstm's; everything else stays float32
+    cell: Literal["linear", "lstm"] = "linear"
+    variant: Literal["nano", "124m"] = "nano"
+    context: Annotated[int, Field(ge=2)] = 256  # tokens of a training window, which starts from a state of zeros
+    dropout: Share = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products, but an lstm's; the rest stays float32
 
     @property
     def size(self) -> RNNSize:

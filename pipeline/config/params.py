@@ -16,7 +16,7 @@ from pipeline.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Key:
-    """Where a field of a stage's Params stands in params.yaml: "datasets.{dataset}.task" or "seed".
+    """Where a field of a stage's Params stands in params.yaml: "datasets.{dataset}.data" or "seed".
 
     With a `tag`, that selector names the kind of section: the one at models.cnn.network describes a "cnn".
     """

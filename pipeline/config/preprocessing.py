@@ -11,11 +11,11 @@ from pipeline.runtime.encoders.specs import CorpusSpec, ImageSpec, TextSpec, Wor
 class ImagePreprocessing(Section):
     """The size and colour of the images that the model takes."""
 
-    height: PositiveInt
-    width: PositiveInt
-    colour: Literal["grey", "rgb"]
-    resize: Literal["exact", "shorter", "pad"]
-    margin: NonNegativeInt
+    height: PositiveInt = 64
+    width: PositiveInt = 64
+    colour: Literal["grey", "rgb"] = "rgb"
+    resize: Literal["exact", "shorter", "pad"] = "pad"
+    margin: NonNegativeInt = 0
     background: Literal["black", "white", "edge"] = "black"
 
     @property
@@ -26,12 +26,12 @@ class ImagePreprocessing(Section):
 class TextPreprocessing(Section):
     """How a text that gets one label is split into tokens."""
 
-    tokenizer: Literal["bpe", "wordpiece", "words", "characters"]
-    vocabulary: Annotated[int, Field(ge=2)]
-    normalisation: Literal["none", "nfc", "nfkc"]
-    lowercase: bool
-    max_length: PositiveInt
-    keep: Literal["start", "ends"]
+    tokenizer: Literal["bpe", "wordpiece", "words", "characters"] = "bpe"
+    vocabulary: Annotated[int, Field(ge=2)] = 8000
+    normalisation: Literal["none", "nfc", "nfkc"] = "nfkc"
+    lowercase: bool = False
+    max_length: PositiveInt = 512
+    keep: Literal["start", "ends"] = "ends"
 
     @property
     def spec(self) -> TextSpec:
@@ -41,9 +41,9 @@ class TextPreprocessing(Section):
 class CorpusPreprocessing(Section):
     """How the texts of a language model are split into tokens."""
 
-    tokenizer: Literal["bpe", "characters"]
-    vocabulary: Annotated[int, Field(ge=2)]
-    normalisation: Literal["none", "nfc", "nfkc"]
+    tokenizer: Literal["bpe", "characters"] = "bpe"
+    vocabulary: Annotated[int, Field(ge=2)] = 8000
+    normalisation: Literal["none", "nfc", "nfkc"] = "none"
 
     @property
     def spec(self) -> CorpusSpec:
@@ -53,10 +53,10 @@ class CorpusPreprocessing(Section):
 class WordPreprocessing(Section):
     """How the words of a sentence are numbered."""
 
-    vocabulary: PositiveInt
-    lowercase: bool
-    max_length: PositiveInt
-    word_length: Annotated[int, Field(ge=2)]
+    vocabulary: PositiveInt = 20000
+    lowercase: bool = True
+    max_length: PositiveInt = 256
+    word_length: Annotated[int, Field(ge=2)] = 16
 
     @property
     def spec(self) -> WordSpec:

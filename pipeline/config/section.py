@@ -50,11 +50,12 @@ def validate(
 def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str, str]:
     """The dotted key of pydantic's `mistake`, and what is wrong there and what would be right."""
     key = []
-    for part in mistake["loc"]:
+    for depth, part in enumerate(mistake["loc"], start=1):
         exists = (
             isinstance(part, int) if isinstance(content, list) else isinstance(content, Mapping) and part in content
         )
-        if exists or mistake["type"] == "missing":  # otherwise it is the tag of a union, which is no level of the file
+        is_missing = mistake["type"] == "missing" and depth == len(mistake["loc"])
+        if exists or is_missing:  # otherwise it is the tag of a union, which is no level of the file
             key.append(str(part) if key else names.get(str(part), str(part)))
         content = content[part] if exists else content
     context = mistake.get("ctx", {})

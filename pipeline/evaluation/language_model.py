@@ -7,8 +7,8 @@ import pandas as pd
 from jaxtyping import Int
 
 from pipeline.config import paths
-from pipeline.evaluation import html
-from pipeline.evaluation.html import Passage
+from pipeline.evaluation.explanations import html
+from pipeline.evaluation.explanations.html import Passage
 from pipeline.evaluation.token_losses import TokenLosses
 from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
 

@@ -63,7 +63,8 @@ class Predictor:
         self, params: Tree, model_state: Tree, data: Examples, rows: Int[Array | np.ndarray, " b"], length: int
     ) -> Float[Array, "b *t k"]:
         """The logits of the examples `rows`, as in use: no dropout, running averages."""
-        return self.model(params, model_state)(self.task.inputs.batch(data, jnp.asarray(rows), length).inputs)
+        logits = self.model(params, model_state)(self.task.inputs.batch(data, jnp.asarray(rows), length).inputs)
+        return sharding.replicate(self.mesh, logits)
 
     @partial(jax.jit, static_argnums=(0, 5))
     def measure(

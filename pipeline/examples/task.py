@@ -27,8 +27,10 @@ if TYPE_CHECKING:  # these stand on this module
     from pipeline.training.trainer import State, Trainer
 
 
-class NoTarget(Section):
-    """The section `target` of a task that has no settings of its own."""
+class TaskSettings(Section):
+    """The section `datasets.NAME.task`. A task with settings of its own has a class of this kind with more fields."""
+
+    name: str
 
 
 class Task(Section):
@@ -38,19 +40,20 @@ class Task(Section):
     preprocessing: ClassVar[dict[str, type[Section]]]  # the settings for each content that it can learn from
     labels_are: ClassVar[str | None]  # what a reader must give with each example: see Reader.labels
     class_word: ClassVar[str] = ""  # what people call its different labels
-    Target: ClassVar[type[Section]] = NoTarget  # the section `datasets.NAME.target`
+    Settings: ClassVar[type[TaskSettings]] = TaskSettings
     metric: ClassVar[str]  # the name of LossSums' score / score_weight
+    metrics: ClassVar[dict[str, bool]]  # what the best epoch may be chosen by, and whether more of it is better
     output_name: ClassVar[str] = "probabilities"  # of what a package's function returns
 
     # What was learnt from the data.
     name: str
-    target: SerializeAsAny[Section] = Field(default=NoTarget(), exclude=True)  # of params.yaml: see `tasks.read`
+    settings: SerializeAsAny[TaskSettings | None] = Field(default=None, exclude=True)  # see `tasks.read`
     inputs: Annotated[Inputs, Field(discriminator="kind")]
 
     # check
     @classmethod
-    def check_target(cls, target: Section, names: tuple[str, ...]) -> str | None:
-        """What is wrong with the section `target`, for the names of the reader's targets; None where nothing is."""
+    def check_settings(cls, settings: TaskSettings, targets: tuple[str, ...]) -> str | None:
+        """What is wrong with the settings, for the names of the reader's targets; None where nothing is."""
 
     # prepare
     @classmethod
@@ -70,6 +73,10 @@ class Task(Section):
         """What was learnt, in a few words."""
 
     # train
+    @abstractmethod
+    def training_examples(self, network: "NetworkSettings") -> int:
+        """How many rows of a batch one pass over the training split has."""
+
     @property
     @abstractmethod
     def outputs(self) -> int:
@@ -84,6 +91,17 @@ class Task(Section):
     @abstractmethod
     def validation(self, predictor: "Predictor", network: "NetworkSettings") -> "Callable[[Tree, Tree], LossSums]":
         """What measures params and model_state on the validation split."""
+
+    @property
+    def monitor(self) -> str:
+        """What the best epoch is chosen by, unless the settings say otherwise: one of `metrics`."""
+        return self.metric
+
+    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float]":
+        """What computes one of `metrics` other than the loss and `metric`, of params and model_state. Raises UserError
+        where it does not exist for these labels.
+        """
+        raise NotImplementedError(metric)
 
     @abstractmethod
     def loss_sums(

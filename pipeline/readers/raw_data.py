@@ -19,7 +19,7 @@ def check(source: Path, dataset: str) -> None:
     """Raises UserError unless `source`, that of `dataset`, lies within data/raw, exists, is reached through no link to
     a folder and has the content that its SHA256SUMS lists.
     """
-    key = f"datasets.{dataset}.source"
+    key = f"datasets.{dataset}.data.source"
     if paths.RAW not in source.parents or ".." in source.parts:
         raise UserError(f"{key}: {source} is not inside {paths.RAW}/, the folder that DVC watches: move it there")
     refuse_folder_links(source)

@@ -5,22 +5,11 @@ separated, and adding examples never moves old ones. Splits and groups that the 
 """
 
 import hashlib
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field
-
-from pipeline.config.section import Section
 from pipeline.readers import Example
 
 HELD_OUT = ("test", "shifted", "validation")  # an example found in several of these is kept in the first
-Share = Annotated[float, Field(gt=0, lt=0.5)]
-
-
-class Split(Section):
-    """The share of the examples that is held out, where the source does not define the split."""
-
-    validation: Share
-    test: Share | None = None
 
 
 class Keys(NamedTuple):
@@ -77,13 +66,16 @@ class _Letters(dict[int, int]):
 LETTERS = _Letters()
 
 
-def assign(examples: list[Keys], split: Split) -> list[Placement]:
-    """The split of each example, or why it is dropped.
+def assign(examples: list[Keys], *, validation: float, test: float) -> list[Placement]:
+    """The split of each example, or why it is dropped. `validation` and `test` are the shares of the examples that are
+    held out where the source does not define that split.
 
     An example found in two splits is kept in one: test first, then shifted, validation, train.
     """
     source_splits = {example.source_split for example in examples}
-    chosen = [_choose(example, split, source_splits) for example in examples]
+    validation = 0.0 if "validation" in source_splits else validation
+    test = 0.0 if "test" in source_splits else test
+    chosen = [_choose(example, validation, test) for example in examples]
     result = [Placement(name, "") for name in chosen]
     first_with_id: dict[str, int] = {}
     split_of_near_key: dict[bytes, str] = {}
@@ -103,12 +95,10 @@ def assign(examples: list[Keys], split: Split) -> list[Placement]:
     return result
 
 
-def _choose(example: Keys, split: Split, source_splits: set[str | None]) -> str:
+def _choose(example: Keys, validation: float, test: float) -> str:
     if example.source_split in HELD_OUT:
         return str(example.source_split)
     position = int.from_bytes(example.split_key[:8], "big") / 2**64  # uniform in [0, 1)
-    validation = 0.0 if "validation" in source_splits else split.validation
-    test = 0.0 if "test" in source_splits else split.test or 0.0
     if position < validation:
         return "validation"
     return "test" if position < validation + test else "train"

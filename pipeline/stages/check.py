@@ -12,7 +12,7 @@ from pipeline.config import params as yaml
 from pipeline.config import paths
 from pipeline.config.networks import NETWORKS, Network
 from pipeline.config.section import Section, validate
-from pipeline.config.training import Training
+from pipeline.config.training import TrainingSection
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import dataset
 
@@ -27,7 +27,7 @@ class File(Section):
 
 class Model(Section):
     network: Network
-    training: Training
+    training: TrainingSection
 
 
 def params(path: Path = paths.PARAMS) -> None:
@@ -44,12 +44,12 @@ def params(path: Path = paths.PARAMS) -> None:
     for selector, chosen, sections in (("dataset", file.dataset, datasets), ("model", file.model, file.models)):
         if chosen not in sections:
             raise UserError(f"{path}: {selector}: must be one of {', '.join(sections)}, not {chosen!r}")
-    kind, metric = datasets[file.dataset].inputs, datasets[file.dataset].task.metric
-    stopping = models[file.model].training.early_stopping
-    if stopping and stopping.metric not in ("loss", metric):
+    kind, metrics = datasets[file.dataset].inputs, datasets[file.dataset].task.metrics
+    monitor = models[file.model].training.monitor
+    if monitor not in (None, *metrics):
         raise UserError(
-            f"{path}: models.{file.model}.training.early_stopping.metric: must be loss or {metric}, the metric of "
-            f"{file.dataset}'s task, not {stopping.metric!r}"
+            f"{path}: models.{file.model}.training.monitor: must be one of {', '.join(metrics)}, the metrics of "
+            f"{file.dataset}'s task, not {monitor!r}"
         )
     able = [name for name, config in NETWORKS.items() if kind in config.inputs]
     if file.model not in able:

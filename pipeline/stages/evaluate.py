@@ -23,13 +23,13 @@ TABLES = {
 
 
 class Params(StageParams):
-    target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
+    task: Annotated[dict[str, Any], Key("datasets.{dataset}.task")]
     model: Annotated[str, Key("model")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    task = tasks.read(params.target, inputs.dataset)
+    task = tasks.read(params.task, inputs.dataset)
     predictor, tree = restore(params.network, task)
     for folder in (paths.EVALUATION, paths.IMAGES, paths.TABLES):
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,14 +21,14 @@ from pipeline.stages.stage_files import Inputs
 
 
 class Params(StageParams):
-    target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
+    task: Annotated[dict[str, Any], Key("datasets.{dataset}.task")]
     dataset: Annotated[str, Key("dataset")]
     model: Annotated[str, Key("model")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    task = tasks.read(params.target, inputs.dataset)
+    task = tasks.read(params.task, inputs.dataset)
     predictor, tree = restore(params.network, task)
     metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
     names = {"model": params.model, "dataset": params.dataset}
@@ -48,6 +48,7 @@ def main(params: Params, inputs: Inputs) -> None:
     strict_json.write(folder / "metrics.json", {**metrics, "training": training})
     history = {
         "dataset": params.dataset,
+        "data": strict_json.read(paths.PREPARED / "report.json")["data"],
         "train": strict_json.read(paths.TRAINED / "provenance.json"),
         "evaluate": strict_json.read(paths.EVALUATION / "provenance.json"),
         "package": provenance.record(inputs, params),

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow.parquet as pq
-from pydantic import NonNegativeInt
 from tqdm import tqdm
 
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
 from pipeline.readers import Reader, files, raw_data, split, split_tables
-from pipeline.readers.split import Split
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
@@ -25,11 +23,12 @@ REPORT = paths.PREPARED / "report.json"
 
 
 class Params(StageParams):
-    task: Annotated[TaskName, Key("datasets.{dataset}.task")]
-    reader: Annotated[Reader, Key("datasets.{dataset}.reader")]
-    source: Annotated[str, Key("datasets.{dataset}.source")]
-    split: Annotated[Split, Key("datasets.{dataset}.split")]
-    max_bad_rows: Annotated[NonNegativeInt, Key("datasets.{dataset}.max_bad_rows")]
+    task: Annotated[TaskName, Key("datasets.{dataset}.task.name")]
+    data: Annotated[Reader, Key("datasets.{dataset}.data")]
+
+    @property
+    def source(self) -> str:
+        return self.data.source
 
 
 class LeftOut:
@@ -55,10 +54,10 @@ def main(params: Params, inputs: Inputs) -> None:
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
     refused, dropped = LeftOut(), LeftOut()
-    total = files.count(source) if params.reader.one_per_file else None
-    items = tqdm(params.reader.read(source), desc="prepare", total=total, unit=" examples", disable=None)
+    total = files.count(source) if params.data.one_per_file else None
+    items = tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None)
     keys, where = split_tables.write_spool(items, spool, refused.add)
-    placements = split.assign(keys, params.split)
+    placements = split.assign(keys, validation=params.data.validation, test=params.data.test)
     for place, placement in zip(where, placements):
         if placement.split is None:
             dropped.add(place, placement.reason)
@@ -88,25 +87,31 @@ def write_report(
             splits[name]["labels_that_training_lacks"] = unseen
     strict_json.write(
         REPORT,
-        {"source": params.source, "splits": splits, "dropped": dropped.summary(), "refused": refused.summary()},
+        {
+            "task": params.task,
+            "data": params.data.model_dump(exclude_none=True),
+            "splits": splits,
+            "dropped": dropped.summary(),
+            "refused": refused.summary(),
+        },
     )
 
 
 def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut) -> None:
     """Raises UserError where too many rows or files were refused, or a split is empty."""
     bad = refused.counts.total()
-    if bad > params.max_bad_rows:
+    if bad > params.data.max_bad_rows:
         reason, places = next(iter(refused.first.items()))
         total = f"{bad:,} rows or files" if bad > 1 else "one row or file"
         raise UserError(
-            f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.max_bad_rows}: correct "
-            f"what {REPORT} lists, or raise datasets.{dataset}.max_bad_rows"
+            f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.data.max_bad_rows}: "
+            f"correct what {REPORT} lists, or raise datasets.{dataset}.data.max_bad_rows"
         )
     for name in ("train", "validation", "test"):
         if name not in sizes:
             cure = "more examples are needed"
             if name != "train":
-                cure = f"set or raise datasets.{dataset}.split.{name}"
+                cure = f"raise datasets.{dataset}.data.{name}"
             raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
 
 

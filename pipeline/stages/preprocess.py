@@ -20,7 +20,7 @@ from pipeline.tasks import TASKS, TaskName
 
 
 class Params(StageParams):
-    task: Annotated[TaskName, Key("datasets.{dataset}.task")]
+    task: Annotated[TaskName, Key("datasets.{dataset}.task.name")]
     preprocessing: Annotated[dict[str, Any], Key("datasets.{dataset}.preprocessing")]
 
 

@@ -11,9 +11,9 @@ from pydantic import NonNegativeInt
 
 from pipeline import tasks
 from pipeline.config import paths
-from pipeline.config.networks import Network
+from pipeline.config.networks import Network, NetworkSettings
 from pipeline.config.params import Key, StageParams
-from pipeline.config.training import Training
+from pipeline.config.training import ENOUGH_STEPS, Training, TrainingSection
 from pipeline.evaluation.predictor import Tree
 from pipeline.examples.task import Task
 from pipeline.loaders import buckets
@@ -26,7 +26,7 @@ from pipeline.stages.stage_files import Inputs
 from pipeline.training import allocator, optimizers, resume
 from pipeline.training.checkpoints import naming
 from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
-from pipeline.training.loop import fit
+from pipeline.training.loop import Monitor, fit
 from pipeline.training.run import TrainingRun, to_checkpoint
 from pipeline.training.trainer import State, Trainer, fit_statistics, start
 from pipeline.training.training_log import TrainingLog
@@ -35,25 +35,35 @@ from pipeline.training.training_log import TrainingLog
 class Params(StageParams):
     seed: Annotated[NonNegativeInt, Key("seed")]
     model: Annotated[str, Key("model")]
-    target: Annotated[dict[str, Any], Key("datasets.{dataset}.target")]
+    task: Annotated[dict[str, Any], Key("datasets.{dataset}.task")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
-    training: Annotated[Training, Key("models.{model}.training")]
+    training: Annotated[TrainingSection, Key("models.{model}.training")]
 
 
 @processes.distributed()
 def main(params: Params, inputs: Inputs) -> None:
     allocator.keep_freed_memory()
-    settings = params.training
-    task = tasks.read(params.target, inputs.dataset)
+    task = tasks.read(params.task, inputs.dataset)
+    examples = task.training_examples(params.network)
+    settings = params.training.resolved(examples)
+    params = params.model_copy(update={"training": settings})  # what the record holds
     devices = sharding.make_mesh(settings.mesh, batch=settings.part, tensor_parallel=params.network.tensor_parallel)
     loader = task.loader(params.network, settings, seed=params.seed, devices=devices)
     rate = optimizers.learning_rate(
         settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=loader.steps
     )
-    trainer, state = build_trainer(task, params, rate, devices)
+    trainer, state = build_trainer(task, params.network, settings, params.seed, rate, devices)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
-    print(f"{params.model}: {parameters:,} parameters, {loader.size:,} {loader.unit}, on {device_names()}", flush=True)
-    validate = task.validation(trainer.predictor, params.network)
+    steps = settings.epochs * loader.steps
+    print(
+        f"{params.model}: {parameters:,} parameters, {loader.size:,} {loader.unit}, {settings.epochs} epochs, "
+        f"{steps:,} steps of {settings.batch_size}, on {device_names()}",
+        flush=True,
+    )
+    if steps < ENOUGH_STEPS:
+        auto = settings.model_copy(update={"epochs": "auto"}).resolved(examples).epochs
+        print(f"note: {steps:,} steps are few to learn from: `epochs: auto` would train for {auto} epochs", flush=True)
+    validate, monitor = task.validation(trainer.predictor, params.network), choose_monitor(task, settings, trainer)
 
     record, machine = provenance.record(inputs, params), provenance.machine()
     # Process 0's: another machine may have another processor, which is part of the fingerprint.
@@ -77,12 +87,12 @@ def main(params: Params, inputs: Inputs) -> None:
             checkpointer.snapshot.reserve(to_checkpoint(run).arrays)
         log.write({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
         saver = checkpointer if main_process else Participant()
-        run = fit(trainer, run, loader, validate, settings, rate, checkpointer=saver, log=log)
+        run = fit(trainer, run, loader, validate, monitor, settings, rate, checkpointer=saver, log=log)
 
     kept = run.kept
     tree = jax.tree.map(processes.gather_to_host, {"params": kept.params, "model_state": kept.model_state})
     if main_process:
-        write(run, tree, parameters, task.metric, record)
+        write(run, tree, settings, parameters, task.metric, record)
         digest = sha256(paths.TRAINED / "weights.safetensors")
         moved = {"moved_from": moved_from} if moved_from else {}
         # Outside DVC's outputs: the same model may be trained on another machine.
@@ -91,13 +101,25 @@ def main(params: Params, inputs: Inputs) -> None:
     processes.barrier()  # all processes end together
 
 
+def choose_monitor(task: Task, settings: Training, trainer: Trainer) -> Monitor:
+    """What the best epoch is chosen by. Raises UserError where these labels do not have it."""
+    name = settings.monitor or task.monitor
+    is_summed = name in ("loss", task.metric)
+    measure = None if is_summed else task.validation_figure(name, trainer.predictor)
+    return Monitor(name, task.metrics[name], measure)
+
+
 def build_trainer(
-    task: Task, params: Params, rate: optax.Schedule, devices: jax.sharding.Mesh | None
+    task: Task,
+    network: NetworkSettings,
+    settings: Training,
+    seed: int,
+    rate: optax.Schedule,
+    devices: jax.sharding.Mesh | None,
 ) -> tuple[Trainer, State]:
     """The trainer, and the state before the first step. Raises UserError where training needs more memory than the
     device has.
     """
-    settings = params.training
     optimizer = partial(
         optimizers.build,
         settings.optimizer,
@@ -106,20 +128,22 @@ def build_trainer(
         gradient_clip=settings.gradient_clip,
     )
     trainer, state = start(
-        params.network,
+        network,
         task,
         optimizer,
-        seed=params.seed,
+        seed=seed,
         label_smoothing=settings.label_smoothing,
         augmentation=settings.augmentation,
         microbatches=settings.microbatches,
         devices=devices,
     )
-    task.check_memory(trainer, state, params.network, settings)
+    task.check_memory(trainer, state, network, settings)
     return trainer, fit_statistics(trainer.predictor, state, lambda: buckets.load(paths.features("train"), task.inputs))
 
 
-def write(run: TrainingRun, tree: Tree, parameters: int, metric: str, record: dict[str, Any]) -> None:
+def write(
+    run: TrainingRun, tree: Tree, settings: Training, parameters: int, metric: str, record: dict[str, Any]
+) -> None:
     """Writes the stage's outputs: `tree` holds the arrays of the model that is kept, `metric` names the task's."""
     epoch = run.kept.epoch
     weights.write(paths.TRAINED / "weights.safetensors", tree)
@@ -131,6 +155,7 @@ def write(run: TrainingRun, tree: Tree, parameters: int, metric: str, record: di
             "parameters": parameters,
             "steps": int(run.state.step),
             "epochs": len(run.history),
+            "batch_size": settings.batch_size,
             "kept_epoch": epoch.epoch,
             "train": {"loss": epoch.train_loss, metric: epoch.train_metric},
             "validation": {"loss": epoch.validation_loss, metric: epoch.validation_metric},

@@ -37,12 +37,12 @@ class _File(RootModel[dict[str, Any]]):
     pass
 
 
-def read(target: dict[str, Any], dataset: str, path: Path = paths.FEATURES / "task.json") -> Task:
-    """The task that preprocess wrote, with the section `datasets.DATASET.target` as it is now. Raises UserError where
+def read(settings: dict[str, Any], dataset: str, path: Path = paths.FEATURES / "task.json") -> Task:
+    """The task that preprocess wrote, with the section `datasets.DATASET.task` as it is now. Raises UserError where
     the file is missing or damaged, or the section wrong.
     """
     content = validate(_File, strict_json.read(path), path).root
     if content.get("name") not in TASKS:
         raise UserError(f"{path}: name must be one of {', '.join(TASKS)}, not {content.get('name')!r}: run `dvc repro`")
     task = validate(TASKS[content["name"]], content, path)
-    return task.model_copy(update={"target": validate(task.Target, target, under=f"datasets.{dataset}.target")})
+    return task.model_copy(update={"settings": validate(task.Settings, settings, under=f"datasets.{dataset}.task")})

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
-from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
+from pipeline.examples.task import TaskSettings
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.labelled import Labelled
@@ -30,7 +30,7 @@ Labels = Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
 Counts = Annotated[tuple[int, ...], Field(strict=False, min_length=2)]
 
 
-class ClassTarget(Section):
+class ClassSettings(TaskSettings):
     class_weights: Literal["none", "balanced"] = "none"  # balanced: each class has the same total weight
 
 
@@ -38,8 +38,9 @@ class Classification(Labelled):
     preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
     labels_are: ClassVar = "label"
     class_word: ClassVar = "classes"
-    Target: ClassVar = ClassTarget
+    Settings: ClassVar = ClassSettings
     metric: ClassVar = "accuracy"
+    metrics: ClassVar = {"accuracy": True, "macro_f1": True, "loss": False}
 
     name: str = "classification"
     labels: Labels
@@ -79,15 +80,21 @@ class Classification(Labelled):
         return len(self.labels)
 
     def loss(self, logits: Float[Array, "b k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
-        return class_loss(self.target, self.counts, logits, batch, training=training, label_smoothing=label_smoothing)
+        return class_loss(self.settings, self.counts, logits, batch, training=training, label_smoothing=label_smoothing)
 
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
         """The probability of each label."""
         return jax.nn.softmax(logits)
 
+    def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
+        from pipeline.evaluation import validation
+
+        return validation.macro_f1(logits.argmax(-1), targets, len(self.labels))
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline always predicts the most frequent label of the training split."""
-        from pipeline.evaluation import explanations, metrics, plots
+        from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -108,18 +115,18 @@ class Classification(Labelled):
             plots.write_calibration(probabilities.max(-1), guesses == targets)
             wrong = np.flatnonzero(guesses != targets)
             most_confident = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")]
-            explanations.write(
+            examples_page.write(
                 predictor,
                 tree,
                 test,
                 [
-                    explanations.Shown(
+                    examples_page.Shown(
                         int(i),
                         int(guesses[i]),
                         f"{self.labels[guesses[i]]} {probabilities[i].max():.2f}",
                         f"true: {self.labels[targets[i]]}",
                     )
-                    for i in most_confident[: explanations.MOST]
+                    for i in most_confident[: examples_page.MOST]
                 ],
                 name="mistakes",
                 title="The most confident mistakes",
@@ -169,7 +176,7 @@ def refuse_single_label(source: str, labels: Counter[str]) -> None:
 
 
 def class_loss(
-    target: Section,
+    settings: TaskSettings | None,
     counts: tuple[int, ...],
     logits: Float[Array, "b *t k"],
     batch: Batch,
@@ -177,10 +184,10 @@ def class_loss(
     training: bool,
     label_smoothing: float,
 ) -> LossSums:
-    """Cross-entropy; in training each class weighs the same if `target` says so."""
+    """Cross-entropy; in training each class weighs the same if the settings say so."""
     from pipeline.examples import loss
 
-    is_balanced = isinstance(target, ClassTarget) and target.class_weights == "balanced"
+    is_balanced = isinstance(settings, ClassSettings) and settings.class_weights == "balanced"
     weights = loss.balanced(counts) if training and is_balanced else None
     return loss.cross_entropy(logits, batch, label_smoothing=label_smoothing, class_weights=weights)
 

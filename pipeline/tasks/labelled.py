@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from pipeline.config import paths
@@ -35,6 +36,11 @@ class Labelled(Task):
     def predictions(self, logits: Float[Array, "b *t k"]) -> Float[Array, "b *t k"]:
         """What a package's function returns for a network's outputs: probabilities, or values."""
 
+    def training_examples(self, network: "NetworkSettings") -> int:
+        from pipeline.loaders import buckets
+
+        return len(buckets.load(paths.features("train"), self.inputs))
+
     def loader(
         self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None
     ) -> "Loader":
@@ -54,6 +60,22 @@ class Labelled(Task):
         examples = buckets.load(paths.features("validation"), self.inputs)
         batches = evaluation_batches(examples)
         return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
+
+    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float]":
+        from pipeline.evaluation.predictor import predict
+        from pipeline.loaders import buckets
+
+        examples = buckets.load(paths.features("validation"), self.inputs)
+        targets = np.asarray(examples.targets)
+
+        def measure(params: "Tree", model_state: "Tree") -> float:
+            return self.figure(metric, predict(predictor, params, model_state, examples), targets)
+
+        return measure
+
+    def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
+        """One of `metrics` other than the loss and `metric`, of the validation split."""
+        raise NotImplementedError(metric)
 
     def loss_sums(
         self,

@@ -38,6 +38,7 @@ class LanguageModelling(Task):
     preprocessing: ClassVar = {"text": CorpusPreprocessing}
     labels_are: ClassVar = None
     metric: ClassVar = "accuracy"
+    metrics: ClassVar = {"loss": False, "accuracy": True}
     output_name: ClassVar = "logits"
 
     name: str = "language-modelling"
@@ -56,6 +57,10 @@ class LanguageModelling(Task):
         return cls(inputs=inputs, counts=tuple(token_files.count("train", inputs.vocabulary).tolist()))
 
     @property
+    def monitor(self) -> str:
+        return "loss"
+
+    @property
     def summary(self) -> str:
         return ""
 
@@ -67,6 +72,11 @@ class LanguageModelling(Task):
     def _corpus(self) -> Corpus:
         assert isinstance(self.inputs, Corpus)
         return self.inputs
+
+    def training_examples(self, network: "NetworkSettings") -> int:
+        from pipeline.loaders import token_store
+
+        return len(token_store.load(paths.features("train"))) // network.context  # type: ignore[union-attr]
 
     def loader(
         self, network: "NetworkSettings", settings: "Training", *, seed: int, devices: jax.sharding.Mesh | None

@@ -14,7 +14,7 @@ from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.classification import PRINTED, ClassTarget, Counts, Labels, note_baseline
+from pipeline.tasks.classification import PRINTED, ClassSettings, Counts, Labels, note_baseline
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ class MultiLabelClassification(Labelled):
     preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
     labels_are: ClassVar = "labels"
     class_word: ClassVar = "labels"
-    Target: ClassVar = ClassTarget
+    Settings: ClassVar = ClassSettings
     metric: ClassVar = "micro_f1"
+    metrics: ClassVar = {"micro_f1": True, "macro_f1": True, "loss": False}
 
     name: str = "multi-label-classification"
     labels: Labels
@@ -80,13 +81,19 @@ class MultiLabelClassification(Labelled):
     def loss(self, logits: Float[Array, "b k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
         from pipeline.examples import loss
 
-        is_balanced = isinstance(self.target, ClassTarget) and self.target.class_weights == "balanced"
+        is_balanced = isinstance(self.settings, ClassSettings) and self.settings.class_weights == "balanced"
         weights = loss.balanced_positives(self.counts, self.examples) if training and is_balanced else None
         return loss.binary_cross_entropy(logits, batch, label_smoothing=label_smoothing, positive_weights=weights)
 
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
         """The probability of each label."""
         return jax.nn.sigmoid(logits)
+
+    def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
+        """With the threshold 0.5: those of the labels are chosen when training is done."""
+        from pipeline.evaluation import validation
+
+        return validation.macro_f1_of_many(logits > 0, targets > 0)
 
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Each label's threshold is the one with the highest F1 on the validation split. The baseline gives every
@@ -95,7 +102,8 @@ class MultiLabelClassification(Labelled):
         import pandas as pd
         import scipy.special
 
-        from pipeline.evaluation import explanations, multi_label, plots
+        from pipeline.evaluation import multi_label, plots
+        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -134,14 +142,14 @@ class MultiLabelClassification(Labelled):
                 np.where(guesses, probabilities, 1 - probabilities).ravel(), (guesses == targets).ravel()
             )
             errors = np.where(guesses != targets, np.abs(probabilities - thresholds[None]), -1.0)
-            worst = np.argsort(-errors.max(axis=1), kind="stable")[: explanations.MOST]
+            worst = np.argsort(-errors.max(axis=1), kind="stable")[: examples_page.MOST]
             wrong = [(int(i), int(errors[i].argmax())) for i in worst if errors[i].max() >= 0]
-            explanations.write(
+            examples_page.write(
                 predictor,
                 tree,
                 test,
                 [
-                    explanations.Shown(
+                    examples_page.Shown(
                         i,
                         k,
                         f"{'' if guesses[i, k] else 'not '}{self.labels[k]} {probabilities[i, k]:.2f}",

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
-from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
+from pipeline.examples.task import TaskSettings
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.classification import note_baseline
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
 
 
-class NumberTarget(Section):
+class NumberSettings(TaskSettings):
     loss: Literal["squared", "huber"] = "squared"  # of standardised targets; huber counts outliers less
     units: dict[str, str] = Field(default_factory=dict)  # by the targets' names, for figures, plots and answers
 
@@ -34,8 +34,9 @@ class NumberTarget(Section):
 class Regression(Labelled):
     preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
     labels_are: ClassVar = "numbers"
-    Target: ClassVar = NumberTarget
+    Settings: ClassVar = NumberSettings
     metric: ClassVar = "r2"
+    metrics: ClassVar = {"r2": True, "mae": False, "loss": False}
     output_name: ClassVar = "values"
 
     name: str = "regression"
@@ -44,11 +45,11 @@ class Regression(Labelled):
     std: Numbers
 
     @classmethod
-    def check_target(cls, target: Section, names: tuple[str, ...]) -> str | None:
-        assert isinstance(target, NumberTarget)
-        for name in target.units:
-            if name not in names:
-                return f"units.{name}: no such target; the targets: {', '.join(names)}"
+    def check_settings(cls, settings: TaskSettings, targets: tuple[str, ...]) -> str | None:
+        assert isinstance(settings, NumberSettings)
+        for name in settings.units:
+            if name not in targets:
+                return f"units.{name}: no such target; the targets: {', '.join(targets)}"
         return None
 
     @classmethod
@@ -89,8 +90,8 @@ class Regression(Labelled):
         return len(self.targets)
 
     @property
-    def _settings(self) -> NumberTarget:
-        return self.target if isinstance(self.target, NumberTarget) else NumberTarget()
+    def _settings(self) -> NumberSettings:
+        return self.settings if isinstance(self.settings, NumberSettings) else NumberSettings(name=self.name)
 
     def _titles(self) -> list[str]:
         """The targets with their units."""
@@ -108,11 +109,16 @@ class Regression(Labelled):
         mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
         return logits * std + mean
 
+    def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
+        """The mean absolute error of the standardised targets."""
+        return float(np.abs(logits - targets).mean())
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline always answers the mean of the training split."""
         import pandas as pd
 
-        from pipeline.evaluation import explanations, metrics, plots
+        from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -139,13 +145,13 @@ class Regression(Labelled):
             pd.DataFrame(table).to_csv(paths.PREDICTED, index=False, lineterminator="\n")
             plots.save(plots.regression(values, targets, self._titles()), paths.IMAGES / "predicted.png")
             errors = np.abs(values - targets) / std
-            worst = np.argsort(-errors.max(axis=1), kind="stable")[: explanations.MOST].tolist()
-            explanations.write(
+            worst = np.argsort(-errors.max(axis=1), kind="stable")[: examples_page.MOST].tolist()
+            examples_page.write(
                 predictor,
                 tree,
                 test,
                 [
-                    explanations.Shown(
+                    examples_page.Shown(
                         i, int(k), f"{self._titles()[k]} {values[i, k]:.4g}", f"true: {targets[i, k]:.4g}"
                     )
                     for i, k in ((i, errors[i].argmax()) for i in worst)

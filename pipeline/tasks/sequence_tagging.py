@@ -17,7 +17,7 @@ from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.tag_grammar import Grammar, Scheme, find_scheme, split_tag
 from pipeline.tasks.classification import (
-    ClassTarget,
+    ClassSettings,
     Counts,
     Labels,
     class_card,
@@ -28,18 +28,19 @@ from pipeline.tasks.classification import (
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.predictor import Predictor, Tree
-
-WORDS = 40  # on the page of mistakes, each with its sentence
 
 
 class SequenceTagging(Labelled):
     preprocessing: ClassVar = {"words": WordPreprocessing}
     labels_are: ClassVar = "tags"
     class_word: ClassVar = "tags"
-    Target: ClassVar = ClassTarget
+    Settings: ClassVar = ClassSettings
     metric: ClassVar = "accuracy"
+    metrics: ClassVar = {"accuracy": True, "span_f1": True, "loss": False}
 
     name: str = "sequence-tagging"
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
@@ -110,15 +111,34 @@ class SequenceTagging(Labelled):
         return len(self.labels)
 
     def loss(self, logits: Float[Array, "b t k"], batch: Batch, *, training: bool, label_smoothing: float) -> LossSums:
-        return class_loss(self.target, self.counts, logits, batch, training=training, label_smoothing=label_smoothing)
+        return class_loss(self.settings, self.counts, logits, batch, training=training, label_smoothing=label_smoothing)
 
     def predictions(self, logits: Float[Array, "b t k"]) -> Float[Array, "b t k"]:
         """The probability of each tag."""
         return jax.nn.softmax(logits)
 
+    @property
+    def monitor(self) -> str:
+        return "span_f1" if self.scheme else "accuracy"
+
+    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float]":
+        if self.scheme is None:
+            raise UserError(f"monitor: {metric}: the tags mark no spans: choose accuracy or loss")
+        return super().validation_figure(metric, predictor)
+
+    def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
+        """F1 of the spans."""
+        from pipeline.evaluation import spans
+
+        sentences = np.load(paths.features("validation") / "sentences.npy")
+        probabilities = np.exp(logits.astype(np.float64) - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
+        guesses = self._decode(probabilities, sentences)
+        return spans.scores(*self._tags("validation", targets, guesses, sentences))["f1"]
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline gives each word the tag that it has most often in the training split."""
         from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation.explanations import words_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -134,7 +154,7 @@ class SequenceTagging(Labelled):
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
         if self.scheme:
-            results["spans"] = self._spans(split, labels, targets, guesses, sentences)
+            results["spans"] = self._spans(split, targets, guesses, sentences)
         most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
         results = {
             "examples": len(test),
@@ -146,7 +166,7 @@ class SequenceTagging(Labelled):
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
             plots.write_calibration(confidence, guesses == targets)
-            self._write_mistakes(test, labels, guesses, confidence)
+            words_page.write(test, self._sentences(), labels, guesses, confidence)
         return results
 
     def _decode(
@@ -159,7 +179,6 @@ class SequenceTagging(Labelled):
     def _spans(
         self,
         split: str,
-        labels: tuple[str, ...],
         targets: Int[np.ndarray, " n"],
         guesses: Int[np.ndarray, " n"],
         sentences: Int[np.ndarray, " m"],
@@ -167,14 +186,17 @@ class SequenceTagging(Labelled):
         """Precision, recall and F1 of spans; those of each type are printed, and written to a table."""
         from pipeline.evaluation import spans
 
-        names = np.array(labels)
-        actual, predicted = (
-            [names[tags].tolist() for tags in np.split(numbers, sentences[1:-1])] for numbers in (targets, guesses)
-        )
+        actual, predicted = self._tags(split, targets, guesses, sentences)
         types = spans.by_type(actual, predicted)
         types.to_csv(paths.EVALUATION / f"per_type_{split}.csv", index=False, lineterminator="\n")
         print(types.to_string(index=False, float_format="{:.3f}".format))
         return spans.scores(actual, predicted)
+
+    def _tags(self, split: str, *numbers_and_sentences: np.ndarray) -> tuple[list[list[str]], ...]:
+        """The names of the tags with these numbers, sentence by sentence."""
+        *numbers, sentences = numbers_and_sentences
+        names = np.array(self._labels_of(split))
+        return tuple([names[tags].tolist() for tags in np.split(array, sentences[1:-1])] for array in numbers)
 
     def _labels_of(self, split: str) -> tuple[str, ...]:
         """The labels by their numbers in a split's targets: the model's, then those that the training split lacks."""
@@ -207,30 +229,6 @@ class SequenceTagging(Labelled):
             }
         )
         table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
-
-    def _write_mistakes(
-        self,
-        test: Examples,
-        labels: tuple[str, ...],
-        guesses: Int[np.ndarray, " n"],
-        confidence: Float[np.ndarray, " n"],
-    ) -> None:
-        """The words with the most confident mistakes, each in its sentence."""
-        from pipeline.evaluation import html
-
-        starts, targets = np.asarray(test.starts), np.asarray(test.targets)
-        sentences = self._sentences()
-        wrong = np.flatnonzero(guesses != targets)
-        mistakes: list[html.Explained] = []
-        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:WORDS].tolist():
-            sentence = int(np.searchsorted(starts, i, side="right")) - 1
-            marked = np.zeros(starts[sentence + 1] - starts[sentence])
-            marked[i - starts[sentence]] = 1.0
-            answer = f"{labels[guesses[i]]} {confidence[i]:.2f}"
-            words = [f"{word} " for word in sentences[sentence]]
-            mistakes.append(html.Explained(answer, f"true: {labels[targets[i]]}", words, marked))
-        page, title = paths.EVALUATION / "mistakes.html", "The most confident mistakes"
-        html.write_explained(page, title, mistakes, "Red: the word with the wrong tag.")
 
     def _sentences(self) -> list[list[str]]:
         """The sentences of the test split as preprocess cut them."""

@@ -1,4 +1,4 @@
-"""The training loop: epochs, validation, early stopping, progress, checkpoints.
+"""The training loop: epochs, validation, the best epoch, early stopping, progress, checkpoints.
 
 A TrainingRun holds everything that changes, so a run that was interrupted and resumes from a checkpoint ends with the
 same bits as one without a stop.
@@ -6,7 +6,7 @@ same bits as one without a stop.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,14 @@ DISPATCH_SECONDS = 0.5  # of steps, at most about: between two dispatches, signa
 Validate: TypeAlias = Callable[[Tree, Tree], LossSums]  # of params and model_state, on the validation split
 
 
+class Monitor(NamedTuple):
+    """What the best epoch has the best of, on the validation split."""
+
+    name: str  # loss, the task's metric, or what `measure` gives
+    rises: bool  # more is better
+    measure: Callable[[Tree, Tree], float] | None = None  # of params and model_state
+
+
 class Log(Protocol):
     def write(self, figures: dict[str, Any]) -> None: ...
     def progress(self, figures: dict[str, Any]) -> None: ...
@@ -43,6 +51,7 @@ def fit(
     run: TrainingRun,
     loader: Loader,
     validate: Validate,
+    monitor: Monitor,
     settings: Training,
     learning_rate: optax.Schedule,
     *,
@@ -82,17 +91,21 @@ def fit(
                     raise Stopped(number, f"stopped and saved at step {at}: run the same command again to resume")
             seconds = time.perf_counter() - began
             rate = int(_sizes(blocks)[first:].sum()) * loader.weight / seconds
-            sums = validate(run.state.params, run.state.model_state)
-            epoch = Epoch(run.epoch, *_averages(run.sums), *_averages(np.array(sums)))
-            if not np.isfinite(epoch.validation_loss):
+            loss, metric = _averages(np.array(validate(run.state.params, run.state.model_state)))
+            if not np.isfinite(loss):
                 raise _diverged("loss on the validation split", int(run.state.step), learning_rate)
-            run = _next_epoch(run, epoch, settings)
+            known = {"loss": loss, trainer.predictor.task.metric: metric}
+            monitored = (
+                monitor.measure(run.state.params, run.state.model_state) if monitor.measure else known[monitor.name]
+            )
+            epoch = Epoch(run.epoch, *_averages(run.sums), loss, metric, monitored)
+            run = _next_epoch(run, epoch, monitor, is_last=run.epoch == settings.epochs)
             step = int(run.state.step)
             log.write({**epoch._asdict(), "step": step, "seconds": seconds, f"{loader.unit}_per_second": rate})
-            _print(epoch, trainer.predictor.task.metric, f"{rate:,.0f} {loader.unit}/s")
-        if settings.early_stopping and run.best and run.epoch <= settings.epochs:
-            metric, best = settings.early_stopping.metric, run.best.epoch.epoch
-            tqdm.write(f"stopped early: {metric} has not improved since epoch {best}, whose model is kept")
+            _print(epoch, trainer.predictor.task.metric, monitor, f"{rate:,.0f} {loader.unit}/s")
+        kept = run.kept.epoch
+        stopped = "stopped early; " if run.epoch <= settings.epochs else ""
+        tqdm.write(f"{stopped}kept: epoch {kept.epoch}, the best by validation {monitor.name} ({kept.monitored:.4f})")
         # Until DVC has recorded the result, a kill makes it start the stage again: that must not train anew.
         save(run, settings, checkpointer, wait=True)
         (number,) = processes.agree_max(signals.received)
@@ -152,12 +165,13 @@ def _sizes(blocks: list[Block]) -> Int[np.ndarray, " s"]:
     return np.concatenate([(block.rows >= 0).sum(1) for block in blocks])
 
 
-def _next_epoch(run: TrainingRun, epoch: Epoch, settings: Training) -> TrainingRun:
+def _next_epoch(run: TrainingRun, epoch: Epoch, monitor: Monitor, *, is_last: bool) -> TrainingRun:
     """The run at the start of the epoch after `epoch`."""
-    stopping, best = settings.early_stopping, run.best
-    if stopping and (best is None or _better(epoch, best.epoch, stopping.metric)):
-        # A copy: the state's own memory is donated to the next step.
-        best = Best(epoch, *jax.tree.map(jnp.copy, (run.state.params, run.state.model_state)))
+    best = run.best
+    if best is None or _better(epoch, best.epoch, monitor):
+        trees = (run.state.params, run.state.model_state)
+        # A copy, unless no step follows: the state's own memory is donated to the next step.
+        best = Best(epoch, *(trees if is_last else jax.tree.map(jnp.copy, trees)))
     return TrainingRun(run.state, run.epoch + 1, history=(*run.history, epoch), best=best)
 
 
@@ -174,14 +188,16 @@ def _averages(sums: Float[np.ndarray, " 4"]) -> tuple[float, float]:
     return float(totals.loss / totals.weight), float(totals.score / (totals.score_weight or 1.0))
 
 
-def _better(one: Epoch, other: Epoch, metric: str) -> bool:
-    if metric == "loss":
+def _better(one: Epoch, other: Epoch, monitor: Monitor) -> bool:
+    """Whether an epoch is better than an earlier one; of equals, the one with the smaller loss."""
+    if one.monitored == other.monitored:
         return one.validation_loss < other.validation_loss
-    return one.validation_metric > other.validation_metric
+    return (one.monitored > other.monitored) == monitor.rises
 
 
-def _print(epoch: Epoch, metric: str, rate: str) -> None:
+def _print(epoch: Epoch, metric: str, monitor: Monitor, rate: str) -> None:
+    measured = f", {monitor.name} {epoch.monitored:.4f}" if monitor.measure else ""
     tqdm.write(
         f"epoch {epoch.epoch}: train loss {epoch.train_loss:.4f}, {metric} {epoch.train_metric:.4f}; "
-        f"validation loss {epoch.validation_loss:.4f}, {metric} {epoch.validation_metric:.4f}; {rate}"
+        f"validation loss {epoch.validation_loss:.4f}, {metric} {epoch.validation_metric:.4f}{measured}; {rate}"
     )

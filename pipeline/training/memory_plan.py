@@ -31,6 +31,7 @@ class Memory(NamedTuple):
     activations: int  # of the forward pass, for the backward pass
     working: int  # of the current layer
     logits: int  # of a chunk of tokens, with their gradient
+    best: int = 0  # the weights of the best epoch so far
 
 
 class Plan(NamedTuple):
@@ -83,6 +84,7 @@ def estimate(
         activations=stream + inside // mesh.tensor,
         working=3 * size * _largest_in_layer(config, rows, t, fused=fused) // mesh.tensor,
         logits=(FLOAT32 + size) * chunk * k // mesh.tensor,
+        best=weights // state_shards if settings.epochs > 1 else 0,
     )
     recomputed = 2.0 * parameters if _remat(config) == "full" else 0.0  # a second forward pass
     return Plan(parameters, memory, 6.0 * parameters + attention_flops(config, t) + recomputed)
@@ -98,7 +100,7 @@ def refuse(plan: Plan, memory: float, settings: Training, config: LanguageModelC
     needed = total(plan.memory)
     if needed <= USABLE * memory:
         return
-    state = plan.memory.weights + plan.memory.optimiser + plan.memory.gradients
+    state = plan.memory.weights + plan.memory.optimiser + plan.memory.gradients + plan.memory.best
     recomputes_all = _remat(config) in ("full", None)
     if state > USABLE * memory:
         cure = "choose a smaller variant: weights, optimiser and gradients alone are too large"

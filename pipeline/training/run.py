@@ -23,6 +23,7 @@ class Epoch(NamedTuple):
     train_metric: float  # accuracy, or what else the task has
     validation_loss: float
     validation_metric: float
+    monitored: float  # of the validation split: the best epoch has the best of these
 
 
 class Best(NamedTuple):
@@ -37,12 +38,13 @@ class TrainingRun(NamedTuple):
     steps_done: int = 0  # in the current epoch
     sums: Float[np.ndarray, " 4"] = np.zeros(len(LossSums._fields))  # LossSums over those steps
     history: tuple[Epoch, ...] = ()
-    best: Best | None = None  # with early stopping, the best epoch so far
+    best: Best | None = None  # of the epochs so far
 
     @property
     def kept(self) -> Best:
-        """The model that training keeps: the best epoch's, or else the last one's."""
-        return self.best or Best(self.history[-1], self.state.params, self.state.model_state)
+        """The model that a finished run keeps."""
+        assert self.best
+        return self.best
 
 
 def to_checkpoint(run: TrainingRun) -> Checkpoint:

@@ -71,9 +71,7 @@ def test_parts_are_killed(ready, tmp_path):
 def test_tokens_are_those_of_one_machine(ready):
     content = YAML(typ="safe").load((ready / "params.yaml").read_text())
     mails = content["datasets"]["shakespeare"] | {
-        "reader": {"name": "table", "text": "text", "label": "label"},
-        "source": "data/raw/spam/mails.csv.gz",
-        "split": {"validation": 0.1, "test": 0.1},
+        "data": {"source": "data/raw/spam/mails.csv.gz", "format": "table", "text": "text", "label": "label"},
         "preprocessing": {"tokenizer": "bpe", "vocabulary": 1_000, "normalisation": "nfc"},
     }
     dump(content | {"dataset": "mails", "model": "gpt", "datasets": {"mails": mails}}, ready / "params.yaml")

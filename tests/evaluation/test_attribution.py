@@ -14,7 +14,8 @@ from pipeline.config import paths
 from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, TextCNNConfig
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.encoding import fit_tokenizer
-from pipeline.evaluation import attribution, explanations, metrics
+from pipeline.evaluation import metrics
+from pipeline.evaluation.explanations import attribution, examples_page
 from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Texts
@@ -101,10 +102,10 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
 
     probabilities, examples = predicted(texts)
     shown = [
-        explanations.Shown(i, int(row.argmax()), f"{task.labels[row.argmax()]} {row.max():.3f}", "true: another")
+        examples_page.Shown(i, int(row.argmax()), f"{task.labels[row.argmax()]} {row.max():.3f}", "true: another")
         for i, row in enumerate(probabilities)
     ]
-    explanations.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
+    examples_page.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
     page = (paths.EVALUATION / "mistakes.html").read_text()
     stated = re.findall(r"<b>(.) (\S+)</b> \(true: another\)</h3>\n<p>(.*?)</p>", page, re.DOTALL)
     shown = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]

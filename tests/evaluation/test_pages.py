@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.evaluation import html
+from pipeline.evaluation.explanations import html
 
 
 def test_a_page_shows_markup_as_text(tmp_path):

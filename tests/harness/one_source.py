@@ -26,7 +26,7 @@ Make = Callable[..., Path]
 
 
 def texts(make: Make, rows: list[tuple[str, ...]], header: str = "text,label", **others: Any) -> Path:
-    reader = {"name": "table", **{name: name for name in header.split(",")}}
+    reader = {"format": "table", **{name: name for name in header.split(",")}}
     folder = make(reader, task="classification", preprocessing=TEXT, model="linear", **others)
     (folder / "rows.csv").write_text("\n".join([header, *(",".join(row) for row in rows)]))
     return folder

@@ -72,15 +72,13 @@ def packages(folder: Path) -> list[Path]:
         ("tags", "conll", "lstm", {}),
         ("writer", "text", "gpt", {"context": 16}),
     ):
-        options, contents = next(source for source in SOURCES if source[0]["name"] == dataset)
+        options, contents = next(source for source in SOURCES if source[0]["format"] == dataset)
         here = folder / name
         copy_stages(here)
         write(here / "data/raw/source", contents)
         everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
         section = everything["datasets"]["shakespeare" if model == "gpt" else SECTION.get(dataset, "spam")] | {
-            "source": "data/raw/source",
-            "reader": options,
-            "split": {"validation": 0.3, "test": 0.3},
+            "data": {"source": "data/raw/source", "validation": 0.3, "test": 0.3, **options},
         }
         everything |= {"dataset": "own", "model": model, "datasets": {"own": section}}
         everything["models"][model]["training"] |= {"epochs": 1, "batch_size": 8}

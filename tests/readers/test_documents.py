@@ -32,14 +32,14 @@ end
 def test_mail(tmp_path):
     contents: dict[str, bytes | str] = {"p/ham-1/1.txt": PLAIN, "p/spam/2.txt": HTML, "p/x/3": PLAIN, "4": PLAIN}
     path = pack(tmp_path / "a.tgz", contents | {"p/spam/5": "From: a@b.org\n\n\n"})
-    assert read(path, name="mail", labels={"ham-1": "ham", "spam": "spam"}) == [
+    assert read(path, format="mail", labels={"ham-1": "ham", "spam": "spam"}) == [
         Example(f"{path}: p/ham-1/1.txt", "Café and tea Hello you, write to address.", "ham"),
         Example(f"{path}: p/spam/2.txt", "x café & tea end", "spam"),
         Refused(f"{path}: p/x/3", "its folder is not in labels"),
         Refused(f"{path}: 4", "lies in no folder"),
         Refused(f"{path}: p/spam/5", "has no text"),
     ]
-    assert [e.label for e in examples(path, name="mail", files="?.txt")] == ["ham-1", "spam"]
+    assert [e.label for e in examples(path, format="mail", files="?.txt")] == ["ham-1", "spam"]
 
 
 @pytest.mark.parametrize("good", [PLAIN, HTML])
@@ -49,7 +49,7 @@ def test_any_bytes_are_a_mail(tmp_path, good):
         bad = np.frombuffer(good, np.uint8).copy()
         bad[random.integers(0, len(bad), 8)] = random.integers(0, 256, 8)
         write(tmp_path, {f"a/{number}": bad.tobytes()})
-    for row in read(tmp_path, name="mail"):
+    for row in read(tmp_path, format="mail"):
         assert row.content.encode() if isinstance(row, Example) else row.reason == "has no text"  # type: ignore
 
 
@@ -67,18 +67,18 @@ def test_damaged_mails(tmp_path):
         ]
     ):
         write(tmp_path, {f"a/{number}": content})
-    assert all("x" in e.content for e in examples(tmp_path, name="mail"))  # type: ignore[operator]
+    assert all("x" in e.content for e in examples(tmp_path, format="mail"))  # type: ignore[operator]
 
 
 def test_text(tmp_path):
     write(tmp_path, {"a/1.txt": "one\n", "a/b/2.txt": "two".encode("utf-16"), "3.txt": "three".encode("utf-8-sig")})
-    assert [(e.content, e.label, e.group) for e in examples(tmp_path, name="text")] == [
+    assert [(e.content, e.label, e.group) for e in examples(tmp_path, format="text")] == [
         ("three", "", "3.txt"),
         ("one\n", "a", "a/1.txt"),
         ("two", "b", "a/b/2.txt"),
     ]
     write(tmp_path, {"a/1.txt": b"\xe9", "a/b/2.txt": " \n"})
-    assert refused(tmp_path, name="text", files="a/*") == {"is not UTF-8": "a/1.txt", "is empty": "a/b/2.txt"}
+    assert refused(tmp_path, format="text", files="a/*") == {"is not UTF-8": "a/1.txt", "is empty": "a/b/2.txt"}
 
 
 def test_a_text_in_parts(tmp_path):
@@ -86,11 +86,11 @@ def test_a_text_in_parts(tmp_path):
     text = "".join(f"line {i}\n" for i in range(100)) + "the end"
     (tmp_path / "a").mkdir()
     (tmp_path / "a/book.txt").write_text(text)
-    items = examples(tmp_path, name="text", part=60)
+    items = examples(tmp_path, format="text", part=60)
     assert "".join(str(e.content) for e in items) == text
     assert all(len(e.content) >= 60 and str(e.content).endswith("\n") for e in items[:-1])
     assert {(e.label, e.group) for e in items} == {("a", None)}
     (tmp_path / "splits.csv").write_text("pattern,split\nbook.txt,test\n")
-    assert {e.split for e in examples(tmp_path, name="text", part=60)} == {"test"}
+    assert {e.split for e in examples(tmp_path, format="text", part=60)} == {"test"}
     (tmp_path / "a/book.txt").write_text("")
-    assert refused(tmp_path, name="text", part=60) == {"is empty": "a/book.txt line 1"}
+    assert refused(tmp_path, format="text", part=60) == {"is empty": "a/book.txt line 1"}

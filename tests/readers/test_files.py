@@ -58,7 +58,7 @@ def test_files_with_licence_like_names_are_data(tmp_path):
 @pytest.mark.parametrize("member", ["../x", "d/../../x", "/etc/x", "C:/x", "C:\\x", "..\\x"])
 def test_a_member_that_climbs_out_is_not_trusted(tmp_path, name, member):
     path = pack(tmp_path / name, {"good": "1", member: "2"})
-    fails(path, r"a\.(zip|tar): .*x climbs out of the archive", name="text")
+    fails(path, r"a\.(zip|tar): .*x climbs out of the archive", format="text")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
@@ -67,7 +67,7 @@ def test_links_and_devices_in_a_tar(tmp_path, kind):
     member.type, member.linkname = kind, "/etc/passwd"
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
         archive.addfile(member)
-    fails(tmp_path / "a.tgz", "d/link is a link or a device", name="text")
+    fails(tmp_path / "a.tgz", "d/link is a link or a device", format="text")
 
 
 def test_links_in_a_zip(tmp_path):
@@ -75,7 +75,7 @@ def test_links_in_a_zip(tmp_path):
     member.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(member, "/etc/passwd")
-    fails(tmp_path / "a.zip", "d/link is a link or a device", name="text")
+    fails(tmp_path / "a.zip", "d/link is a link or a device", format="text")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz", "a.tar.bz2", "a.tar.xz", "a.txt.gz"])
@@ -87,7 +87,7 @@ def test_an_archive_that_is_damaged_anywhere_is_refused_or_read_whole(tmp_path, 
         path.write_bytes(gzip.compress(b"text"))
     else:
         pack(path, contents)
-    good, whole = path.read_bytes(), len(read(path, name="text"))
+    good, whole = path.read_bytes(), len(read(path, format="text"))
     # what follows the end of a tar is of no matter, and the directory at the end of a zip has no checksum
     end = {"a.tar": 4 * 1024, "a.zip": good.find(b"PK\1\2")}.get(name, len(good))
     random = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_an_archive_that_is_damaged_anywhere_is_refused_or_read_whole(tmp_path, 
         for content in (bytes(bad), good[:at]):
             path.write_bytes(content)
             try:
-                assert len(read(path, name="text")) == whole
+                assert len(read(path, format="text")) == whole
             except UserError as error:
                 assert str(error).startswith(str(path))  # noqa: PT017
                 assert "\n" not in str(error)  # noqa: PT017
@@ -106,7 +106,7 @@ def test_an_archive_that_is_damaged_anywhere_is_refused_or_read_whole(tmp_path, 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz", "a.gz"])
 def test_what_is_no_archive(tmp_path, name):
     write(tmp_path, {name: "hello, this is some text"})
-    fails(tmp_path / name, "cannot be read .*; fetch it again", name="text")
+    fails(tmp_path / name, "cannot be read .*; fetch it again", format="text")
 
 
 def test_bombs(tmp_path, monkeypatch):
@@ -114,11 +114,11 @@ def test_bombs(tmp_path, monkeypatch):
     write(tmp_path, {"a.gz": gzip.compress(bytes(10**7)), "b/a.tar.bz2": ""})
     (tmp_path / "b/a.tar.bz2").write_bytes(bz2.compress(pack(tmp_path / "b/a.tar", {"x": bytes(10**6)}).read_bytes()))
     for name, where in (("a.gz", "a.gz"), ("b/a.tar.bz2", "b/a.tar.bz2: x")):
-        fails(tmp_path / name, f"{where}: is larger than 1,000 bytes when unpacked", name="text")
+        fails(tmp_path / name, f"{where}: is larger than 1,000 bytes when unpacked", format="text")
 
 
 def test_missing_and_empty_sources(tmp_path):
-    for options in ({"name": "text"}, {"name": "image-folder"}, {"name": "table", "text": "t", "label": "l"}):
+    for options in ({"format": "text"}, {"format": "image-folder"}, {"format": "table", "text": "t", "label": "l"}):
         fails(tmp_path / "none", "none: no such file or folder", **options)
         fails(tmp_path, "holds no file", **options)
 
@@ -126,10 +126,10 @@ def test_missing_and_empty_sources(tmp_path):
 def test_broken_links_and_loops(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/b").symlink_to(tmp_path / "nowhere")
-    fails(tmp_path, "a/b: is a broken link", name="text")
+    fails(tmp_path, "a/b: is a broken link", format="text")
     (tmp_path / "a/b").unlink()
     (tmp_path / "a/b").symlink_to(tmp_path)
-    fails(tmp_path, "a/b: links to a folder above it", name="text")
+    fails(tmp_path, "a/b: links to a folder above it", format="text")
 
 
 def test_csv_fields_have_the_usual_limit_until_a_table_is_read():
@@ -140,7 +140,7 @@ def test_csv_fields_have_the_usual_limit_until_a_table_is_read():
 
 def test_a_name_that_is_no_text(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.txt")).write_bytes(b"x")
-    fails(tmp_path, r"/\\udcff\.txt: a name with control characters, or not in UTF-8", name="text")
+    fails(tmp_path, r"/\\udcff\.txt: a name with control characters, or not in UTF-8", format="text")
 
 
 @pytest.mark.parametrize("locked", ["a.txt", "d", "."])
@@ -158,7 +158,7 @@ if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    list(text.Reader(name="text").read(Path({str(source)!r})))
+    list(text.Reader(source={str(source)!r}, format="text").read())
 except UserError as error:
     print(error)
 """
@@ -203,7 +203,7 @@ def test_the_first_pattern_that_fits_tells_the_split(tmp_path):
     write(tmp_path, {"splits.csv": "pattern,split\na/*,train\r\n*.eml,test\nz*,shifted\n", "a/x.eml": "1", "b/y": "2"})
     split_of = split_names.rules(tmp_path)
     assert [split_of(name) for name in ("a/x.eml", "b/x.eml", "b/z1", "y")] == ["train", "test", "shifted", None]
-    assert [e.split for e in examples(tmp_path, name="text")] == ["train", None]
+    assert [e.split for e in examples(tmp_path, format="text")] == ["train", None]
 
 
 @pytest.mark.parametrize(
@@ -219,4 +219,4 @@ def test_the_first_pattern_that_fits_tells_the_split(tmp_path):
 def test_wrong_splits(tmp_path, content, message):
     write(tmp_path, {"splits.csv": content, "a": "x"})
     for name in ("text", "mail", "conll", "slash-tagged", "image-folder"):
-        fails(tmp_path, rf"splits\.csv.*{message}", name=name)
+        fails(tmp_path, rf"splits\.csv.*{message}", format=name)

@@ -29,7 +29,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def read(source: Path) -> list[Example]:
-    examples = list(Reader(name="idx").read(source))
+    examples = list(Reader(source=str(source), format="idx").read())
     assert all(isinstance(e, Example) for e in examples)
     return examples  # type: ignore[return-value]
 

@@ -12,7 +12,7 @@ FLOWERS = {"rose/1.png": picture(), "rose/deep/2.JPG": picture("JPEG"), "tulip/3
 
 
 def test_a_class_for_each_folder(tmp_path):
-    items = examples(write(tmp_path, FLOWERS), name="image-folder")
+    items = examples(write(tmp_path, FLOWERS), format="image-folder")
     assert [(e.label, e.split) for e in items] == [("rose", None), ("rose", None), ("tulip", None)]
     assert items[0] == Example(str(tmp_path / "rose/1.png"), FLOWERS["rose/1.png"], "rose")
 
@@ -23,38 +23,38 @@ def test_folders_of_splits_and_an_archive_in_one_folder(tmp_path, prefix):
     contents: dict[str, bytes | str] = {f"{prefix}{part}/{n}": c for part in parts for n, c in FLOWERS.items()}
     expected = [(label, split) for split in parts.values() for label in ("rose", "rose", "tulip")]
     for name in ("a.tgz", "a.zip"):
-        items = examples(pack(tmp_path / name, contents), name="image-folder")
+        items = examples(pack(tmp_path / name, contents), format="image-folder")
         assert [(e.label, e.split) for e in items] == expected
     if not prefix:
         write(tmp_path / "folder", contents)
-        assert sorted((e.label, e.split) for e in examples(tmp_path / "folder", name="image-folder")) == sorted(
+        assert sorted((e.label, e.split) for e in examples(tmp_path / "folder", format="image-folder")) == sorted(
             expected
         )
 
 
 def test_an_archive_of_classes_only(tmp_path):
     path = pack(tmp_path / "a.zip", {f"flowers/{name}": content for name, content in FLOWERS.items()})
-    assert [e.label for e in examples(path, name="image-folder")] == ["rose", "rose", "tulip"]
+    assert [e.label for e in examples(path, format="image-folder")] == ["rose", "rose", "tulip"]
     path = pack(tmp_path / "b.zip", {f"train/{name}": content for name, content in FLOWERS.items()})
-    assert {e.split for e in examples(path, name="image-folder")} == {"train"}
+    assert {e.split for e in examples(path, format="image-folder")} == {"train"}
 
 
 def test_train_beside_a_class_is_a_class(tmp_path):
     write(tmp_path, {"train/1.png": picture(), "car/1.png": picture()})
-    assert [(e.label, e.split) for e in examples(tmp_path, name="image-folder")] == [("car", None), ("train", None)]
+    assert [(e.label, e.split) for e in examples(tmp_path, format="image-folder")] == [("car", None), ("train", None)]
 
 
 @pytest.mark.parametrize("empty", ["violet", "violet/deep"])
 def test_an_empty_class_folder(tmp_path, empty):
     (write(tmp_path, FLOWERS) / empty).mkdir(parents=True)
-    fails(tmp_path, "/violet: holds no images: fill or remove it", name="image-folder")
+    fails(tmp_path, "/violet: holds no images: fill or remove it", format="image-folder")
 
 
 def test_an_empty_split_or_class_of_a_split(tmp_path):
     (write(tmp_path / "train", FLOWERS).parent / "test").mkdir()
-    fails(tmp_path, "/test: holds no images", name="image-folder")
+    fails(tmp_path, "/test: holds no images", format="image-folder")
     write(tmp_path, {"test/rose/1.png": picture(), "test/tulip/notes.txt": "x"})
-    fails(tmp_path, "/test/tulip: holds no images", name="image-folder")
+    fails(tmp_path, "/test/tulip: holds no images", format="image-folder")
 
 
 def test_pictures_that_cannot_be_used(tmp_path):
@@ -69,7 +69,7 @@ def test_pictures_that_cannot_be_used(tmp_path):
             "top.png": picture(),
         },
     )
-    assert refused(tmp_path, name="image-folder") == {
+    assert refused(tmp_path, format="image-folder") == {
         "is empty": "rose/empty.png",
         "is not a readable PNG, JPEG, WEBP image": "rose/cut.jpg",
         "has too many pixels (limit 100,000,000)": "rose/huge.png",

@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.readers import Example, split
-from pipeline.readers.split import Split, assign, keys
+from pipeline.readers.split import assign, keys
 
-SHARES = Split(validation=0.2, test=0.2)
+SHARES = {"validation": 0.2, "test": 0.2}
 
 
 def letters(n: int) -> str:
@@ -21,7 +21,7 @@ MANY = [(f"text {letters(i)}", "x", "") for i in range(1_000)]
 
 
 def test_shares_are_about_right_and_adding_rows_moves_none():
-    few, all_of_them = assign(texts(*MANY[::2]), SHARES), assign(texts(*MANY), SHARES)
+    few, all_of_them = assign(texts(*MANY[::2]), **SHARES), assign(texts(*MANY), **SHARES)
     assert all_of_them[::2] == few
     for name, share in (("validation", 0.2), ("test", 0.2), ("train", 0.6)):
         assert abs(sum(at == name for at, _ in all_of_them) / 1_000 - share) < 0.05
@@ -29,13 +29,13 @@ def test_shares_are_about_right_and_adding_rows_moves_none():
 
 def test_near_duplicates_never_straddle():
     pairs = [(f"{text.upper()}... {i}!", "x", "") for i, (text, _, _) in enumerate(MANY)]
-    placed = assign(texts(*MANY, *pairs), SHARES)
+    placed = assign(texts(*MANY, *pairs), **SHARES)
     assert all(a == b for (a, _), (b, _) in zip(placed[:1_000], placed[1_000:]))
 
 
 def test_groups_never_part():
     rows = [keys(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
-    placed = assign(rows, SHARES)
+    placed = assign(rows, **SHARES)
     for group in range(30):
         assert len({name for name, _ in placed[group::30]}) == 1
 
@@ -43,7 +43,7 @@ def test_groups_never_part():
 def test_the_sources_own_splits_are_kept():
     given = ["test"] * 10 + ["validation"] * 10 + ["train"] * 980
     rows = [(text, label, name) for (text, label, _), name in zip(MANY, given)]
-    names = [name for name, _ in assign(texts(*rows), SHARES)]
+    names = [name for name, _ in assign(texts(*rows), **SHARES)]
     assert names == given
 
 
@@ -59,14 +59,14 @@ def test_the_sources_own_splits_are_kept():
     ],
 )
 def test_duplicates_are_dropped_from_what_is_less_held_out(one, other, which, reason):
-    placed = assign(texts(one, other), SHARES)
+    placed = assign(texts(one, other), **SHARES)
     assert placed[which] == (None, reason)
     assert placed[1 - which][0] is not None
 
 
 def test_of_many_copies_the_most_precious_stays():
     rows = [("a b", "x", given) for given in ("train", "validation", "shifted", "test", "train", "test")]
-    placed = assign(texts(*rows), SHARES)
+    placed = assign(texts(*rows), **SHARES)
     assert [name for name, _ in placed] == [None, None, None, "test", None, None]
     assert placed[5] == (None, "repeated in test")
     assert all(reason.endswith("identical to one in test") for _, reason in [*placed[:3], placed[4]])
@@ -74,12 +74,12 @@ def test_of_many_copies_the_most_precious_stays():
 
 def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():
     rows = [("A b!", "x", "validation"), ("a b", "x", "test"), ("A b!", "y", "train")]
-    assert [name for name, _ in assign(texts(*rows), SHARES)] == [None, "test", None]
+    assert [name for name, _ in assign(texts(*rows), **SHARES)] == [None, "test", None]
 
 
 def test_a_duplicate_in_another_group_is_dropped():
     rows = [keys(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
-    names = [name for name, _ in assign(rows, SHARES)]
+    names = [name for name, _ in assign(rows, **SHARES)]
     assert [name for name in names if name] == ["test"]
 
 
@@ -88,21 +88,21 @@ def test_images_are_equal_by_their_key_or_by_their_bytes():
         return keys(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
 
     rows = [image(b"one", b"k", "train"), image(b"two", b"k", "test"), image(b"two", None, "train")]
-    assert [name for name, _ in assign(rows, SHARES)] == [None, "test", "train"]
+    assert [name for name, _ in assign(rows, **SHARES)] == [None, "test", "train"]
     rows = [image(b"AB", None, "train"), image(b"ab", None, "test")]
-    assert [name for name, _ in assign(rows, SHARES)] == ["train", "test"]
+    assert [name for name, _ in assign(rows, **SHARES)] == ["train", "test"]
 
 
 def test_near_duplicates_within_a_split_stay():
-    assert [name for name, _ in assign(texts(("a", "x", "train"), ("A!", "x", "train")), SHARES)] == ["train"] * 2
+    assert [name for name, _ in assign(texts(("a", "x", "train"), ("A!", "x", "train")), **SHARES)] == ["train"] * 2
 
 
 def test_sentences_may_recur_within_a_split_but_not_across():
     def sentence(given: str) -> split.Keys:
         return keys(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
 
-    assert [name for name, _ in assign([sentence("test"), sentence("test")], SHARES)] == ["test"] * 2
-    assert [name for name, _ in assign([sentence("train"), sentence("test")], SHARES)] == [None, "test"]
+    assert [name for name, _ in assign([sentence("test"), sentence("test")], **SHARES)] == ["test"] * 2
+    assert [name for name, _ in assign([sentence("train"), sentence("test")], **SHARES)] == [None, "test"]
 
 
 def test_a_text_without_letters_is_itself():

@@ -18,7 +18,7 @@ from pipeline.readers import Example, Reader, Refused
 from pipeline.readers.formats import table
 from pipeline.runtime.errors import UserError
 
-TABLE = {"name": "table", "text": "text", "label": "label"}
+TABLE = {"format": "table", "text": "text", "label": "label"}
 CSV = 'text,label,part,who\n"good, ""very""",pos,train,a\n"two\nlines",neg,dev,\r\nplain,pos,,b\n'
 ROWS = [
     ('good, "very"', "pos", "train", "a"),
@@ -67,7 +67,7 @@ def test_labels_that_are_no_text(tmp_path):
     table = pa.table({"text": ["a", "b", "c"], "label": [1.0, float("nan"), None], "n": [1, 2, None]})
     pq.write_table(table.append_column("b", pa.array([True, False, None])), tmp_path / "a.parquet")
     for label, expected in (("label", ["1.0"]), ("n", ["1", "2"]), ("b", ["True", "False"])):
-        items = read(tmp_path / "a.parquet", name="table", text="text", label=label)
+        items = read(tmp_path / "a.parquet", format="table", text="text", label=label)
         assert [row.label for row in items if isinstance(row, Example)] == expected
         assert {row.reason for row in items if isinstance(row, Refused)} == {"its label is empty"}
 
@@ -145,17 +145,17 @@ def test_long_cells(tmp_path):
 
 def test_a_table_is_streamed(tmp_path):
     write(tmp_path, {"a.csv.gz": gzip.compress(b"text,label\n" + b"some text to read,label\n" * 200_000)})
-    reader = TypeAdapter(Reader).validate_python(TABLE)
+    reader = TypeAdapter(Reader).validate_python({"source": str(tmp_path / "a.csv.gz"), **TABLE})
     tracemalloc.start()
     try:
-        rows = reader.read(tmp_path / "a.csv.gz")
+        rows = reader.read()
         assert sum(1 for _, _ in zip(rows, range(20_000))) == 20_000
         assert tracemalloc.get_traced_memory()[1] < 2e6
     finally:
         tracemalloc.stop()
 
 
-PICTURES = {"name": "table", "image": "file", "label": "label"}
+PICTURES = {"format": "table", "image": "file", "label": "label"}
 
 
 def test_a_table_of_pictures(tmp_path):
@@ -188,13 +188,13 @@ def test_pictures_within_parquet(tmp_path):
 @pytest.mark.parametrize("options", [{}, {"text": "a", "image": "b"}])
 def test_a_table_has_texts_or_pictures(options):
     with pytest.raises(ValidationError, match="must name a column either as text or as image"):
-        TypeAdapter(Reader).validate_python({"name": "table", "label": "label"} | options)
+        TypeAdapter(Reader).validate_python({"source": "x", "format": "table", "label": "label"} | options)
 
 
 def labels_of(folder: Path, content: str, **reader: Any) -> list[Any]:
     """The label of each row, or why it is refused."""
     (folder / "rows.csv").write_text(content)
-    items = table.Reader(name="table", text="text", **reader).read(folder)
+    items = table.Reader(source=str(folder), format="table", text="text", **reader).read()
     return [item.label if isinstance(item, Example) else item.reason for item in items]
 
 
@@ -236,4 +236,4 @@ def test_numbers(tmp_path):
 )
 def test_columns_that_do_not_fit(reader, message):
     with pytest.raises(ValidationError, match=message):
-        table.Reader.model_validate({"name": "table", "text": "text", **reader})
+        table.Reader.model_validate({"source": "x", "format": "table", "text": "text", **reader})

@@ -22,7 +22,7 @@ CONLL_U = """# newdoc
 
 def test_conll_u(tmp_path):
     write(tmp_path, {"de-ud-dev.conllu": CONLL_U.replace("\n", "\r\n").encode("utf-8-sig")})
-    assert examples(tmp_path, name="conll", token=1, tag=3) == [
+    assert examples(tmp_path, format="conll", token=1, tag=3) == [
         Example(f"{tmp_path}/de-ud-dev.conllu line 5", ("du", "gehst", "#"), ("PRON", "VERB", "SYM"), "validation"),
         Example(f"{tmp_path}/de-ud-dev.conllu line 11", ("a b",), ("X",), "validation"),
     ]
@@ -30,7 +30,7 @@ def test_conll_u(tmp_path):
 
 def test_conll_2003(tmp_path):
     text = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\n# # I-NP O\n\n\n# # B-NP O\n1.5 CD I-NP O\n"
-    items = examples(pack(tmp_path / "a.zip", {"eng.train": text, "eng.testb": text.encode("utf-16")}), name="conll")
+    items = examples(pack(tmp_path / "a.zip", {"eng.train": text, "eng.testb": text.encode("utf-16")}), format="conll")
     sentences = [(("EU", "#"), ("B-ORG", "O")), (("#", "1.5"), ("O", "O"))]
     assert [(e.content, e.label) for e in items] == sentences * 2
     assert [e.split for e in items] == ["train"] * 2 + ["test"] * 2
@@ -39,20 +39,20 @@ def test_conll_2003(tmp_path):
 
 def test_comments_of_other_kinds(tmp_path):
     write(tmp_path, {"a.tsv": "#\thttp://x [2009]\n1\tSchar\tB-LOC\tO\n\n#\n# id 3\n1\tA\tO\tO\n\n# the end\n"})
-    items = examples(tmp_path, name="conll", token=1, tag=2)
+    items = examples(tmp_path, format="conll", token=1, tag=2)
     assert [(e.content, e.label) for e in items] == [(("Schar",), ("B-LOC",)), (("A",), ("O",))]
 
 
 def test_sentences_that_are_no_example(tmp_path):
     write(tmp_path, {"a.txt": "a A\nb\n\nc C\nd x D\n\ne E\n\nf\t\n\n"})
-    assert refused(tmp_path, name="conll") == {
+    assert refused(tmp_path, format="conll") == {
         "a line has no tag": "a.txt line 9",
         "a line has more or fewer columns than the one before": "a.txt line 5",
     }
-    assert [row.content for row in read(tmp_path, name="conll") if isinstance(row, Example)] == [("e",)]
-    assert set(refused(tmp_path, name="conll", tag=7)) == {"a line has no tag"}
+    assert [row.content for row in read(tmp_path, format="conll") if isinstance(row, Example)] == [("e",)]
+    assert set(refused(tmp_path, format="conll", tag=7)) == {"a line has no tag"}
     write(tmp_path, {"a.txt": b"a A\nb \xff\n"})
-    fails(tmp_path, r"a\.txt: is not UTF-8 \(line 2, byte 7 of the file\)", name="conll")
+    fails(tmp_path, r"a\.txt: is not UTF-8 \(line 2, byte 7 of the file\)", format="conll")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_slash_tagged(tmp_path):
         "p/p.json": "{",
     }
     path = pack(tmp_path / "a.tgz", contents)
-    items = read(path, name="slash-tagged", files="c*", tags=str(tags))
+    items = read(path, format="slash-tagged", files="c*", tags=str(tags))
     assert items == [
         Example(f"{path}: p/ca01 line 3", ("The", "1/2"), ("DET", "NOUN"), group="p/ca01"),
         Refused(f"{path}: p/ca02 line 1", "a word has no tag"),
@@ -88,7 +88,7 @@ def test_slash_tagged(tmp_path):
         Refused(f"{path}: p/ca02 line 3", "a word has no tag"),
         Refused(f"{path}: p/ca02 line 4", f"a tag is not in {tags}"),
     ]
-    last = read(path, name="slash-tagged", files="c*")[-1]
+    last = read(path, format="slash-tagged", files="c*")[-1]
     assert isinstance(last, Example)
     assert last.label == ("jj",)
 
@@ -105,4 +105,4 @@ def test_slash_tagged(tmp_path):
 def test_wrong_tags(tmp_path, content, message):
     write(tmp_path, {"a/a": "x/y"} | ({} if content is None else {"tags.csv": content}))
     with pytest.raises(UserError, match=rf"tags\.csv.*{message}"):
-        read(tmp_path / "a", name="slash-tagged", tags=str(tmp_path / "tags.csv"))
+        read(tmp_path / "a", format="slash-tagged", tags=str(tmp_path / "tags.csv"))

@@ -39,29 +39,29 @@ def _images(shape: tuple[int, ...]) -> bytes:
 
 
 SOURCES: tuple[tuple[dict[str, Any], dict[str, bytes | str]], ...] = (  # a reader, and files that it can read
-    ({"name": "table", "text": "text", "label": "label"}, {"all.csv": TABLE}),
-    ({"name": "table", "text": "text", "label": "label", "split": "split"}, {"all.tsv": TABLE.replace(",", "\t")}),
+    ({"format": "table", "text": "text", "label": "label"}, {"all.csv": TABLE}),
+    ({"format": "table", "text": "text", "label": "label", "split": "split"}, {"all.tsv": TABLE.replace(",", "\t")}),
     (
-        {"name": "table", "text": "text", "label": "label"},
+        {"format": "table", "text": "text", "label": "label"},
         {"all.jsonl": "".join(json.dumps({"text": f"text {WORDS[i]}", "label": i % 2}) + "\n" for i in range(40))},
     ),
-    ({"name": "table", "text": "text", "label": "label"}, {"all.parquet": _parquet()}),
-    ({"name": "conll"}, {"train.conll": "".join(CONLL[:30]), "test.conll": "".join(CONLL[30:])}),
-    ({"name": "slash-tagged"}, {"ca01": TAGGED, "ca02": TAGGED}),
+    ({"format": "table", "text": "text", "label": "label"}, {"all.parquet": _parquet()}),
+    ({"format": "conll"}, {"train.conll": "".join(CONLL[:30]), "test.conll": "".join(CONLL[30:])}),
+    ({"format": "slash-tagged"}, {"ca01": TAGGED, "ca02": TAGGED}),
     (
-        {"name": "mail"},
+        {"format": "mail"},
         {
             f"{('spam', 'ham')[i % 2]}/{i}": (MAIL, PARTS)[i % 2].replace(b"Subject: ", f"Subject: {word} ".encode())
             for i, word in enumerate(WORDS)
         },
     ),
-    ({"name": "text"}, {f"{'ab'[i % 2]}/{i}.txt": f"the text {word}" for i, word in enumerate(WORDS)}),
+    ({"format": "text"}, {f"{'ab'[i % 2]}/{i}.txt": f"the text {word}" for i, word in enumerate(WORDS)}),
     (
-        {"name": "image-folder"},
+        {"format": "image-folder"},
         {f"{'ab'[i % 2]}/{i}.{form}": picture(form, i) for i, form in enumerate(("PNG", "JPEG", "WEBP", "PNG") * 5)},
     ),
     (
-        {"name": "idx"},
+        {"format": "idx"},
         {
             "train-images-idx3-ubyte.gz": _images((60, 4, 4)),
             "train-labels-idx1-ubyte.gz": _images((60,)),

@@ -25,8 +25,7 @@ def make(folder: Path, model: str, **training: Any) -> Path:
         (source / f"{i}.txt").write_text(prose(i, 300))
     content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
     section = content["datasets"]["shakespeare"] | {
-        "source": "data/raw/prose",
-        "split": {"validation": 0.2, "test": 0.2},
+        "data": {"source": "data/raw/prose", "format": "text", "validation": 0.2},
         "preprocessing": {"tokenizer": "bpe", "vocabulary": 300, "normalisation": "nfc"},
     }
     content |= {"dataset": "own", "model": model, "datasets": {"own": section}}

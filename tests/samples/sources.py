@@ -18,7 +18,7 @@ from pipeline.runtime.errors import UserError
 
 
 def read(source: Path, **options: object) -> list[Example | Refused]:
-    return list(TypeAdapter(Reader).validate_python(options).read(source))
+    return list(TypeAdapter(Reader).validate_python({"source": str(source), **options}).read())
 
 
 def examples(source: Path, **options: object) -> list[Example]:

@@ -81,14 +81,14 @@ def a_source(folder: Path, random: Random) -> None:
         hit = random.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
         hit.write_bytes(damaged(hit.read_bytes(), random))
     everything = YAML(typ="safe").load((TOP / "params.yaml").read_text())
-    usual = SECTION.get(options["name"], "spam")
-    usual = "shakespeare" if options["name"] == "text" and random.random() < 0.7 else usual
+    usual = SECTION.get(options["format"], "spam")
+    usual = "shakespeare" if options["format"] == "text" and random.random() < 0.7 else usual
     section = everything["datasets"][usual]
-    section |= {
+    section["data"] = {
         "source": source.relative_to(folder).as_posix(),
-        "reader": changed(options, random) if random.random() < 0.1 else options,
-        "split": {"validation": 0.2, "test": 0.2},
+        "validation": 0.2,
         "max_bad_rows": random.choice((0, 1_000)),
+        **(changed(options, random) if random.random() < 0.1 else options),
     }
     dump({**everything, "dataset": "fuzz", "datasets": {"fuzz": section}}, folder / "params.yaml")
     try:

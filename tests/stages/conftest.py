@@ -18,16 +18,12 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def _make(reader: dict[str, Any], *, task: str, preprocessing: dict[str, Any], model: str, **others: Any) -> Path:
         content = YAML(typ="safe").load((TOP / "params.yaml").read_text())
         section = {
-            "task": task,
-            "reader": reader,
-            "source": "data/raw/mine",
-            "split": {"validation": 0.2, "test": 0.2},
-            "max_bad_rows": 0,
-            "target": {},
+            "task": {"name": task},
+            "data": {"source": "data/raw/mine", "validation": 0.2, **reader, **others},
             "preprocessing": preprocessing,
         }
         content |= {"dataset": "mine", "model": model}
-        content["datasets"] = {"mine": section | others}
+        content["datasets"] = {"mine": section}
         with (tmp_path / "params.yaml").open("w") as file:
             YAML().dump(content, file)
         for name in ("dvc.yaml", "versions.yaml"):

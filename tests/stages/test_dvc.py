@@ -31,11 +31,21 @@ NO_NUMBER = {
 
 # What each stage calls of a task, whose module imports where it needs them the libraries of one stage alone.
 HELPERS = {"_sentences", "_tokenizer", "_labels_of"}
+FIGURE = {"figure", "_decode", "_tags", "_labels_of"}
 LOSS = {"loss_sums", "loss", "class_loss"}
 METHODS = {
     "preprocess": {"encode"},
-    "train": {"augment", "loader", "validation", "check_memory", *LOSS},
-    "evaluate": {"evaluate", "_table", "_spans", "_write_table", "_write_mistakes", *LOSS, *HELPERS},
+    "train": {
+        "augment",
+        "training_examples",
+        "loader",
+        "validation",
+        "validation_figure",
+        "check_memory",
+        *LOSS,
+        *FIGURE,
+    },
+    "evaluate": {"evaluate", "_table", "_spans", "_write_table", *LOSS, *HELPERS, *FIGURE},
     "package": {"export", "configuration", "card", "class_card", "samples", "answers", *HELPERS},
 }
 # Prepare asks the task only whether it can learn the labels: that refuses, and changes no result.

@@ -67,7 +67,7 @@ def test_another_clone_gives_the_same_bytes_and_leaves_a_clean_tree(copy, tmp_pa
 
 def test_another_split_and_model(copy):
     """What the split changes trains anew; the model changes nothing before training."""
-    assert ran(run("dvc exp run preprocess -S datasets.fashion-mnist.split.validation=0.2", copy)) == STAGES[:2]
+    assert ran(run("dvc exp run preprocess -S +datasets.fashion-mnist.data.validation=0.2", copy)) == STAGES[:2]
     assert "data/features" in json.dumps(json.loads(run("dvc status --json", copy))["train"])
     network = "-S model=resnet -S models.resnet.training.epochs=1 -S 'models.resnet.network.widths=[4,8]'"
     assert ran(run(f"dvc exp run {network}", copy)) == STAGES[2:]

@@ -53,8 +53,8 @@ def test_a_label_in_test_that_training_lacks(make):
 
 
 def test_no_example_left_for_a_split(make):
-    texts(make, [(*row, "train") for row in GOOD], header="text,label,split", split={"validation": 0.2})
-    assert "no example is left for the test split; set or raise datasets.mine.split.test" in failure()
+    texts(make, [(*row, "train") for row in GOOD[:2]], header="text,label,split")
+    assert "no example is left for the validation split; raise datasets.mine.data.validation" in failure()
 
 
 def test_the_harder_test_split_of_a_column(make):
@@ -85,12 +85,12 @@ def test_duplicates_are_dropped_and_counted(make):
 
 
 def test_an_empty_source(make):
-    make({"name": "text"}, task="classification", preprocessing=TEXT, model="linear")
+    make({"format": "text"}, task="classification", preprocessing=TEXT, model="linear")
     assert "holds no file" in failure()
 
 
 def test_an_archive_that_climbs_out(make):
-    folder = make({"name": "text"}, task="classification", preprocessing=TEXT, model="linear")
+    folder = make({"format": "text"}, task="classification", preprocessing=TEXT, model="linear")
     with tarfile.open(folder / "a.tar", "w") as archive:
         member = tarfile.TarInfo("../../evil.txt")
         member.size = 4
@@ -109,7 +109,7 @@ def pictures(folder: Path, count: int) -> None:
 
 
 def test_images(make):
-    folder = make({"name": "image-folder"}, task="classification", preprocessing=IMAGE, model="cnn")
+    folder = make({"format": "image-folder"}, task="classification", preprocessing=IMAGE, model="cnn")
     pictures(folder, 20)
     (folder / "a/empty.png").write_bytes(b"")
     (folder / "a/cut.jpg").write_bytes((folder / "a/1.jpg").read_bytes()[:300])
@@ -126,14 +126,14 @@ def test_images(make):
 
 
 def test_an_empty_class_folder(make):
-    folder = make({"name": "image-folder"}, task="classification", preprocessing=IMAGE, model="cnn")
+    folder = make({"format": "image-folder"}, task="classification", preprocessing=IMAGE, model="cnn")
     pictures(folder, 5)
     (folder / "c").mkdir()
     assert "data/raw/mine/c" in failure()
 
 
 def test_tagged_sentences(make):
-    folder = make({"name": "conll"}, task="sequence-tagging", preprocessing=WORDS, model="lstm")
+    folder = make({"format": "conll"}, task="sequence-tagging", preprocessing=WORDS, model="lstm")
     sentences = [
         f"the DT\n{letters(i)} {'NN' if i % 2 else 'VB'}\n" + ". .\n" * (12 if i == 7 else 1) for i in range(60)
     ]
@@ -149,7 +149,7 @@ def test_tagged_sentences(make):
 
 
 def tagged(make: Make, **files: str) -> None:
-    folder = make({"name": "conll"}, task="sequence-tagging", preprocessing=WORDS, model="lstm")
+    folder = make({"format": "conll"}, task="sequence-tagging", preprocessing=WORDS, model="lstm")
     usual = {name: "\n".join(f"the DT\n{name}{letters(i)} NN\n" for i in range(20)) for name in paths.SPLITS[:3]}
     write(folder, {f"{name}.conll": text for name, text in (usual | files).items()})
 
@@ -187,7 +187,7 @@ def test_a_task_that_does_not_fit_what_is_read(make):
     run(prepare)
     params = Path("params.yaml").read_text()
     content = YAML(typ="safe").load(params)
-    content["datasets"]["mine"] |= {"task": "sequence-tagging", "preprocessing": WORDS}
+    content["datasets"]["mine"] |= {"task": {"name": "sequence-tagging"}, "preprocessing": WORDS}
     content["model"] = "lstm"
     with Path("params.yaml").open("w") as file:
         YAML().dump(content, file)

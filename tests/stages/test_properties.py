@@ -61,7 +61,7 @@ def test_any_table_that_csv_can_hold_is_read_as_it_is(rows):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "all.csv"
         path.write_text(out.getvalue(), encoding="utf-8", newline="")
-        items = read(path, name="table", text="text", label="label")
+        items = read(path, format="table", text="text", label="label")
     assert len(items) == len(rows)
     for row, (text, label) in zip(items, rows, strict=True):
         if isinstance(row, Example):

@@ -16,7 +16,7 @@ from pipeline.stages import prepare
     [
         (
             "data/raw/missing",
-            "datasets.mine.source: data/raw/missing: no such file or folder; put it there",
+            "datasets.mine.data.source: data/raw/missing: no such file or folder; put it there",
         ),
         ("elsewhere", "elsewhere is not inside data/raw/"),
         ("data/raw/../secret", "is not inside data/raw/"),
@@ -51,13 +51,13 @@ def test_a_folder_on_the_way_is_a_link(make, tmp_path):
 def test_pictures_and_tags_behind_a_link_to_a_folder(make, tmp_path):
     """They lie beside the source, and a row or an option leads there."""
     source = {"source": "data/raw/mine/all.csv"}
-    reader = {"name": "table", "image": "file", "label": "label"}
+    reader = {"format": "table", "image": "file", "label": "label"}
     folder = make(reader, task="classification", preprocessing=IMAGE, model="cnn", **source)
     write(folder, {"all.csv": "file,label\npictures/1.png,a\n"})
     (tmp_path / "elsewhere").mkdir()
     (folder / "pictures").symlink_to(tmp_path / "elsewhere")
     assert failure().startswith("data/raw/mine/pictures: is a link to a folder")
-    reader = {"name": "slash-tagged", "tags": "data/raw/mine/pictures/tags.csv"}
+    reader = {"format": "slash-tagged", "tags": "data/raw/mine/pictures/tags.csv"}
     make(reader, task="sequence-tagging", preprocessing=WORDS, model="lstm", **source)
     assert failure().startswith("data/raw/mine/pictures: is a link to a folder")
 
@@ -80,8 +80,8 @@ def test_a_source_that_the_experiment_lacks(make, tmp_path, monkeypatch):
     assert "(in a clone or an experiment only tracked files exist: run `git add data/raw/mine`" in failure()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert failure() == (
-        f"datasets.mine.source: data/raw/mine: no such file or folder; it exists in {tmp_path}, but an experiment sees "
-        "only tracked files: run `git add data/raw/mine`, or for large data `dvc add data/raw/mine` and "
+        f"datasets.mine.data.source: data/raw/mine: no such file or folder; it exists in {tmp_path}, but an experiment "
+        "sees only tracked files: run `git add data/raw/mine`, or for large data `dvc add data/raw/mine` and "
         "`git add data/raw/mine.dvc`"
     )
 
@@ -93,7 +93,7 @@ def test_an_experiment_with_data_that_is_not_tracked(tmp_path):
     for name, rows in (("some", GOOD[::2]), ("others", GOOD[1::2])):
         lines = "".join(f"{text},{label}\n" for text, label in rows)
         write(folder, {f"data/raw/mine/{name}.csv": f"text,label\n{lines}"})
-    chosen = "dvc exp run --temp prepare -S dataset=spam -S model=linear -S datasets.spam.source=data/raw/mine"
+    chosen = "dvc exp run --temp prepare -S dataset=spam -S model=linear -S datasets.spam.data.source=data/raw/mine"
     output = clone.run(chosen, folder, code=None)
     assert f"it exists in {folder}, but an experiment sees only tracked files: run `git add data/raw/mine`" in output
     clone.run("git add data/raw/mine/some.csv && dvc add -q data/raw/mine/others.csv", folder)

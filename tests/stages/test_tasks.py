@@ -52,9 +52,10 @@ def rows() -> list[dict[str, Any]]:
     return made
 
 
-def make(
-    folder: Path, content: str, labels: dict[str, Any], task: str, target: dict[str, Any], **training: Any
-) -> Path:
+SEVERAL, NUMBERS = {"name": "multi-label-classification"}, {"name": "regression"}
+
+
+def make(folder: Path, content: str, labels: dict[str, Any], task: dict[str, Any], **training: Any) -> Path:
     """All five stages on a table with that content."""
     here = folder / content
     copy_stages(here)
@@ -69,10 +70,14 @@ def make(
     like, model = ("spam", "linear") if content == "text" else ("fashion-mnist", "cnn")
     section = params["datasets"][like] | {
         "task": task,
-        "reader": {"name": "table", content: content, **labels},
-        "source": "data/raw/mine",
-        "split": {"validation": 0.2, "test": 0.3},
-        "target": target,
+        "data": {
+            "source": "data/raw/mine",
+            "format": "table",
+            "validation": 0.2,
+            "test": 0.3,
+            content: content,
+            **labels,
+        },
     }
     section["preprocessing"] |= {"tokenizer": "words", "vocabulary": 40} if content == "text" else {}
     section["preprocessing"] |= {} if content == "text" else {"height": 12, "width": 12}
@@ -101,7 +106,7 @@ def metrics(here: Path) -> dict[str, Any]:
     [("text", {"labels": "found", "separator": "|"}), ("image", {"labels": list(WORDS)})],
 )
 def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
-    here = make(tmp_path, content, labels, "multi-label-classification", {"class_weights": "balanced"})
+    here = make(tmp_path, content, labels, SEVERAL | {"class_weights": "balanced"})
     figures, table = metrics(here), pd.read_parquet(here / "evaluation/test.parquet")
     assert figures["micro"]["f1"] > 0.95 > figures["baseline_micro_f1"]
     assert figures["micro"]["f1_low"] <= figures["micro"]["f1"] <= figures["micro"]["f1_high"]
@@ -118,8 +123,8 @@ def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
 
 @pytest.mark.parametrize("content", ["text", "image"])
 def test_numbers(tmp_path, monkeypatch, capsys, content):
-    target = {"loss": "huber" if content == "text" else "squared", "units": {"warmth": "degrees"}}
-    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, "regression", target, learning_rate=0.01)
+    task = NUMBERS | {"loss": "huber" if content == "text" else "squared", "units": {"warmth": "degrees"}}
+    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, task, learning_rate=0.01)
     figures = metrics(here)
     for name, scale in (("warmth", 5.0), ("size", 100.0)):
         assert figures[name]["r2"] > 0.7
@@ -139,12 +144,12 @@ def test_a_target_that_never_changes_is_refused(tmp_path, monkeypatch):
     table = [row | {"size": 1000.0} for row in rows()]
     monkeypatch.setitem(make.__globals__, "rows", lambda: table)
     with pytest.raises(UserError, match="the target size is 1000 in every training example"):
-        make(tmp_path, "text", {"targets": ["size"]}, "regression", {})
+        make(tmp_path, "text", {"targets": ["size"]}, NUMBERS)
 
 
 def test_the_selftest_compares_each_task(tmp_path, monkeypatch):
     """A package whose thresholds are changed is no longer evaluate's."""
-    here = make(tmp_path, "text", {"labels": "found", "separator": "|"}, "multi-label-classification", {})
+    here = make(tmp_path, "text", {"labels": "found", "separator": "|"}, SEVERAL)
     labels = here / "package/labels.json"
     content = json.loads(labels.read_text())
     labels.write_text(json.dumps(content | {"thresholds": [2.0] * 3}))

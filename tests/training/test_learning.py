@@ -18,7 +18,7 @@ from pipeline.examples.task import Task
 from pipeline.loaders import buckets
 from pipeline.loaders.loader import ExampleLoader
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.classification import ClassTarget
+from pipeline.tasks.classification import ClassSettings
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.checkpointer import Participant
 from pipeline.training.run import TrainingRun
@@ -63,6 +63,7 @@ def fit(
         TrainingRun(state),
         loader,
         validate,
+        loop.Monitor("loss", rises=False),
         settings,
         rate,
         checkpointer=Participant(),
@@ -143,7 +144,7 @@ def test_too_few_examples_for_a_batch():
         {"weight_decay": 0.1},
         {"gradient_clip": 0.01},
         {"label_smoothing": 0.1},
-        {"task": TASK.model_copy(update={"target": ClassTarget(class_weights="balanced")})},
+        {"task": TASK.model_copy(update={"settings": ClassSettings(name="classification", class_weights="balanced")})},
         {"learning_rate": 1e-3},
         {"schedule": Cosine(name="cosine", warmup=0.2)},
         {"schedule": Step(name="step", epochs=1, factor=0.1)},
@@ -159,7 +160,7 @@ def test_every_setting_changes_the_result_and_stays_finite(plain, change):
 
 
 def test_early_stopping_keeps_the_best_epoch():
-    stopped = fit(epochs=30, early_stopping=EarlyStopping(metric="loss", patience=2), learning_rate=0.05)
+    stopped = fit(epochs=30, early_stopping=EarlyStopping(patience=2), learning_rate=0.05)
     losses = [epoch.validation_loss for epoch in stopped.history]
     assert len(losses) < 30
     assert stopped.kept.epoch.epoch == int(np.argmin(losses)) + 1 == len(losses) - 2

@@ -39,7 +39,7 @@ CASES = {
     "stopping": (
         small_tasks.images(),
         CNNConfig(filters=4, kernel=3),
-        {"early_stopping": EarlyStopping(metric="loss", patience=1), "learning_rate": 0.05, "epochs": 9},
+        {"early_stopping": EarlyStopping(patience=1), "learning_rate": 0.05, "epochs": 9},
     ),
     "gpt": (
         corpora.TASK,
@@ -92,6 +92,7 @@ def train(case: str, checkpointer: Any, last: Checkpoint | None = None) -> Train
         trainer,
         run,
         *sources(task, trainer, settings.batch_size),
+        loop.Monitor("loss", rises=False),
         settings,
         lambda _: settings.learning_rate,
         checkpointer=checkpointer,

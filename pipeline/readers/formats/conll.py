@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from pipeline.config.section import Section
 from pipeline.readers import files, lines, split_names
 from pipeline.readers.example import Example, Refused
+from pipeline.readers.section import DataSection
 
 COMMENT = re.compile(r"#\s*\w+\s*=")  # in CoNLL-U: # text = ...
 NO_WORD = re.compile(r"\d+[-.]\d+")  # in CoNLL-U: 3-4 is the range of the words that follow, 8.1 an omitted word
@@ -24,19 +24,20 @@ class Line(NamedTuple):
         return "\t" in self.text, len(self.columns)
 
 
-class Reader(Section):
+class Reader(DataSection):
     """Where splits.csv does not give a file's split, its name may: eng.train, en-ud-dev.conllu, test/a.txt."""
 
     content: ClassVar = "words"
     labels_are: ClassVar = "tags"
     one_per_file: ClassVar = False
 
-    name: Literal["conll"]
+    format: Literal["conll"]
     files: str = "*"  # only files whose name matches this pattern
     token: int = 0  # the word's column, counted from 0; negative: from the end
     tag: int = -1
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         split_of = split_names.rules(source)
         for entry in files.entries(source, self.files):
             split = split_of(entry.name) or split_names.named(entry.name)

@@ -13,10 +13,10 @@ from typing import BinaryIO, ClassVar, Literal, cast
 import numpy as np
 from jaxtyping import UInt8
 
-from pipeline.config.section import Section
 from pipeline.readers import lines
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.files import Entry, reading
+from pipeline.readers.section import DataSection
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
@@ -25,16 +25,17 @@ MAX_BYTES = 8 << 30
 PREFIXES: tuple[tuple[Literal["train", "test"], str], ...] = (("train", "train"), ("test", "t10k"))
 
 
-class Reader(Section):
+class Reader(DataSection):
     """The test split may be missing."""
 
     content: ClassVar = "image"
     labels_are: ClassVar = "label"
     one_per_file: ClassVar = False
 
-    name: Literal["idx"]
+    format: Literal["idx"]
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         """The examples in the files' order. Raises UserError naming the file that is missing or damaged."""
         names = _label_names(source)
         for split, prefix in PREFIXES:

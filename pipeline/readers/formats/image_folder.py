@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
-from pipeline.config.section import Section
 from pipeline.readers import files, split_names
 from pipeline.readers.example import Example, Refused
+from pipeline.readers.section import DataSection
 from pipeline.readers.split_names import WORDS as SPLITS
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
@@ -23,16 +23,17 @@ class Layout(NamedTuple):
     has_splits: bool  # below it come folders of splits, and in these the folders of classes
 
 
-class Reader(Section):
+class Reader(DataSection):
     """CLASS/picture or SPLIT/CLASS/picture; a folder inside a class folder belongs to that class."""
 
     content: ClassVar = "image"
     labels_are: ClassVar = "label"
     one_per_file: ClassVar = True
 
-    name: Literal["image-folder"]
+    format: Literal["image-folder"]
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         split_of = split_names.rules(source)
         root, has_splits = infer_layout(source)
         class_level = int(has_splits)

@@ -9,24 +9,25 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.config.section import Section
 from pipeline.readers import files, split_names
 from pipeline.readers.example import Example, Refused
+from pipeline.readers.section import DataSection
 
 # Bounded: otherwise matching would need quadratic time.
 ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")
 
 
-class Reader(Section):
+class Reader(DataSection):
     content: ClassVar = "text"
     labels_are: ClassVar = "label"
     one_per_file: ClassVar = True
 
-    name: Literal["mail"]
+    format: Literal["mail"]
     files: str = "*"  # only files whose name matches this pattern
     labels: dict[str, str] | None = None  # folder -> class; mails in other folders are refused
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         split_of = split_names.rules(source)
         for name, content, where in files.walk(source, self.files):
             folder = name.rpartition("/")[0].rpartition("/")[2]

@@ -4,24 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.config.section import Section
 from pipeline.readers import files, lines, raw_data, split_names
 from pipeline.readers.example import Example, Refused
+from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
 
 
-class Reader(Section):
+class Reader(DataSection):
     """The sentences of one file are one group."""
 
     content: ClassVar = "words"
     labels_are: ClassVar = "tags"
     one_per_file: ClassVar = False
 
-    name: Literal["slash-tagged"]
+    format: Literal["slash-tagged"]
     files: str = "*"  # only files whose name matches this pattern
     tags: str | None = None  # a CSV file (tag,becomes) that maps the corpus's tags to coarser ones
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         split_of = split_names.rules(source)
         coarser = _coarser(Path(self.tags)) if self.tags is not None else None
         for entry in files.entries(source, self.files):

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.config.section import Section
 from pipeline.readers import files, lines, raw_data, split_names
 from pipeline.readers.example import Example, Label, Refused
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
+from pipeline.readers.section import DataSection
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
@@ -48,12 +48,12 @@ def _columns(value: Any) -> Any:
 Columns = Annotated[tuple[str, ...], BeforeValidator(_columns)]
 
 
-class Reader(Section):
+class Reader(DataSection):
     """The names of the columns. `split` and `group` are optional, and their cells may be empty."""
 
     one_per_file: ClassVar = False
 
-    name: Literal["table"]
+    format: Literal["table"]
     text: str | None = None
     image: str | None = None
     label: str | None = None  # one label an example
@@ -84,7 +84,8 @@ class Reader(Section):
             )
         return self
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         split_of = split_names.rules(source)
         for entry in files.entries(source):
             suffix = PurePosixPath(entry.name).suffix.lower()

@@ -6,24 +6,25 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from pipeline.config.section import Section
 from pipeline.readers import files, lines, split_names
 from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.files import Entry
+from pipeline.readers.section import DataSection
 
 
-class Reader(Section):
+class Reader(DataSection):
     """A file that lies in no folder has the label ""."""
 
     content: ClassVar = "text"
     labels_are: ClassVar = "label"
     one_per_file: ClassVar = True
 
-    name: Literal["text"]
+    format: Literal["text"]
     files: str = "*"  # only files whose name matches this pattern
     part: PositiveInt | None = None  # cut each file, at ends of lines, into examples of at least this many characters
 
-    def read(self, source: Path) -> Iterator[Example | Refused]:
+    def read(self) -> Iterator[Example | Refused]:
+        source = Path(self.source)
         split_of = split_names.rules(source)
         if self.part:
             for entry in files.entries(source, self.files):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.config import paths
-from pipeline.evaluation import attribution, html, plots
+from pipeline.evaluation import plots
+from pipeline.evaluation.explanations import attribution, html
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.examples.batch import Examples
 from pipeline.runtime.encoders import text_tokenizer
