@@ -14,9 +14,10 @@ repro: .venv/run  ## bring every stage up to date: raw data -> package
 	dvc repro
 
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
-	python -m pytest -n 2 --dist loadgroup -m "slow or not slow"
+	python -m pytest -n 2 --dist loadgroup -m "not long"
 
-soak: .venv/dev  ## interrupt, damage and fuzz at length: nothing may be lost, only clear errors may come (hours)
+soak: .venv/dev  ## the long tests; then interrupt, damage and fuzz at length: nothing may be lost (hours)
+	python -m pytest -n 2 --dist loadgroup -m long
 	PYTHONPATH=.:tests/harness:tests/samples:tests/soak python tests/soak/soak.py $(SOAK)
 
 lint: .venv/dev  ## check style and types

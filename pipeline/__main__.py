@@ -22,6 +22,7 @@ STAGES = {
 COMMANDS = {
     "predict": "label inputs, rate texts or continue them with a package",
     "plan": "the memory and time that training a language model takes",
+    "config": "show the settings in effect, defaults included",
     "check": "check the whole of params.yaml, and repair a damaged dvc.lock",
     "verify": "run the last commit again in a clone, and compare every output",
     "checkpoints": "list or remove the checkpoints of unfinished training runs",

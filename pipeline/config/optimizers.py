@@ -14,7 +14,9 @@ class SGD(Section):
 
     name: Literal["sgd"]
     momentum: Share = 0.0
+    """Share of the last update that is kept: 0.9 is usual."""
     nesterov: bool = False
+    """Nesterov's form of it."""
 
 
 class Adam(Section):
@@ -22,8 +24,11 @@ class Adam(Section):
 
     name: Literal["adam"]
     b1: Share = 0.9
+    """Decay of the gradient's running average."""
     b2: Share = 0.999
+    """Decay of its square's: 0.95 to 0.99 for small batches or language models."""
     eps: PositiveFloat = 1e-8
+    """Added to the divisor."""
 
 
 class AdamW(Section):
@@ -31,8 +36,11 @@ class AdamW(Section):
 
     name: Literal["adamw"]
     b1: Share = 0.9
+    """Decay of the gradient's running average."""
     b2: Share = 0.999
+    """Decay of its square's: 0.95 to 0.99 for small batches or language models."""
     eps: PositiveFloat = 1e-8
+    """Added to the divisor."""
 
 
 class Muon(Section):
@@ -43,10 +51,14 @@ class Muon(Section):
 
     name: Literal["muon"]
     momentum: Share = 0.95
-    b2: Share = 0.95  # of AdamW, whose b1 is 0.9
+    """Decay of the gradient's running average."""
+    b2: Share = 0.95
+    """Of AdamW, whose b1 is 0.9."""
 
 
 class Constant(Section):
+    """The same learning rate in all steps."""
+
     name: Literal["constant"]
 
 
@@ -55,6 +67,7 @@ class Cosine(Section):
 
     name: Literal["cosine"]
     warmup: Share = 0.0
+    """0.02 to 0.1 for attention, large batches and high learning rates."""
 
 
 class Step(Section):
@@ -62,7 +75,9 @@ class Step(Section):
 
     name: Literal["step"]
     epochs: PositiveInt
+    """Between two changes."""
     factor: Annotated[float, Field(gt=0, lt=1)]
+    """By which each multiplies the learning rate."""
 
 
 Optimizer = Annotated[SGD | Adam | AdamW | Muon, Field(discriminator="name")]

@@ -12,11 +12,17 @@ class ImagePreprocessing(Section):
     """The size and colour of the images that the model takes."""
 
     height: PositiveInt = 64
+    """In pixels. Larger shows more, and training time grows with height times width."""
     width: PositiveInt = 64
+    """In pixels."""
     colour: Literal["grey", "rgb"] = "rgb"
+    """`grey` has one channel: where colour says nothing of the label."""
     resize: Literal["exact", "shorter", "pad"] = "pad"
+    """What to do with other proportions: `exact` stretches, `shorter` crops the longer side, `pad` adds bars."""
     margin: NonNegativeInt = 0
+    """Pixels by which training images are larger on each axis: each epoch sees another crop, evaluation the centre."""
     background: Literal["black", "white", "edge"] = "black"
+    """Of bars and of what is transparent. `edge`: the image's own colour along its sides, as clip art needs."""
 
     @property
     def spec(self) -> ImageSpec:
@@ -24,14 +30,20 @@ class ImagePreprocessing(Section):
 
 
 class TextPreprocessing(Section):
-    """How a text that gets one label is split into tokens."""
+    """How a text that gets labels or numbers is split into tokens."""
 
     tokenizer: Literal["bpe", "wordpiece", "words", "characters"] = "bpe"
+    """`bpe` suits every script; `words` splits at blanks and punctuation; `characters` suits short strings."""
     vocabulary: Annotated[int, Field(ge=2)] = 8000
+    """The largest number of different tokens. Fewer for little text, more for much."""
     normalisation: Literal["none", "nfc", "nfkc"] = "nfkc"
+    """Of Unicode: `nfkc` makes one of characters that look alike."""
     lowercase: bool = False
+    """Where upper case says nothing of the label. Helps small data."""
     max_length: PositiveInt = 512
+    """In tokens: a longer text is cut. Training time grows with it."""
     keep: Literal["start", "ends"] = "ends"
+    """What is kept of a longer text: its start, or three quarters from its start and the rest from its end."""
 
     @property
     def spec(self) -> TextSpec:
@@ -42,8 +54,11 @@ class CorpusPreprocessing(Section):
     """How the texts of a language model are split into tokens."""
 
     tokenizer: Literal["bpe", "characters"] = "bpe"
+    """`characters` for small text; both can restore every text that they encode."""
     vocabulary: Annotated[int, Field(ge=2)] = 8000
+    """The largest number of different tokens: some 400 for a book, 8,000 for a library, 50,000 for the web."""
     normalisation: Literal["none", "nfc", "nfkc"] = "none"
+    """Of Unicode."""
 
     @property
     def spec(self) -> CorpusSpec:
@@ -54,9 +69,13 @@ class WordPreprocessing(Section):
     """How the words of a sentence are numbered."""
 
     vocabulary: PositiveInt = 20000
+    """The largest number of words with an id of their own; the others are known by their characters alone."""
     lowercase: bool = True
+    """For a word's id; its characters stay as they are."""
     max_length: PositiveInt = 256
+    """In words: a longer sentence is split."""
     word_length: Annotated[int, Field(ge=2)] = 16
+    """In characters: a longer word loses its middle."""
 
     @property
     def spec(self) -> WordSpec:

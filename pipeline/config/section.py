@@ -16,7 +16,10 @@ T = TypeVar("T", bound=BaseModel)
 class Section(BaseModel):
     """A mapping in params.yaml: immutable, hashable, strictly typed; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # The text below a field describes it, in params.schema.json and in docs/parameters.md.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod

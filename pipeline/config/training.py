@@ -25,19 +25,25 @@ CountOrAuto: TypeAlias = Annotated[PositiveInt | Literal["auto"], BeforeValidato
 
 
 class Augmentation(Section):
-    shift: Annotated[int, Field(ge=0)] = 0  # pixels, at most, up, down, left and right; the background fills the gap
-    flip: bool = False  # left to right, half of the images
-    policy: Literal["photos", "trivial-augment"] | None = (
-        None  # how to change frame, angle and colours: augmentation.py
-    )
+    """Changes of training images, other ones in each epoch: see examples/augmentation.py."""
+
+    shift: Annotated[int, Field(ge=0)] = 0
+    """Moves each image by up to so many pixels; the background fills the gap. For digits, letters, products."""
+    flip: bool = False
+    """Mirrors half of the images. Not where left and right differ, as in letters or road signs."""
+    policy: Literal["photos", "trivial-augment"] | None = None
+    """How to change frame, angle and colours. For small sets of photographs, with three times the epochs."""
 
 
 class Mesh(Section):
     """Devices that train as one: data x fsdp x tensor of them."""
 
-    data: PositiveInt  # groups of devices, each with the whole state
-    fsdp: PositiveInt  # devices of a group, which share the state (Zhao et al. 2023, arXiv:2304.11277)
-    tensor: PositiveInt = 1  # devices that share each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)
+    data: PositiveInt
+    """Groups of devices, each with the whole state."""
+    fsdp: PositiveInt
+    """Devices of a group, which share the state (Zhao et al. 2023, arXiv:2304.11277): for models too large for one."""
+    tensor: PositiveInt = 1
+    """Devices that share each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)."""
 
     @property
     def size(self) -> int:
@@ -45,28 +51,43 @@ class Mesh(Section):
 
 
 class EarlyStopping(Section):
-    """Ends training when the monitored metric has not improved for `patience` epochs."""
-
     patience: PositiveInt
+    """Training ends when the monitored metric has not improved for so many epochs."""
 
 
 class TrainingSection(Section):
     """The settings as they are written: some may be left to the size of the data."""
 
     epochs: CountOrAuto = "auto"
+    """Passes over the training split. `auto`: 10, or as many as make 1,000 steps."""
     batch_size: CountOrAuto = "auto"
-    learning_rate: PositiveFloat = 1e-3  # the schedule's peak
+    """Examples a step. `auto`: the largest of 8, 16 and 32 that makes 50 batches of the data. Larger batches are faster
+    on a GPU, and need a higher learning rate."""
+    learning_rate: PositiveFloat = 1e-3
+    """The schedule's peak: the first setting to try, by factors of three."""
     optimizer: Optimizer = Adam(name="adam")
+    """The update rule, by `name`, and its options: the next table."""
     schedule: Schedule = Cosine(name="cosine")
+    """How the learning rate changes from step to step, by `name`, and its options: the table after that."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    gradient_clip: PositiveFloat | None = None  # the largest global norm of a gradient
+    """Pulls weights towards 0. Raise it (adamw, muon: 0.01 to 0.1) when training is good and validation is not."""
+    gradient_clip: PositiveFloat | None = None
+    """The largest global norm of a gradient. Set it to 1.0 when the loss jumps or is not finite."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    monitor: str | None = None  # the epoch with the best of it is kept; None: the task's own
+    """The share of a label's weight that the other labels get. For noisy labels: 0.05 to 0.1."""
+    monitor: str | None = None
+    """The epoch with the best of this on the validation split is kept: `loss`, `accuracy`, `macro_f1`, `span_f1`,
+    `micro_f1`, `r2` or `mae`, as the task has them. Empty: the task's own. With rare classes: `macro_f1`."""
     early_stopping: EarlyStopping | None = None
+    """Ends training when that has not improved for `patience` epochs. Saves time where many epochs are asked for."""
     augmentation: Augmentation | None = None
-    microbatches: PositiveInt = 1  # parts in which a batch is processed, to save memory
-    mesh: Mesh | None = None  # several devices that train as one
-    epoch_steps: PositiveInt | None = None  # for language models: batches per epoch, if not one pass over the text
+    """Changes of training images. For a few hundred or thousand photographs."""
+    microbatches: PositiveInt = 1
+    """Parts in which a batch is processed: more need less memory and more time."""
+    mesh: Mesh | None = None
+    """Several devices that train as one: `data`, `fsdp` and `tensor`."""
+    epoch_steps: PositiveInt | None = None
+    """Of language models: batches an epoch. Empty: one pass over the text. For text that is too much for a pass."""
 
     @field_validator("microbatches")
     @classmethod

@@ -6,11 +6,12 @@ tags break the scheme's rules: an I-X that follows no X begins a span, and a spa
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.runtime.tag_grammar import split_tag
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Span(NamedTuple):
@@ -36,8 +37,10 @@ def scores(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
     return _scores(*(sum(count.values()) for count in _counts(actual, predicted)))
 
 
-def by_type(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> pd.DataFrame:
+def by_type(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> "pd.DataFrame":
     """As `scores`: a row for each type of span, in alphabetical order."""
+    import pandas as pd  # only evaluation needs it, and it loads slowly
+
     counts = _counts(actual, predicted)
     _, predicted_spans, actual_spans = counts
     types = sorted(actual_spans | predicted_spans)

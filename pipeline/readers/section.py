@@ -10,7 +10,11 @@ Share = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class DataSection(Section):
-    source: str  # the file or folder, under data/raw
-    validation: Share = 0.1  # the share of the examples held out, where the source has no validation split of its own
-    test: Share = 0.2  # likewise
-    max_bad_rows: NonNegativeInt = 0  # rows or files that may be unusable; more are an error
+    source: str
+    """The file, folder or archive, under data/raw."""
+    validation: Share = 0.1
+    """The share of the examples that is held out for validation, where the source has no such split of its own."""
+    test: Share = 0.2
+    """Likewise for the test."""
+    max_bad_rows: NonNegativeInt = 0
+    """How many rows or files may be unusable; more are an error."""

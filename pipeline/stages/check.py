@@ -15,6 +15,7 @@ from pipeline.config.section import Section, validate
 from pipeline.config.training import TrainingSection
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import dataset
+from pipeline.tasks.dataset import Dataset
 
 
 class File(Section):
@@ -30,8 +31,8 @@ class Model(Section):
     training: TrainingSection
 
 
-def params(path: Path = paths.PARAMS) -> None:
-    """Raises UserError with one line for the first mistake in params.yaml."""
+def params(path: Path = paths.PARAMS) -> tuple[File, Dataset, Model]:
+    """The file, and the sections that it chooses. Raises UserError with one line for the first mistake in it."""
     file = validate(File, yaml.read(path), path)
     datasets = {name: dataset.read(section, name, path) for name, section in file.datasets.items()}
     models: dict[str, Model] = {}
@@ -57,3 +58,4 @@ def params(path: Path = paths.PARAMS) -> None:
             f"{path}: model: {file.model} does not read {kind}, the inputs of {file.dataset}; choose one of "
             f"{', '.join(able)}"
         )
+    return file, datasets[file.dataset], models[file.model]

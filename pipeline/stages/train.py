@@ -1,12 +1,12 @@
 """Stage 3: arrays -> a trained model, its curves and its metrics. Runs on the devices that JAX finds."""
 
+import csv
 from contextlib import nullcontext
 from functools import partial
 from typing import Annotated, Any
 
 import jax
 import optax
-import pandas as pd
 from pydantic import NonNegativeInt
 
 from pipeline import tasks
@@ -27,7 +27,7 @@ from pipeline.training import allocator, optimizers, resume
 from pipeline.training.checkpoints import naming
 from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
 from pipeline.training.loop import Monitor, fit
-from pipeline.training.run import TrainingRun, to_checkpoint
+from pipeline.training.run import Epoch, TrainingRun, to_checkpoint
 from pipeline.training.trainer import State, Trainer, fit_statistics, start
 from pipeline.training.training_log import TrainingLog
 
@@ -148,7 +148,8 @@ def write(
     epoch = run.kept.epoch
     weights.write(paths.TRAINED / "weights.safetensors", tree)
     strict_json.write(paths.TRAINED / "provenance.json", record)
-    pd.DataFrame(run.history).to_csv(paths.TRAINED / "history.csv", index=False, lineterminator="\n")
+    with (paths.TRAINED / "history.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([Epoch._fields, *run.history])
     strict_json.write(
         paths.TRAINED / "metrics.json",
         {

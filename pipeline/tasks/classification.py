@@ -31,7 +31,8 @@ Counts = Annotated[tuple[int, ...], Field(strict=False, min_length=2)]
 
 
 class ClassSettings(TaskSettings):
-    class_weights: Literal["none", "balanced"] = "none"  # balanced: each class has the same total weight
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: in training, each class has the same total weight, however rare it is."""
 
 
 class Classification(Labelled):

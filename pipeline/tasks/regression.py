@@ -27,8 +27,10 @@ Numbers = Annotated[tuple[float, ...], Field(strict=False)]
 
 
 class NumberSettings(TaskSettings):
-    loss: Literal["squared", "huber"] = "squared"  # of standardised targets; huber counts outliers less
-    units: dict[str, str] = Field(default_factory=dict)  # by the targets' names, for figures, plots and answers
+    loss: Literal["squared", "huber"] = "squared"
+    """Of standardised targets: half the squared error, or `huber`, which counts outliers less."""
+    units: dict[str, str] = Field(default_factory=dict)
+    """By the targets' names, for figures, plots and answers: `{price: EUR}`."""
 
 
 class Regression(Labelled):

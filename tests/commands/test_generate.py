@@ -28,7 +28,8 @@ PREDICT = "python -m pipeline predict package"
 WRITE = f"{PREDICT} --prompt 'the king' --tokens 100"
 
 
-GPT, RNN = (pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("gpt", "rnn"))
+GPT = pytest.param("gpt", marks=pytest.mark.xdist_group("gpt"))
+RNN = pytest.param("rnn", marks=[pytest.mark.xdist_group("rnn"), pytest.mark.long])
 ONE_KIND = pytest.mark.parametrize("made", [GPT], indirect=True)  # where the network is of no matter
 
 
@@ -43,6 +44,7 @@ def made(request, tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
+@ONE_KIND
 def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, monkeypatch):
     shrink(monkeypatch)
     folder = Path(shutil.copytree(made, tmp_path / "half"))
@@ -235,6 +237,7 @@ def test_the_tokens_are_those_of_the_other_library(text):
     assert FAST.encode(text).tolist() == FITTED.encode(text, add_special_tokens=False).ids
 
 
+@pytest.mark.long
 def test_they_are_for_every_letter_there_is_and_for_long_runs():
     letters = "".join(f"{chr(i)} a{chr(i)}" for i in range(0x110000) if not 0xD800 <= i < 0xE000)
     blank, long = " " * 1_200_000 + "\n\tx", "x" * 100_000

@@ -16,7 +16,7 @@ from two_processes import LAUNCH, checkpoints, forget, ranks, set_training, trai
 
 from pipeline.runtime.hashes import sha256
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]  # for the clone
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]  # for the clone
 
 ON_RAY = "python -m pipeline on-ray --workers 2"
 

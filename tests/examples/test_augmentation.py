@@ -21,7 +21,9 @@ ONE = jnp.ones(32)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("images", [COLOURED, COLOURED[..., :1]], ids=["rgb", "grey"])
+@pytest.mark.parametrize(
+    "images", [COLOURED, pytest.param(COLOURED[..., :1], marks=pytest.mark.long)], ids=["rgb", "grey"]
+)
 def test_a_policy_draws_from_its_key_alone_and_keeps_the_shape(policy, images):
     chosen = Augmentation(policy=policy)
     one, again, other = (np.asarray(augment(images, chosen, jax.random.key(seed))) for seed in (0, 0, 1))

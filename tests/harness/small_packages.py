@@ -21,6 +21,8 @@ SMALLER: tuple[Any, ...] = (  # of language models, slow to compile: a table, an
     (RNN_SIZES, ("linear", "nano"), RNNSize(4, 256), RNNSize(2, 64)),
 )
 
+SHORTER = (("pipeline/config/training.py", "ENOUGH_STEPS = 1_000", "ENOUGH_STEPS = 50"),)  # of `epochs: auto`
+
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
     """The variant nano of each language model is small in this process."""
@@ -29,7 +31,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
 
 
 def shrink_code(folder: Path) -> None:
-    """And in those that run the code there."""
+    """And in those that run the code there; `epochs: auto` is short there."""
     code = (folder / SIZES).read_text()
     for _, name, size, smaller in SMALLER:
         key = json.dumps(name) if isinstance(name, str) else f"({', '.join(map(json.dumps, name))})"
@@ -37,6 +39,10 @@ def shrink_code(folder: Path) -> None:
         assert was in code
         code = code.replace(was, now)
     (folder / SIZES).write_text(code)
+    for path, was, now in SHORTER:
+        text = (folder / path).read_text()
+        assert was in text
+        (folder / path).write_text(text.replace(was, now))
 
 
 def dump(tree: Any, path: Path) -> None:

@@ -33,13 +33,13 @@ def assert_near(actual, expected):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1, float(jnp.abs(b).max(initial=0))))
 
 
-SLOW = pytest.mark.slow
-SLOW_WINDOWS = [pytest.param(window, marks=SLOW) for window in [(2, 2), (7, 7), (1, 3), (4, 5)]]
+LONG = pytest.mark.long
+LONG_WINDOWS = [pytest.param(window, marks=LONG) for window in [(2, 2), (7, 7), (1, 3), (4, 5)]]
 
 
-@pytest.mark.parametrize("padding", ["SAME", pytest.param("VALID", marks=SLOW)])
-@pytest.mark.parametrize("stride", [1, 2, pytest.param(3, marks=SLOW)])
-@pytest.mark.parametrize("window", [(1, 1), (3, 3), *SLOW_WINDOWS])
+@pytest.mark.parametrize("padding", ["SAME", pytest.param("VALID", marks=LONG)])
+@pytest.mark.parametrize("stride", [1, 2, pytest.param(3, marks=LONG)])
+@pytest.mark.parametrize("window", [(1, 1), (3, 3), *LONG_WINDOWS])
 def test_conv_equals_the_library(window, stride, padding):
     kernel = normal(*window, 2, 5, seed=1)
     for size in ((9, 8), (7, 10)):
@@ -107,7 +107,7 @@ def test_conv_gradient_for_each_image():
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
-@pytest.mark.parametrize("size", [(6, 6), (7, 8), (5, 11), (3, 3)])
+@pytest.mark.parametrize("size", [(7, 8), *(pytest.param(size, marks=LONG) for size in [(6, 6), (5, 11), (3, 3)])])
 def test_max_pool_equals_the_library(size, window):
     numbers = np.random.default_rng(0).permutation(2 * size[0] * size[1] * 3)  # no two are equal
     x = jnp.asarray(numbers.reshape(2, *size, 3) - 50, jnp.float32)
@@ -147,7 +147,9 @@ def library_conv_relu_pool(x, kernel, bias):
     return nnx.max_pool(nnx.relu(layer(x)), (2, 2), strides=(2, 2))
 
 
-@pytest.mark.parametrize(("images", "size", "window", "filters"), FUSED)
+@pytest.mark.parametrize(
+    ("images", "size", "window", "filters"), [*FUSED[:2], *(pytest.param(*case, marks=LONG) for case in FUSED[2:])]
+)
 def test_conv_relu_pool_equals_the_library(images, size, window, filters):
     args = normal(images, *size, 1), normal(*window, 1, filters, seed=1), normal(filters, seed=2)
     expected = value_and_gradients(library_conv_relu_pool, *args)

@@ -15,8 +15,10 @@ def naive(x, table, targets, valid, smoothing):
     return jnp.sum(jnp.where(valid, optax.softmax_cross_entropy(logits, wanted), 0))
 
 
-@pytest.mark.parametrize("n", [1, 300, 512, 1_000])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("n", "smoothing"),
+    [(512, 0.0), (1_000, 0.1), *(pytest.param(n, 0.0, marks=pytest.mark.long) for n in (1, 300))],
+)
 def test_cross_entropy_in_chunks(n, smoothing, monkeypatch):
     """The loss and both gradients are those of all logits at once, also where the last chunk is not full."""
     monkeypatch.setattr(cross_entropy, "CPU_LOGITS", 1 << 12)  # chunks of 128

@@ -45,8 +45,9 @@ def close(a: Any, b: Any) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
 
 
-@pytest.mark.parametrize("name", ["textcnn", "linear"])
-@pytest.mark.parametrize("clip", [None, 0.01])
+@pytest.mark.parametrize(
+    ("name", "clip"), [("linear", None), ("linear", 0.01), pytest.param("textcnn", 0.01, marks=pytest.mark.long)]
+)
 def test_equals_dense_gradient_descent(name, clip):
     optimizer = partial(optimizers.build, SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
     learn, one = begin(optimizer, name)

@@ -12,7 +12,8 @@ from jax import lax
 from pipeline.layers.recurrent import gru, lstm
 
 LENGTHS = jnp.array([1, 7, 4])  # of 7
-DIRECTIONS = pytest.mark.parametrize("reverse", [False, True])
+LONG = pytest.mark.long
+DIRECTIONS = pytest.mark.parametrize("reverse", [False, pytest.param(True, marks=LONG)])
 
 
 def normal(*shape: int, seed: int = 0, scale: float = 1) -> jax.Array:
@@ -57,7 +58,9 @@ LAYERS = [
     pytest.param(lstm, partial(by_hand, lstm_cell, 2), weights(4, 1), id="lstm"),
     pytest.param(gru, partial(by_hand, gru_cell, 1), weights(3, 2), id="gru"),
 ]
+OTHER = pytest.param(*LAYERS[1].values, id="gru", marks=LONG)
 EACH = pytest.mark.parametrize(("layer", "reference", "params"), LAYERS)
+ONE = pytest.mark.parametrize(("layer", "reference", "params"), [LAYERS[0], OTHER])
 
 
 def value_and_gradients(f, x, lengths, params, *, reverse=False):
@@ -107,7 +110,7 @@ def test_what_padding_holds_and_how_much_there_is_changes_nothing(layer, referen
     assert_near([dlong[:, :7], *grads_long], [dx, *grads], 1e-6)
 
 
-@EACH
+@ONE
 def test_reverse_is_the_reversed_sequence(layer, reference, params):
     x, lengths = normal(3, 7, 6), np.asarray(LENGTHS)
 
@@ -117,7 +120,7 @@ def test_reverse_is_the_reversed_sequence(layer, reference, params):
     assert_near([layer(x, LENGTHS, *params, reverse=True)], [flip(layer(flip(x), LENGTHS, *params))], 1e-6)
 
 
-@EACH
+@ONE
 def test_an_empty_sequence_gives_zeros(layer, reference, params):
     x = normal(2, 3, 6)
     value, *grads = value_and_gradients(layer, x, jnp.zeros(2, jnp.int32), params)
@@ -125,7 +128,7 @@ def test_an_empty_sequence_gives_zeros(layer, reference, params):
         assert not np.asarray(a).any()
 
 
-@EACH
+@ONE
 def test_training_in_a_loop(layer, reference, params):
     x = normal(3, 7, 6)
 
@@ -153,7 +156,7 @@ def test_export_for_any_batch_and_length(layer, reference, params, reverse):
         assert_near([call(x, lengths)], [layer(x, lengths, *params, reverse=reverse)], 1e-6)
 
 
-@EACH
+@ONE
 def test_export_of_the_gradient_for_the_inputs(layer, reference, params):
     b, t = jax.export.symbolic_shape("b, t")
 

@@ -46,7 +46,9 @@ def test_no_token_sees_a_later_one(kind):
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-@pytest.mark.parametrize("parts", [(16,), (1,) * 16, (5, 1, 8, 2)])
+@pytest.mark.parametrize(
+    "parts", [(5, 1, 8, 2), *(pytest.param(parts, marks=pytest.mark.long) for parts in [(16,), (1,) * 16])]
+)
 def test_reads_a_text_in_any_parts(kind, parts):
     model, x = built(kind), tokens(3, 16)
     cache, parts_logits, at = model.init_cache(3), [], 0

@@ -18,6 +18,7 @@ from pipeline.models import build
 from pipeline.runtime.errors import UserError
 from pipeline.training import trainer
 
+LONG = pytest.mark.long
 PAIRS = [(name, kind) for name, config in NETWORKS.items() for kind in config.inputs if kind != "corpus"]
 TEXTS = small_tasks.texts()
 TEXTUAL = [(name, kind) for name, kind in PAIRS if kind != "images"]
@@ -30,7 +31,7 @@ def run(model: Any, inputs: Any, *, training: bool = False, rngs: nnx.Rngs | Non
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("size", [7, pytest.param(1, marks=LONG)])
 def test_gives_a_logit_a_class(name, kind, size):
     task = small_tasks.TASKS[kind]()
     some = batch(task, small_tasks.examples(task, size))
@@ -42,14 +43,14 @@ def test_gives_a_logit_a_class(name, kind, size):
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
-@pytest.mark.parametrize(("height", "width", "colour"), [(9, 16, "rgb"), (28, 28, "grey"), (33, 20, "rgb")])
+@pytest.mark.parametrize(("height", "width", "colour"), [(9, 16, "rgb"), pytest.param(33, 20, "grey", marks=LONG)])
 def test_images_of_any_size(name, height, width, colour):
     task = small_tasks.images(height, width, colour)
     model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
     assert run(model, batch(task, small_tasks.examples(task, 3)).inputs).shape == (3, 5)
 
 
-@pytest.mark.parametrize(("name", "kind"), [*PAIRS, ("gru", "texts"), ("gru", "sentences")])
+@pytest.mark.parametrize(("name", "kind"), [*PAIRS, pytest.param("gru", "texts", marks=LONG)])
 def test_memorises_one_batch(name, kind):
     task = small_tasks.TASKS[kind]()
     data = small_tasks.examples(task, 16)
@@ -139,7 +140,7 @@ def test_a_width_that_heads_cannot_share():
         build(config("transformer", width=10), TEXTS.inputs, 5, rngs=nnx.Rngs(0))
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (13, 18)])
+@pytest.mark.parametrize("shape", [(28, 28), pytest.param((13, 18), marks=LONG)])
 def test_the_reference_is_the_textbook_network(shape):
     """Its fused training path equals nnx.Conv, relu, nnx.max_pool and a dense layer, in value and in gradient."""
     of = small_tasks.images(*shape)

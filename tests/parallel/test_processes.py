@@ -92,7 +92,7 @@ def test_two_processes_are_as_one(ready):
         pd.testing.assert_frame_equal(pd.read_csv(ready / "trained/history.csv"), alone, rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_a_language_model(tmp_path, monkeypatch):
     """Each reads windows of its own; or both the same ones, for their shares of the layers."""
     shrink(monkeypatch)

@@ -86,12 +86,9 @@ def same(one: Path, other: Path) -> bool:
     ("model", "on"),
     [
         ("gpt", "data"),
-        ("gpt", "fsdp"),
-        ("gpt", "both"),
-        ("gpt", "tensor"),
         ("gpt", "fsdp and tensor"),
-        ("cnn", "data"),
         ("lstm", "both"),
+        *(pytest.param("gpt", on, marks=pytest.mark.long) for on in ("fsdp", "both", "tensor")),
     ],
 )
 def test_many_devices_are_as_one(train, train_anew, alone, model, on, tmp_path):
@@ -106,7 +103,7 @@ def test_many_devices_are_as_one(train, train_anew, alone, model, on, tmp_path):
     assert same(tmp_path / "many.npz", tmp_path / "again.npz")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_checkpoint_moves_from_four_devices_to_one_to_two(train, tmp_path):
     """It goes on as the run on one device does, but for the last bits."""
 

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interruption")]  # for 
 def test_chaos(measured: Pipeline, tmp_path):
     measured.restore("whole")
     log = Log(tmp_path / "chaos.jsonl")
-    chaos.run(measured, log, seed=0, kills=2, damages=1, full=("train",))
+    chaos.run(measured, log, seed=0, kills=1, damages=1, full=())
     print(log.rows())
     assert not log.wrong()
-    assert sum(tally.tried for tally in log.tallies.values()) >= 3
+    assert sum(tally.tried for tally in log.tallies.values()) >= 2

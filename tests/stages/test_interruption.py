@@ -116,7 +116,7 @@ def test_dvc_is_killed_before_it_records_a_training_that_has_ended(fresh):
     assert f"{RESUMED} {steps:,} in epoch" in resumes(fresh)
 
 
-@pytest.mark.parametrize("left", [0, 700, 3_000, 5_000])
+@pytest.mark.parametrize("left", [0, 5_000, *(pytest.param(size, marks=pytest.mark.long) for size in (700, 3_000))])
 def test_dvc_is_killed_while_it_writes_dvc_lock(whole, left):
     """It writes in place; and what it cannot read it refuses, or, cut in a lucky place, takes for what there is."""
     os.truncate(whole.folder / "dvc.lock", left)
@@ -126,6 +126,7 @@ def test_dvc_is_killed_while_it_writes_dvc_lock(whole, left):
     assert not run("git status --porcelain", whole.folder)
 
 
+@pytest.mark.long
 def test_an_experiment_in_a_folder_of_its_own_goes_on_too(whole):
     """DVC removes the folder of a failed one, so the checkpoints lie outside it."""
     command = "dvc exp run --temp -S models.cnn.training.learning_rate=0.002 train"

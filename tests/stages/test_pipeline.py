@@ -69,12 +69,11 @@ def test_another_split_and_model(copy):
     """What the split changes trains anew; the model changes nothing before training."""
     assert ran(run("dvc exp run preprocess -S +datasets.fashion-mnist.data.validation=0.2", copy)) == STAGES[:2]
     assert "data/features" in json.dumps(json.loads(run("dvc status --json", copy))["train"])
-    network = "-S model=resnet -S models.resnet.training.epochs=1 -S 'models.resnet.network.widths=[4,8]'"
-    assert ran(run(f"dvc exp run {network}", copy)) == STAGES[2:]
-    assert metrics(copy, "train")["parameters"] < 10_000
-    assert json.loads((copy / "package/config.json").read_text())["model"] == "resnet"
+    run("git checkout -q params.yaml dvc.lock && sed -i 's/^model: cnn/model: resnet/' params.yaml", copy)
+    assert ran(run("dvc repro --dry", copy)) == STAGES[2:]
 
 
+@pytest.mark.long  # the README does the same
 def test_experiments_compare(copy):
     changes = "-S models.cnn.training.learning_rate=1e-05 -S models.cnn.training.epochs=1"
     assert ran(run(f"dvc exp run -n slower {changes}", copy)) == ["train", "evaluate", "package"]
@@ -90,6 +89,7 @@ def test_experiments_compare(copy):
     assert not run("git status --porcelain", copy)
 
 
+@pytest.mark.long  # docs/experiments.md does the same
 def test_results_travel_by_a_remote(copy, tmp_path):
     run(f"dvc remote add -q -d storage '{tmp_path}/remote' && git commit -q -am remote && dvc push -q", copy)
     run(f"git clone -q '{copy}' '{tmp_path}/other'", tmp_path)
@@ -101,7 +101,10 @@ def test_results_travel_by_a_remote(copy, tmp_path):
 
 MISTAKES = [
     ("sed -i 's/^model: cnn/model: vgg/' params.yaml", "model: must be one of cnn, resnet, linear, textcnn"),
-    ("sed -i 's/epochs: 5/epochs: five/' params.yaml", "models.cnn.training.epochs: must be a valid integer"),
+    (
+        "sed -i 's/epochs: 5/epochs: five/' params.yaml",
+        "models.cnn.training.epochs: must be a positive integer or auto",
+    ),
     ("rm data/raw/fashion-mnist/t10k-labels*", "t10k-labels-idx1-ubyte"),
     ("printf x >> data/raw/fashion-mnist/train-labels-idx1-ubyte.gz", "cannot be read"),
 ]

@@ -56,7 +56,10 @@ CASES = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("config", "training", "vocabulary"), CASES)
+@pytest.mark.parametrize(
+    ("config", "training", "vocabulary"),
+    [CASES[0], CASES[2], *(pytest.param(*case, marks=pytest.mark.long) for case in (CASES[1], *CASES[3:]))],
+)
 def test_memory_is_what_the_compiler_says(config, training, vocabulary, monkeypatch):
     monkeypatch.setitem(RNN_SIZES, ("linear", "124m"), RNNSize(4, 768))  # of 13 layers, which take a minute to compile
     trainer, state = plan.abstract_start(config, training, vocabulary)

@@ -45,7 +45,7 @@ def _columns(value: Any) -> Any:
     return tuple(names)
 
 
-Columns = Annotated[tuple[str, ...], BeforeValidator(_columns)]
+Columns = Annotated[tuple[str, ...], BeforeValidator(_columns, json_schema_input_type=str | list[str])]
 
 
 class Reader(DataSection):
