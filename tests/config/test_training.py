@@ -1,0 +1,22 @@
+"""Settings that are left to the size of the data."""
+
+import pytest
+
+from pipeline.config.training import TrainingSection
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "epochs"),
+    [(3, 3, 1_000), (40, 8, 200), (400, 8, 20), (1_600, 32, 20), (799, 8, 11), (800, 16, 20), (54_000, 32, 10)],
+)
+def test_auto(examples, batch_size, epochs):
+    settings = TrainingSection().resolved(examples)
+    assert (settings.batch_size, settings.epochs) == (batch_size, epochs)
+    assert settings.resolved(examples) == settings
+
+
+def test_a_number_stays_what_it_is():
+    settings = TrainingSection(epochs=2, batch_size=500).resolved(40)
+    assert (settings.batch_size, settings.epochs) == (500, 2)
+    assert TrainingSection(batch_size=128).resolved(1_280).epochs == 100
+    assert TrainingSection(batch_size=8, epoch_steps=50).resolved(10**6).epochs == 20
