@@ -76,5 +76,5 @@ def test_the_values_in_effect_are_a_params_file_of_their_own(tmp_path, monkeypat
 def test_what_is_wrong_is_said_before_anything_is_shown(tmp_path: Path, monkeypatch):
     (tmp_path / "params.yaml").write_text((TOP / "params.yaml").read_text().replace("kernel: 3", "kernel: 0"))
     monkeypatch.setattr(sys, "argv", ["config"])
-    with chdir(tmp_path), pytest.raises(UserError, match="models.cnn.network.kernel: must be greater than 0"):
+    with chdir(tmp_path), pytest.raises(UserError, match=r"models\.cnn\.network\.kernel: must be greater than 0"):
         config.main()

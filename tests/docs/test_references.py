@@ -12,7 +12,7 @@ TEXTS = PAGES | {path.relative_to(TOP).as_posix(): path.read_text() for path in 
 TARGETS = re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE)
 SOURCES = "".join(path.read_text() for path in (TOP / "pipeline/commands").glob("*.py"))
 FOLDERS = ("pipeline", "tests", "docs", "launch", "benchmarks", "data/raw")
-MADE = ("reviews", "names", "shapes", "book", "questions")  # the reader's own data, made by tests/samples/made_up.py
+MADE = ("reviews", "names", "shapes", "book", "questions", "films", "flats")  # the reader's own data
 
 every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
