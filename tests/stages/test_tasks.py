@@ -52,6 +52,7 @@ def rows() -> list[dict[str, Any]]:
     return made
 
 
+LONG = pytest.mark.long
 SEVERAL, NUMBERS = {"name": "multi-label-classification"}, {"name": "regression"}
 
 
@@ -101,12 +102,23 @@ def metrics(here: Path) -> dict[str, Any]:
     return json.loads((here / "metrics/evaluate.json").read_text())["test"]
 
 
+def monitored(here: Path) -> pd.Series:
+    """What the best epoch was chosen by, of each epoch."""
+    return pd.read_csv(here / "trained/history.csv")["monitored"]
+
+
+def kept(here: Path) -> float:
+    """That of the epoch that was kept."""
+    return monitored(here).iloc[json.loads((here / "metrics/train.json").read_text())["kept_epoch"] - 1]
+
+
 @pytest.mark.parametrize(
     ("content", "labels"),
-    [("text", {"labels": "found", "separator": "|"}), ("image", {"labels": list(WORDS)})],
+    [("text", {"labels": "found", "separator": "|"}), pytest.param("image", {"labels": list(WORDS)}, marks=LONG)],
 )
 def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
-    here = make(tmp_path, content, labels, SEVERAL | {"class_weights": "balanced"})
+    here = make(tmp_path, content, labels, SEVERAL | {"class_weights": "balanced"}, monitor="macro_f1")
+    assert kept(here) == monitored(here).max()
     figures, table = metrics(here), pd.read_parquet(here / "evaluation/test.parquet")
     assert figures["micro"]["f1"] > 0.95 > figures["baseline_micro_f1"]
     assert figures["micro"]["f1_low"] <= figures["micro"]["f1"] <= figures["micro"]["f1_high"]
@@ -121,10 +133,11 @@ def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
     assert "By label" in (here / "package/README.md").read_text()
 
 
-@pytest.mark.parametrize("content", ["text", "image"])
+@pytest.mark.parametrize("content", ["text", pytest.param("image", marks=LONG)])
 def test_numbers(tmp_path, monkeypatch, capsys, content):
     task = NUMBERS | {"loss": "huber" if content == "text" else "squared", "units": {"warmth": "degrees"}}
-    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, task, learning_rate=0.01)
+    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, task, learning_rate=0.01, monitor="mae")
+    assert kept(here) == monitored(here).min()
     figures = metrics(here)
     for name, scale in (("warmth", 5.0), ("size", 100.0)):
         assert figures[name]["r2"] > 0.7

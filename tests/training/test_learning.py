@@ -25,6 +25,7 @@ from pipeline.training.run import TrainingRun
 from pipeline.training.trainer import start
 
 TASK = small_tasks.images()
+LOSS = loop.Monitor("loss", rises=False)
 
 
 def examples(count: int, seed: int = 0) -> Examples:
@@ -32,7 +33,13 @@ def examples(count: int, seed: int = 0) -> Examples:
 
 
 def fit(
-    train: Examples | None = None, *, seed: int = 0, config: Any = None, task: Task = TASK, **changes: Any
+    train: Examples | None = None,
+    *,
+    seed: int = 0,
+    config: Any = None,
+    task: Task = TASK,
+    monitor: loop.Monitor = LOSS,
+    **changes: Any,
 ) -> TrainingRun:
     train = train or examples(40)
     settings = small_tasks.TRAINING.model_copy(update=changes)
@@ -63,7 +70,7 @@ def fit(
         TrainingRun(state),
         loader,
         validate,
-        loop.Monitor("loss", rises=False),
+        monitor,
         settings,
         rate,
         checkpointer=Participant(),
@@ -166,6 +173,14 @@ def test_early_stopping_keeps_the_best_epoch():
     assert stopped.kept.epoch.epoch == int(np.argmin(losses)) + 1 == len(losses) - 2
     best = fit(epochs=stopped.kept.epoch.epoch, learning_rate=0.05)
     assert same(stopped.kept.params, best.kept.params)
+
+
+def test_the_best_epoch_is_the_one_with_the_best_of_what_is_monitored():
+    scores = iter([0.2, 0.5, 0.5, 0.1])
+    run = fit(epochs=4, monitor=loop.Monitor("mine", rises=True, measure=lambda params, model_state: next(scores)))
+    assert [epoch.monitored for epoch in run.history] == [0.2, 0.5, 0.5, 0.1]
+    losses = [epoch.validation_loss for epoch in run.history]
+    assert run.kept.epoch.epoch == (2 if losses[1] <= losses[2] else 3)  # of equals, the one with the smaller loss
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
