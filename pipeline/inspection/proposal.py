@@ -1,0 +1,209 @@
+"""The section of params.yaml that fits a source, and what in the source speaks for it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+
+from pipeline.config.networks import NETWORKS
+from pipeline.inspection import figures, formats, roles, sample, settings, tables
+from pipeline.inspection.formats import Choice, Seen
+from pipeline.inspection.roles import Ask, Given
+from pipeline.inspection.sample import Sample
+from pipeline.readers import Reader
+from pipeline.readers.files import SPLITS
+from pipeline.runtime.errors import UserError
+from pipeline.tasks import TASKS, dataset
+
+IMBALANCE = 5  # the largest class has more than so many times the smallest's examples: class weights are balanced
+FEW_FILES = 100  # of a language model's text: fewer are cut into parts, so that a hash can assign these to splits
+PARTS, PART = 200, (1_000, 20_000)  # how many are aimed at, and their characters
+HELD_OUT = (0.1, 0.2, 0.3, 0.4)  # shares of a split, until it holds examples
+SMALL_IMAGES = 32  # pixels: of grey images up to this size, a small network makes as much
+FEW_IMAGES, BATCH = 4_000, 32  # of fewer images, smaller batches: an epoch should have more than a few steps
+MODELS = {"images": "resnet", "texts": "linear", "sentences": "lstm", "corpus": "gpt"}  # by the kind of inputs
+
+
+class Proposal(NamedTuple):
+    section: dict[str, Any]
+    model: str
+    overrides: tuple[str, ...]  # of the model's settings, for `dvc exp run -S`
+    lines: tuple[str, ...]  # what was found
+    problems: tuple[str, ...]  # what prepare would refuse, or the user should know
+
+
+def propose(
+    source: Path, name: str, given: Given, ask: Ask, *, task: str | None, models: Mapping[str, Any]
+) -> Proposal:
+    """Looks at the source through its reader. Raises UserError where it is unclear what it is, or unusable.
+
+    `task` is the one that the user chose; `models` are the sections of params.yaml.
+    """
+    seen = formats.look(source)
+    choice = formats.choose(source, seen)
+    data = _data(source, seen, choice, given, ask, task)
+    reader = TypeAdapter(Reader).validate_python(data)
+    task = task or _task(reader, choice)
+    kind = dataset.preprocessing(TASKS[task], reader.content, reader.labels_are, name)
+    if TASKS[task].labels_are is None:
+        data |= _part(source, seen, reader)
+        reader = TypeAdapter(Reader).validate_python(data)
+    taken = sample.take(reader.read())
+    if not taken.seen:
+        refused = "; ".join(figures.left_out(_first(taken.refused)))
+        raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
+    data |= _shares(taken, reader) if taken.complete else {}
+    section = {
+        "task": {"name": task, **_weights(task, taken)},
+        "data": data,
+        "preprocessing": settings.fitting(kind, taken.seen),
+    }
+    checked = dataset.read(section, name)
+    model = _model(checked, models)
+    lines = [*_lines(source, reader, task, taken), *_split_lines(taken, checked.data)]
+    return Proposal(
+        section,
+        model,
+        _overrides(checked.inputs, model, taken),
+        tuple(lines),
+        (*_problems(source, name, seen, checked, taken),),
+    )
+
+
+def _data(
+    source: Path, seen: Sequence[Seen], choice: Choice, given: Given, ask: Ask, task: str | None
+) -> dict[str, Any]:
+    """The section `data`, with the format and what the reader must know of the source."""
+    if choice.only is not None and source.is_dir() and (source / choice.only).is_file():
+        source = source / choice.only  # the other files are none of the table's
+    data: dict[str, Any] = {"source": source.as_posix(), "format": choice.format}
+    if choice.format == "table":
+        learns = TASKS[task].labels_are if task else None
+        columns = tables.columns(source)
+        pictures = any(one.format == "image-folder" for one in seen)
+        if not pictures or given.columns or any(column.is_picture for column in columns):
+            return data | roles.find(source, columns, given, learns, ask)
+        data["format"] = "image-folder"  # the tables do not name the pictures beside them
+    if given.columns:
+        raise UserError(f"{source}: is read as {data['format']}, which has no columns to name")
+    if choice.pattern is not None and choice.format in ("conll", "slash-tagged", "mail", "text"):
+        data["files"] = choice.pattern
+    return data
+
+
+def _task(reader: Reader, choice: Choice) -> str:
+    """The task that learns what the reader gives; texts of no class are a language model's."""
+    learns = None if reader.format == "text" and not choice.labelled else reader.labels_are
+    return next(
+        name for name, task in TASKS.items() if task.labels_are == learns and reader.content in task.preprocessing
+    )
+
+
+def _part(source: Path, seen: Sequence[Seen], reader: Reader) -> dict[str, Any]:
+    """Into parts of how many characters a few long texts are cut, unless splits.csv says which files are held out."""
+    if len(seen) >= FEW_FILES or (source / SPLITS).exists():
+        return {}
+    size = sum(one.characters for one in sample.take(reader.read()).seen)
+    return {"part": int(min(max(round(size / PARTS, -3), PART[0]), PART[1]))}
+
+
+def _shares(taken: Sample, reader: Reader) -> dict[str, float]:
+    """Larger shares for validation and test where the defaults leave one of them empty."""
+    shares = {"validation": reader.validation, "test": reader.test}
+    for name in shares:
+        for share in (shares[name], *(share for share in HELD_OUT if share > shares[name])):
+            placed = taken.placements(**shares | {name: share})
+            if any(placement.split == name for placement in placed):
+                shares[name] = share
+                break
+    return {name: share for name, share in shares.items() if share != getattr(reader, name)}
+
+
+def _weights(task: str, taken: Sample) -> dict[str, str]:
+    """Balanced, where one class has many more examples than another: else the model may ignore the rare one."""
+    counts = figures.label_counts([one.label for one in taken.seen])
+    one_label = TASKS[task].labels_are == "label" and "class_weights" in TASKS[task].Settings.model_fields
+    if one_label and counts and max(counts.values()) > IMBALANCE * min(counts.values()):
+        return {"class_weights": "balanced"}
+    return {}
+
+
+def _model(checked: dataset.Dataset, models: Mapping[str, Any]) -> str:
+    """A model of params.yaml that reads such inputs."""
+    able = [name for name in models if name in NETWORKS and checked.inputs in NETWORKS[name].inputs]
+    if not able:
+        raise UserError(f"params.yaml: models: none reads {checked.inputs}: add one")
+    chosen: Any = checked.preprocessing
+    small = checked.inputs == "images" and chosen.colour == "grey" and max(chosen.height, chosen.width) <= SMALL_IMAGES
+    best = "cnn" if small else MODELS[checked.inputs]
+    return best if best in able else able[0]
+
+
+def _overrides(inputs: str, model: str, taken: Sample) -> tuple[str, ...]:
+    few = inputs == "images" and taken.complete and len(taken.seen) < FEW_IMAGES
+    return (f"models.{model}.training.batch_size={BATCH}",) if few and model == "resnet" else ()
+
+
+def _first(refused: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, str]]:
+    return {reason: (len(places), places[0]) for reason, places in refused.items()}
+
+
+def _lines(source: Path, reader: Reader, task: str, taken: Sample) -> list[str]:
+    more = "" if taken.complete else "the first "
+    lines = [f"{reader.source}: {reader.format}, {more}{len(taken.seen):,} examples for {task}"]
+    options = reader.model_dump(exclude_none=True, exclude={"source", "format", "validation", "test", "max_bad_rows"})
+    options = {key: value for key, value in options.items() if value != type(reader).model_fields[key].default}
+    if options:
+        lines.append("; ".join(f"{key}: {_listed(value)}" for key, value in options.items()))
+    lines += figures.labels(taken.seen, TASKS[task].class_word)
+    lines.append(figures.sizes(taken.seen))
+    lines += [f"refused {line}" for line in figures.left_out(_first(taken.refused))]
+    return [*lines, *(f"  {example}" for example in taken.shown)]
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _split_lines(taken: Sample, reader: Reader) -> list[str]:
+    """The splits that prepare would make."""
+    placed = taken.placements(validation=reader.validation, test=reader.test)
+    sizes = Counter(placement.split for placement in placed)
+    dropped = sizes.pop(None, 0)
+    own = {one.keys.source_split for one in taken.seen} - {None}
+    how = "as the source says" if own else "by a hash of each example"
+    parts = ", ".join(f"{sizes[name]:,} {name}" for name in ("train", "validation", "test", "shifted") if sizes[name])
+    return [f"splits, {how}: {parts}; {dropped:,} duplicates dropped"]
+
+
+def _problems(source: Path, name: str, seen: Sequence[Seen], checked: dataset.Dataset, taken: Sample) -> list[str]:
+    """What prepare would refuse, and what the reader does not see."""
+    problems: list[str] = []
+    bad = sum(map(len, taken.refused.values()))
+    if bad:
+        problems.append(
+            f"{bad:,} rows or files cannot be used, and prepare allows none: correct them, or set "
+            f"datasets.{name}.data.max_bad_rows to {bad}"
+        )
+    placed = taken.placements(validation=checked.data.validation, test=checked.data.test)
+    labels: dict[str, list[Any]] = {split: [] for split in ("train", "validation", "test", "shifted")}
+    for one, placement in zip(taken.seen, placed):
+        if placement.split is not None:
+            labels[placement.split].append(one.label)
+    empty = [split for split in ("train", "validation", "test") if not labels[split]]
+    if taken.complete and empty:
+        problems.append(f"no example is left for the {empty[0]} split: more examples are needed")
+    try:
+        counts = {split: figures.label_counts(some) for split, some in labels.items()}
+        checked.task.check_labels(checked.data.source, counts)
+    except UserError as error:
+        problems.append(str(error))
+    named = formats.split_folders(seen)
+    if named and not {one.keys.source_split for one in taken.seen} - {None}:
+        problems.append(
+            f"{', '.join(named)} are named as splits, but {checked.data.format} does not look at names: write "
+            f"{source}/{SPLITS}, with the first line pattern,split and a line such as {named[0]}*,train for each"
+        )
+    return problems
