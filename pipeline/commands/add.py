@@ -2,8 +2,8 @@
 
     python -m pipeline add data/raw/reviews.csv
 
-It says what it found and shows the section before it writes. Where more than one column could be meant it asks, or, with
-nobody to ask, names the flag that chooses.
+It says what it found and shows the section before it writes. Where more than one column could be meant it asks, or,
+with nobody to ask, names the flag that chooses.
 """
 
 import argparse
@@ -64,7 +64,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--image", metavar="COLUMN", help="the input: a column of pictures or their paths")
     learnt = parser.add_mutually_exclusive_group()
     learnt.add_argument("--label", metavar="COLUMN", help="one label for each row")
-    learnt.add_argument("--labels", metavar="COLUMN", nargs="+", help="several: a column of them, or columns of 0 and 1")
+    learnt.add_argument(
+        "--labels", metavar="COLUMN", nargs="+", help="several: a column of them, or columns of 0 and 1"
+    )
     learnt.add_argument("--targets", metavar="COLUMN", nargs="+", help="numbers")
     parser.add_argument("--separator", help="what stands between several labels in a cell")
     parser.add_argument("--split", metavar="COLUMN", help="says train, validation or test")

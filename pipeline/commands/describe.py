@@ -49,7 +49,7 @@ def main() -> None:
         groups.append(page.Group(f"{split}: {len(shown)} of {report['splits'][split]['examples']:,}", captions))
     for what in ("dropped", "refused"):
         reasons = {reason: (one["count"], one["examples"][0]) for reason, one in report[what].items()}
-        print(*(f"{what} {line}" for line in figures.left_out(reasons)) or (f"{what}: none",), sep="\n")
+        print(*([f"{what} {line}" for line in figures.left_out(reasons)] or [f"{what}: none"]), sep="\n")
     page.write(PAGE, f"Examples of {report['data']['source']}", "Picked at random from each split.", groups)
     print(f"{PAGE}: {sum(len(group.examples) for group in groups)} examples, for the browser")
 

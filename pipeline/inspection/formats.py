@@ -118,7 +118,7 @@ def _is_slash_tagged(text: str) -> bool:
     """Whether nearly all words end in a slash and a tag, of which there are few."""
     tokens = [token.rpartition("/") for token in text.split()]
     tagged = [tag for word, _, tag in tokens if word and tag]
-    return len(tagged) >= 0.95 * len(tokens) and len(set(tagged)) <= max(2, len(tagged) // 3)
+    return len(tagged) >= 0.95 * len(tokens) and len(set(tagged)) <= max(10, len(tagged) // 3)
 
 
 def _is_conll(rows: Sequence[str]) -> bool:

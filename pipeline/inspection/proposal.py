@@ -68,7 +68,7 @@ def propose(
         model,
         _overrides(checked.inputs, model, taken),
         tuple(lines),
-        (*_problems(source, name, seen, checked, taken),),
+        tuple(_problems(source, name, seen, checked, taken)),
     )
 
 
@@ -194,12 +194,14 @@ def _problems(source: Path, name: str, seen: Sequence[Seen], checked: dataset.Da
             labels[placement.split].append(one.label)
     empty = [split for split in ("train", "validation", "test") if not labels[split]]
     if taken.complete and empty:
-        problems.append(f"no example is left for the {empty[0]} split: more examples are needed")
-    try:
-        counts = {split: figures.label_counts(some) for split, some in labels.items()}
-        checked.task.check_labels(checked.data.source, counts)
-    except UserError as error:
-        problems.append(str(error))
+        groups = len({one.keys.split_key for one in taken.seen})
+        problems.append(f"no example is left for the {empty[0]} split: more are needed than {groups:,} different ones")
+    elif not empty:
+        try:
+            counts = {split: figures.label_counts(some) for split, some in labels.items()}
+            checked.task.check_labels(checked.data.source, counts)
+        except UserError as error:
+            problems.append(str(error))
     named = formats.split_folders(seen)
     if named and not {one.keys.source_split for one in taken.seen} - {None}:
         problems.append(

@@ -61,7 +61,7 @@ def find(source: Path, columns: Sequence[Column], given: Given, learns: str | No
     free = [column for column in free if column.name not in found.values()]
     group = given.group or next((column.name for column in free if column.is_group), None)
     free = [column for column in free if column.name != group]
-    found |= _given_label(columns, given) or _pick(source, "label", _labels(free, learns, given.separator), ask)
+    found |= _given_label(columns, given) or _pick(source, "label", _labels(free, learns), ask)
     return found | {key: value for key, value in (("split", split), ("group", group)) if value is not None}
 
 
@@ -74,7 +74,7 @@ def _contents(columns: Sequence[Column]) -> list[Option]:
     return pictures + [_option("text", column, f"texts, such as {column.texts[0][:50]!r}") for column in texts]
 
 
-def _labels(columns: Sequence[Column], learns: str | None, separator: str | None) -> list[Option]:
+def _labels(columns: Sequence[Column], learns: str | None) -> list[Option]:
     """What can be learnt, of the kind that the task `learns`."""
     options: dict[str, list[Option]] = {"label": [], "labels": [], "numbers": []}
     flags = [column for column in columns if column.is_flag]
@@ -84,14 +84,11 @@ def _labels(columns: Sequence[Column], learns: str | None, separator: str | None
         options["labels"].append(Option({"labels": names}, f"--labels {quoted}", f"{len(names)} columns of 0 and 1"))
     for column in columns:
         if column.is_list:
-            options["labels"].append(
-                Option({"labels": column.name}, _flag("labels", column), "lists", column.is_likely_label)
-            )
-        elif (found := separator or column.separator) and not column.is_numeric and column.separator:
-            why = f"several labels, separated by {found!r}"
-            settings = {"labels": column.name, "separator": found}
-            flag = f"{_flag('labels', column)} --separator {_quoted(found)}"
-            options["labels"].append(Option(settings, flag, why, column.is_likely_label))
+            options["labels"].append(_option("labels", column, "lists of labels"))
+        elif column.separator and not column.is_numeric:
+            option = _option("labels", column, f"several labels, separated by {column.separator!r}")
+            settings = option.settings | {"separator": column.separator}
+            options["labels"].append(option._replace(settings=settings))
         elif column.is_label and (len(flags) < 2 or column not in flags or learns == "label"):
             shown = ", ".join(label[:20] for label, _ in column.counts.most_common(3))
             why = f"{len(column.counts)} different values, such as {shown}"
@@ -99,9 +96,7 @@ def _labels(columns: Sequence[Column], learns: str | None, separator: str | None
     measures = [c for c in columns if c.is_measure or (learns == "numbers" and c.is_numeric and not c.is_id)]
     for column in measures:
         why = f"numbers, such as {', '.join(column.texts[:3])}"
-        options["numbers"].append(
-            Option({"targets": column.name}, _flag("targets", column), why, column.is_likely_label)
-        )
+        options["numbers"].append(_option("targets", column, why))
     if len(measures) > 1:
         quoted = " ".join(_quoted(column.name) for column in measures)
         names = [column.name for column in measures]

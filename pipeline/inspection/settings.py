@@ -57,7 +57,7 @@ def _corpus(seen: Sequence[Observation]) -> dict[str, Any]:
 
 def _vocabulary(kind: type[Section], seen: Sequence[Observation]) -> dict[str, Any]:
     """The default, or less for a small amount of text: a token for every CHARACTERS_PER_TOKEN."""
-    affordable = round(sum(one.characters for one in seen) / CHARACTERS_PER_TOKEN, -2)
+    affordable = sum(one.characters for one in seen) // CHARACTERS_PER_TOKEN // 100 * 100
     return {"vocabulary": max(VOCABULARY, min(kind.model_fields["vocabulary"].default, affordable))}
 
 

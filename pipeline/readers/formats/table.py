@@ -4,7 +4,7 @@ A column holds the text, or the path of a picture relative to the table's folder
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
