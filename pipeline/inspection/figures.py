@@ -48,7 +48,7 @@ def sizes(seen: Sequence[Observation]) -> str:
         words = sorted(one.words for one in seen)
         middle, long = words[len(words) // 2], words[int(0.95 * (len(words) - 1))]
         total = sum(one.characters for one in seen)
-        return f"{middle:,} words in the middle, {long:,} at 95%, {words[-1]:,} at most; {total:,} characters in all"
+        return f"words: median {middle:,}, 95th percentile {long:,}, longest {words[-1]:,}; {total:,} characters in all"
     kinds = Counter((p.width, p.height) for p in pictures)
     colour = "grey" if all(p.is_grey is not False for p in pictures) else "colour"
     transparent = sum(p.is_transparent for p in pictures)
@@ -59,8 +59,7 @@ def sizes(seen: Sequence[Observation]) -> str:
     widths, heights = zip(*kinds)
     middle = f"{median(p.width for p in pictures):g} x {median(p.height for p in pictures):g}"
     return (
-        f"{min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high, {middle} in the middle; "
-        f"{notes}"
+        f"{min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high, median {middle}, {notes}"
     )
 
 

@@ -106,16 +106,21 @@ def _is_grey(channels: list[Image.Image]) -> bool:
 
 
 def one_line(example: Example, seen: Observation) -> str:
-    """An example in one short line, for people."""
+    """An example in one short line, for people: its label and the beginning of its content."""
+    if isinstance(example.content, tuple):
+        tags = example.label if isinstance(example.label, tuple) else ()
+        return _short(" ".join(f"{word}/{tag}" for word, tag in zip(example.content[:LONGEST], tags)))
     if isinstance(example.content, str):
-        content = " ".join(example.content[: 10 * LONGEST].split())
-    elif isinstance(example.content, tuple) and isinstance(example.label, tuple):
-        content = " ".join(f"{word}/{tag}" for word, tag in zip(example.content[:50], example.label))
+        content = example.content[: 10 * LONGEST]
     else:
-        content = f"{example.where.rpartition('/')[2]}"
+        content = example.where.rpartition("/")[2]
         content += f", {seen.picture.width} x {seen.picture.height}" if seen.picture else ""
-    content = content if len(content) <= LONGEST else f"{content[: LONGEST - 3]}..."
-    return f"{label_text(example.label)}: {content}" if label_text(example.label) and seen.label else content
+    return f"{label_text(example.label)}: {_short(content)}" if seen.label != "" else _short(content)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def label_text(label: Label) -> str:

@@ -1,5 +1,7 @@
 """Which reader a source is for, and what its files say of splits, classes and documents."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import Add
@@ -79,10 +81,7 @@ def test_documents_for_a_language_model(added: Add):
     files: dict[str, bytes | str] = {f"x/{i}.txt": f"{PROSE}{letters(i)}" for i in range(100)}
     section = added("x", files | {"x/about.bin": b"\0"})
     assert section["task"] == {"name": "language-modelling"}
-    assert (
-        section["data"] == {"source": "data/raw/x", "format": "text", "files": "*.txt", "part": 1_000}
-        or "part" not in section["data"]
-    )
+    assert section["data"] == {"source": "data/raw/x", "format": "text", "files": "*.txt"}
 
 
 def test_texts_in_class_folders(added: Add):
@@ -109,8 +108,6 @@ def test_a_table_among_other_files(added: Add):
     ],
 )
 def test_names(file, name):
-    from pathlib import Path
-
     assert section.name_for(Path(file)) == name
 
 
