@@ -39,7 +39,9 @@ def main() -> None:
         group=arguments.group,
     )
     models = yaml.look_up(yaml.read(), "models")
-    found = proposal.propose(source, name, given, questions.choose, task=arguments.task, models=models)
+    found = proposal.propose(
+        source, name, given, questions.choose, task=arguments.task, bad_rows=arguments.max_bad_rows, models=models
+    )
     print(*found.lines, *(f"note: {problem}" for problem in found.problems), sep="\n")
     print(f"\nin {paths.PARAMS}, under datasets:\n\n{section.render(name, found.section)}")
     if arguments.dry:
@@ -71,6 +73,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--separator", help="what stands between several labels in a cell")
     parser.add_argument("--split", metavar="COLUMN", help="says train, validation or test")
     parser.add_argument("--group", metavar="COLUMN", help="rows with the same value stay in one split")
+    parser.add_argument("--max-bad-rows", type=int, default=0, help="rows or files that may be unusable")
     parser.add_argument("--dry", action="store_true", help="only show the section")
     parser.add_argument("--yes", action="store_true", help="write it without asking")
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ from pipeline.readers.split_names import WORDS as SPLITS
 from pipeline.runtime.errors import UserError
 
 MOST = 200_000  # names that are listed
-OPENED, OPENED_IN_FOLDER = 200, 3  # files whose beginning is read
+OPENED, OPENED_OF_A_KIND = 300, 3  # files whose beginning is read; of a kind, those of one suffix in a folder
 HEAD = 1 << 16  # bytes of it
 LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a class
 IDX = re.compile(r"(train|t10k)-(images-idx3|labels-idx1)-ubyte")
@@ -65,9 +65,9 @@ def look(source: Path) -> list[Seen]:
     opened: Counter[str] = Counter()
     for entry in tqdm(files.entries(source), desc="look", unit=" files", disable=None, delay=2, leave=False):
         form, is_long = _by_name(entry.name), False
-        folder = entry.name.rpartition("/")[0]
-        if form == "" and opened.total() < OPENED and opened[folder] < OPENED_IN_FOLDER:
-            opened[folder] += 1
+        kind = f"{entry.name.rpartition('/')[0]}/{PurePosixPath(entry.name).suffix}"
+        if form == "" and opened.total() < OPENED and opened[kind] < OPENED_OF_A_KIND:
+            opened[kind] += 1
             with files.reading(entry.where), entry.open() as file:
                 head = file.read(HEAD)
             form, is_long = by_content(head), len(head) > LONG
@@ -159,11 +159,12 @@ def in_class_folders(seen: Sequence[Seen]) -> bool:
     return len(folders) > 1 and "" not in folders and not is_split and 2 * sum(one.long for one in seen) <= len(seen)
 
 
-def split_folders(seen: Iterable[Seen]) -> list[str]:
-    """The names of folders or files that are those of splits, at the top of the source."""
-    tops = {one.name.split("/")[0] for one in seen}
-    named = sorted(top for top in tops if PurePosixPath(top).stem.lower() in SPLITS)
-    return named if len({SPLITS[PurePosixPath(top).stem.lower()] for top in named}) > 1 else []
+def named_splits(seen: Iterable[Seen]) -> dict[str, str]:
+    """Pattern -> split, of the files and folders at the top of the source, where several are named as splits are."""
+    tops = {one.name.split("/")[0]: "/" in one.name for one in seen}
+    named = {top: SPLITS.get(top.split(".")[0].lower()) for top in sorted(tops)}
+    patterns = {f"{top}/*" if tops[top] else top: split for top, split in named.items() if split}
+    return dict(patterns) if len(set(patterns.values())) > 1 else {}
 
 
 def _unknown(seen: Sequence[Seen]) -> str:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from pipeline.config.networks import NETWORKS
+from pipeline.config.section import validate
+from pipeline.config.training import ENOUGH_STEPS, TrainingSection
 from pipeline.inspection import figures, formats, roles, sample, settings, tables
 from pipeline.inspection.formats import Choice, Seen
 from pipeline.inspection.roles import Ask, Given
@@ -22,7 +24,7 @@ FEW_FILES = 100  # of a language model's text: fewer are cut into parts, so that
 PARTS, PART = 200, (1_000, 20_000)  # how many are aimed at, and their characters
 HELD_OUT = (0.1, 0.2, 0.3, 0.4)  # shares of a split, until it holds examples
 SMALL_IMAGES = 32  # pixels: of grey images up to this size, a small network makes as much
-FEW_IMAGES, BATCH = 4_000, 32  # of fewer images, smaller batches: an epoch should have more than a few steps
+FEW_EXAMPLES, BATCH = 4_000, 32  # of fewer, smaller batches: an epoch should have more than a few steps
 MODELS = {"images": "resnet", "texts": "linear", "sentences": "lstm", "corpus": "gpt"}  # by the kind of inputs
 
 
@@ -35,11 +37,11 @@ class Proposal(NamedTuple):
 
 
 def propose(
-    source: Path, name: str, given: Given, ask: Ask, *, task: str | None, models: Mapping[str, Any]
+    source: Path, name: str, given: Given, ask: Ask, *, task: str | None, bad_rows: int, models: Mapping[str, Any]
 ) -> Proposal:
     """Looks at the source through its reader. Raises UserError where it is unclear what it is, or unusable.
 
-    `task` is the one that the user chose; `models` are the sections of params.yaml.
+    `task` is the one that the user chose, `bad_rows` how many may be refused; `models` are the sections of params.yaml.
     """
     seen = formats.look(source)
     choice = formats.choose(source, seen)
@@ -55,6 +57,7 @@ def propose(
         refused = "; ".join(figures.left_out(_first(taken.refused)))
         raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
     data |= _shares(taken, reader) if taken.complete else {}
+    data |= {"max_bad_rows": bad_rows} if bad_rows else {}
     section = {
         "task": {"name": task, **_weights(task, taken)},
         "data": data,
@@ -66,9 +69,9 @@ def propose(
     return Proposal(
         section,
         model,
-        _overrides(checked.inputs, model, taken),
+        _overrides(checked.inputs, models[model].get("training"), model, len(taken.seen)),
         tuple(lines),
-        tuple(_problems(source, name, seen, checked, taken)),
+        tuple(_problems(source, seen, checked, taken)),
     )
 
 
@@ -141,9 +144,18 @@ def _model(checked: dataset.Dataset, models: Mapping[str, Any]) -> str:
     return best if best in able else able[0]
 
 
-def _overrides(inputs: str, model: str, taken: Sample) -> tuple[str, ...]:
-    few = inputs == "images" and taken.complete and len(taken.seen) < FEW_IMAGES
-    return (f"models.{model}.training.batch_size={BATCH}",) if few and model == "resnet" else ()
+def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[str, ...]:
+    """Changes of the model's training that a small data set needs: smaller batches, and more epochs. A language model's
+    steps are not known before its text is encoded.
+    """
+    chosen = validate(TrainingSection, settings, under=f"models.{model}.training")
+    changes: dict[str, Any] = {}
+    if chosen.batch_size != "auto" and chosen.batch_size > BATCH and examples < FEW_EXAMPLES:
+        changes["batch_size"] = BATCH
+    run = chosen.model_copy(update=changes).resolved(examples)
+    if inputs != "corpus" and run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
+        changes["epochs"] = "auto"
+    return tuple(f"models.{model}.training.{key}={value}" for key, value in changes.items())
 
 
 def _first(refused: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, str]]:
@@ -178,14 +190,14 @@ def _split_lines(taken: Sample, reader: Reader) -> list[str]:
     return [f"splits, {how}: {parts}; {dropped:,} duplicates dropped"]
 
 
-def _problems(source: Path, name: str, seen: Sequence[Seen], checked: dataset.Dataset, taken: Sample) -> list[str]:
+def _problems(source: Path, seen: Sequence[Seen], checked: dataset.Dataset, taken: Sample) -> list[str]:
     """What prepare would refuse, and what the reader does not see."""
     problems: list[str] = []
     bad = sum(map(len, taken.refused.values()))
-    if bad:
+    if bad > checked.data.max_bad_rows:
         problems.append(
-            f"{bad:,} rows or files cannot be used, and prepare allows none: correct them, or set "
-            f"datasets.{name}.data.max_bad_rows to {bad}"
+            f"{bad:,} rows or files cannot be used, and prepare allows {checked.data.max_bad_rows}: correct them, or "
+            f"allow them with --max-bad-rows {bad}"
         )
     placed = taken.placements(validation=checked.data.validation, test=checked.data.test)
     labels: dict[str, list[Any]] = {split: [] for split in ("train", "validation", "test", "shifted")}
@@ -202,10 +214,10 @@ def _problems(source: Path, name: str, seen: Sequence[Seen], checked: dataset.Da
             checked.task.check_labels(checked.data.source, counts)
         except UserError as error:
             problems.append(str(error))
-    named = formats.split_folders(seen)
-    if named and not {one.keys.source_split for one in taken.seen} - {None}:
+    if (named := formats.named_splits(seen)) and not {one.keys.source_split for one in taken.seen} - {None}:
+        rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
+        where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
         problems.append(
-            f"{', '.join(named)} are named as splits, but {checked.data.format} does not look at names: write "
-            f"{source}/{SPLITS}, with the first line pattern,split and a line such as {named[0]}*,train for each"
+            f"files named as splits are not read as such; to keep these splits, write {where}:\n  pattern,split{rows}"
         )
     return problems

@@ -19,14 +19,17 @@ OTHER_DELIMITERS = (";", "\t", "|")
 
 
 def columns(source: Path) -> list[Column]:
-    """Those that all tables of a source have. Raises UserError where there are none or the tables cannot be read."""
-    names: list[str] | None = None
+    """Those of the first table, which all others must have. Raises UserError where they differ or cannot be read."""
+    names: list[str] = []
+    first = ""
     kept: list[dict[str, Any]] = []
     folder: Path | None = None
     stride, number, end = 1, 0, time.monotonic() + SECONDS
     for entry in _tables(source):
         own = _unique(entry)
-        names = own if names is None else [name for name in names if name in own]
+        names, first = names or own, first or entry.where
+        if other := sorted(set(names) ^ set(own)):
+            raise UserError(f"{entry.where}: only one of it and {first} has a column {other[0]}: add one of them alone")
         folder = entry.path.parent if entry.path else None
         rows = tqdm(table_rows.read(entry, own), desc="look", unit=" rows", disable=None, delay=2, leave=False)
         for _, row in rows:
@@ -39,8 +42,6 @@ def columns(source: Path) -> list[Column]:
                 kept, stride = kept[::2], 2 * stride
             if time.monotonic() > end:
                 break
-    if not names:
-        raise UserError(f"{source}: its tables have no column in common: put tables of one kind alone into a folder")
     if not kept:
         raise UserError(f"{source}: holds no row that can be read; its columns: {', '.join(names)}")
     return [Column(name, tuple(row.get(name) for row in kept), folder) for name in names]

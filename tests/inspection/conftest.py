@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from added import Add, sections
 from imports import TOP
-from ruamel.yaml import YAML
 from sources import write
 
 from pipeline.commands import add
-
-Add = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -52,8 +50,3 @@ def added(raw: Path, run: Callable[..., str]) -> Add:
         return sections()[name]
 
     return _added
-
-
-def sections() -> dict[str, Any]:
-    """The datasets of params.yaml."""
-    return YAML(typ="safe").load(Path("params.yaml").read_text())["datasets"]

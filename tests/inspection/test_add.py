@@ -5,7 +5,7 @@ from pathlib import Path
 
 import made_up
 import pytest
-from conftest import sections
+from added import sections
 from dvc.utils.serialize import modify_yaml
 from good_sources import SOURCES
 from one_source import run as run_stage
@@ -140,7 +140,22 @@ def test_what_prepare_would_refuse_is_said(raw, run):
     (raw / "mine.csv").write_text(f"{GOOD}ein Satz ohne Klasse,\n")
     out = run("data/raw/mine.csv")
     assert "refused 1: its label is empty, such as data/raw/mine.csv row 102" in out
-    assert "set datasets.mine.data.max_bad_rows to 1" in out
+    assert "allow them with --max-bad-rows 1" in out
+    run("data/raw/mine.csv", "--max-bad-rows", "1", "--name", "two")
+    assert sections()["two"]["data"]["max_bad_rows"] == 1
+
+
+def test_files_that_are_named_as_splits(raw, run):
+    write(raw, {"mine/train.csv": GOOD, "mine/test.csv": GOOD.replace("Satz", "Fall")})
+    assert "data/raw/mine/splits.csv:\n  pattern,split\n  test.csv,test\n  train.csv,train\n" in run("data/raw/mine")
+    write(raw, {"mine/test.csv": "Text\nohne Klasse\n"})
+    message = refused(run, "data/raw/mine", "--name", "two")
+    assert message.endswith("only one of it and data/raw/mine/test.csv has a column Klasse: add one of them alone")
+
+
+def test_a_small_set_gets_more_epochs(raw, run):
+    made_up.shapes(raw)
+    assert "-S models.resnet.training.batch_size=32\n" in run("data/raw/shapes")
 
 
 def test_an_archive(raw, run):

@@ -7,7 +7,7 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Add
+from added import Add
 from sources import picture
 
 from pipeline.runtime.errors import UserError

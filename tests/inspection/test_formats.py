@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Add
+from added import Add
 from good_sources import CONLL, MAIL
 from idx_files import pack
 from sources import picture
