@@ -23,7 +23,7 @@ from pipeline.tasks import TASKS
 
 REPORT, PAGE = paths.PREPARED / "report.json", paths.LOGS / "examples.html"
 LOOKED_AT = 20_000  # examples of a split: the first ones
-PRINTED, ON_PAGE = 2, 24  # examples of a split
+PRINTED, ON_PAGE = 2, 24  # examples of a split; pictures are on the page alone
 BATCH = 256  # rows in memory: they may hold pictures
 
 
@@ -44,7 +44,8 @@ def main() -> None:
             if row in picked:
                 shown.append(example)
         print(*split_lines(split, report["splits"][split], seen, word), sep="\n")
-        print(*(f"    {one_line(example, observe(example))}" for example in shown[:PRINTED]), sep="\n")
+        for example in shown[:PRINTED] if not seen[0].picture else ():
+            print(f"    {one_line(example, observe(example))}")
         captions = [(_caption(example), example) for example in shown]
         groups.append(page.Group(f"{split}: {len(shown)} of {report['splits'][split]['examples']:,}", captions))
     for what in ("dropped", "refused"):

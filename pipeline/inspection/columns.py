@@ -78,8 +78,9 @@ class Column:
 
     @property
     def is_split(self) -> bool:
+        """Whether it names splits, and leaves some rows to training."""
         splits = {SPLITS.get(text.lower()) for text in self.counts}
-        return len(splits) > 1 and None not in splits and "train" in splits
+        return bool(splits) and None not in splits and ("train" in splits or self.fullness < 1)
 
     @property
     def is_group(self) -> bool:

@@ -15,7 +15,8 @@ from pipeline.readers.split_names import WORDS as SPLITS
 from pipeline.runtime.errors import UserError
 
 MOST = 200_000  # names that are listed
-OPENED, OPENED_OF_A_KIND = 300, 3  # files whose beginning is read; of a kind, those of one suffix in a folder
+MANY = 10  # so many text files for each table are the data, and the tables are about them
+OPENED, OPENED_OF_A_KIND = 300, 10  # files whose beginning is read; of a kind, those of one suffix in a folder
 HEAD = 1 << 16  # bytes of it
 LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a class
 IDX = re.compile(r"(train|t10k)-(images-idx3|labels-idx1)-ubyte")
@@ -41,6 +42,7 @@ class Seen(NamedTuple):
     name: str
     format: str | None
     long: bool = False
+    path: Path | None = None  # on disk; None in an archive
 
     @property
     def folder(self) -> str:
@@ -55,7 +57,7 @@ class Seen(NamedTuple):
 class Choice(NamedTuple):
     format: str
     pattern: str | None  # only files whose name fits it are of this format
-    only: str | None  # the one table among files of other kinds
+    only: Path | None  # the one table among files of other kinds
     labelled: bool  # whether examples come with a class, where that depends on the folders
 
 
@@ -71,7 +73,7 @@ def look(source: Path) -> list[Seen]:
             with files.reading(entry.where), entry.open() as file:
                 head = file.read(HEAD)
             form, is_long = by_content(head), len(head) > LONG
-        seen.append(Seen(entry.name, form, is_long))
+        seen.append(Seen(entry.name, form, is_long, entry.path))
         if len(seen) == MOST:
             break
     return seen
@@ -139,15 +141,27 @@ def choose(source: Path, seen: Sequence[Seen]) -> Choice:
     formats = Counter(one.format for one in seen if one.format)
     if not formats:
         raise UserError(f"{source}: {_unknown(seen)}")
-    form = "idx" if "idx" in formats else "table" if "table" in formats else formats.most_common(1)[0][0]
+    texts = sum(one.format not in (None, "table", "image-folder") for one in seen)
+    if "idx" in formats:
+        form = "idx"
+    elif MANY * formats["table"] > texts:  # with pictures, it may name them
+        form = "table"
+    else:
+        form = formats.most_common(1)[0][0]
     of_form = [one for one in seen if one.format == form]
-    others = [one for one in seen if one.format not in (form, "")]
-    tables_only = form == "table" and len(of_form) == 1 and len(seen) > 1 and "image-folder" not in formats
-    suffixes = {one.suffix for one in of_form}
-    pattern = None
-    if others and len(suffixes) == 1 and suffixes != {""} and not suffixes & {one.suffix for one in others}:
-        pattern = f"*{suffixes.pop()}"
-    return Choice(form, pattern, of_form[0].name if tables_only else None, in_class_folders(of_form))
+    only = of_form[0].path if form == "table" and len(of_form) == 1 and len(seen) > 1 else None
+    if "image-folder" in formats:
+        only = None
+    return Choice(form, _pattern(seen, form), only, in_class_folders(of_form))
+
+
+def _pattern(seen: Sequence[Seen], form: str) -> str | None:
+    """The suffix of most files of the format, or unopened ones, where there are files of other suffixes."""
+    (suffix, count), *others = Counter(one.suffix for one in seen).most_common()
+    of_form = [one.suffix for one in seen if one.format == form]
+    most = bool(suffix) and bool(others) and count > 0.8 * len(seen) and suffix in of_form
+    other_form = any(one.suffix == suffix and one.format not in (form, "") for one in seen)
+    return f"*{suffix}" if most and not other_form else None
 
 
 def in_class_folders(seen: Sequence[Seen]) -> bool:

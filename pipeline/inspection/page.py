@@ -13,6 +13,7 @@ from pipeline.evaluation.explanations.html import HEAD
 from pipeline.readers.example import Example
 
 SIDE, CHARACTERS = 160, 1_500  # pixels of a picture; of a text
+IMAGE = "min-width:64px;image-rendering:pixelated"  # an icon of 8 x 8 pixels is seen too
 FIGURE = "display:inline-block;vertical-align:top;margin:0 1em 1em 0;text-align:center"
 
 
@@ -34,7 +35,7 @@ def write(path: Path, title: str, legend: str, groups: Sequence[Group]) -> None:
 def _example(label: str, example: Example) -> str:
     content, heading = example.content, f"<b>{html.escape(label)}</b>" if label else ""
     if isinstance(content, bytes):
-        picture = f'<img src="data:image/png;base64,{_thumbnail(content)}" alt="">'
+        picture = f'<img style="{IMAGE}" src="data:image/png;base64,{_thumbnail(content)}" alt="">'
         return f'<figure style="{FIGURE}">{picture}<figcaption>{heading}</figcaption></figure>\n'
     if isinstance(content, tuple):
         pairs = zip(content, example.label if isinstance(example.label, tuple) else ("",) * len(content))

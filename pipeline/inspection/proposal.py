@@ -79,8 +79,7 @@ def _data(
     source: Path, seen: Sequence[Seen], choice: Choice, given: Given, ask: Ask, task: str | None
 ) -> dict[str, Any]:
     """The section `data`, with the format and what the reader must know of the source."""
-    if choice.only is not None and source.is_dir() and (source / choice.only).is_file():
-        source = source / choice.only  # the other files are none of the table's
+    source = choice.only or source  # the files beside it are none of the table's
     data: dict[str, Any] = {"source": source.as_posix(), "format": choice.format}
     if choice.format == "table":
         learns = TASKS[task].labels_are if task else None
