@@ -1,7 +1,9 @@
 """The section of params.yaml that fits a source, and what in the source speaks for it."""
 
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -208,11 +210,8 @@ def _problems(source: Path, seen: Sequence[Seen], checked: dataset.Dataset, take
         groups = len({one.keys.split_key for one in taken.seen})
         problems.append(f"no example is left for the {empty[0]} split: more are needed than {groups:,} different ones")
     elif not empty:
-        try:
-            counts = {split: figures.label_counts(some) for split, some in labels.items()}
-            checked.task.check_labels(checked.data.source, counts)
-        except UserError as error:
-            problems.append(str(error))
+        counts = {split: figures.label_counts(some) for split, some in labels.items()}
+        problems += _label_problems(checked, counts)
     if (named := formats.named_splits(seen)) and not {one.keys.source_split for one in taken.seen} - {None}:
         rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
         where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
@@ -220,3 +219,16 @@ def _problems(source: Path, seen: Sequence[Seen], checked: dataset.Dataset, take
             f"files named as splits are not read as such; to keep these splits, write {where}:\n  pattern,split{rows}"
         )
     return problems
+
+
+def _label_problems(checked: dataset.Dataset, counts: dict[str, Counter[str]]) -> list[str]:
+    """Why the task cannot learn these labels, or the first of its notes on them."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            checked.task.check_labels(checked.data.source, counts)
+    except UserError as error:
+        return [str(error)]
+    first, *others = printed.getvalue().splitlines() or [""]
+    more = f" (and {len(others):,} more such tags)" if others else ""
+    return [f"{first.removeprefix('note: ')}{more}"] if first else []

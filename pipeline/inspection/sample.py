@@ -61,8 +61,8 @@ def take(items: Iterable[Example | Refused]) -> Sample:
             sample.refused.setdefault(item.reason, []).append(item.where)
         else:
             sample.seen.append(observe(item, look_inside=len(sample.seen) < LOOKED_INTO))
-            kind = repr(item.label)
-            if len(sample.shown) < SHOWN and (kind not in labels or not isinstance(item.label, str)):
+            kind = repr(item.label or sample.seen[-1].keys.id)
+            if len(sample.shown) < SHOWN and kind not in labels:
                 labels.add(kind)
                 sample.shown.append(one_line(item, sample.seen[-1]))
         if len(sample.seen) >= MOST or time.monotonic() > end:

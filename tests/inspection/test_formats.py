@@ -1,5 +1,6 @@
 """Which reader a source is for, and what its files say of splits, classes and documents."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from added import Add
 from good_sources import CONLL, MAIL
 from idx_files import pack
-from sources import picture
+from PIL import Image
+from sources import picture, write
 
 from pipeline.inspection import formats, section
 from pipeline.runtime.errors import UserError
@@ -46,6 +48,28 @@ def test_pictures_with_splits(added: Add):
     section = added("x", files)
     assert section["data"] == {"source": "data/raw/x", "format": "image-folder"}
     assert section["preprocessing"] == {"height": 40, "width": 40, "resize": "exact"}
+
+
+def test_pictures_of_any_size_with_transparency(added: Add):
+    made: dict[str, bytes | str] = {}
+    for i in range(20):
+        out = BytesIO()
+        Image.new("RGBA", (200 + 10 * i, 100), (9 * i, 0, 200, 128)).save(out, "PNG")
+        made[f"x/{'ab'[i % 2]}/{i}.png"] = out.getvalue()
+    settings = added("x", made)["preprocessing"]
+    assert settings == {"height": 32, "width": 96, "background": "edge"}
+
+
+def test_texts_without_spaces(added: Add):
+    rows = "".join(f"{chr(0x4E00 + i) * 90},{'ab'[i % 2]}\n" for i in range(100))
+    assert added("x.csv", {"x.csv": f"文,类\n{rows}"})["preprocessing"] == {"max_length": 96, "vocabulary": 400}
+
+
+def test_tags_that_training_lacks_are_one_note(raw, run):
+    extra = "".join(f"odd RARE-{i}\n\n" for i in range(9))
+    write(raw, {"x/train.conll": "".join(CONLL), "x/test.conll": "".join(CONLL[:9]) + extra})
+    (note,) = (line for line in run("data/raw/x").splitlines() if "training lacks" in line)
+    assert note.endswith("(and 8 more such tags)")
 
 
 def test_small_grey_images(added: Add):
