@@ -79,7 +79,7 @@ def split_lines(split: str, report: Any, seen: list[Observation], word: str) -> 
     if word and report["labels"]:
         lines.append(f"  {figures.balance(report['labels'], word)}")
     else:
-        lines += [f"  {line}" for line in figures.labels(seen, word)]
+        lines += [f"  {line}" for line in figures.numbers(seen)]
     note = f" (of the first {LOOKED_AT:,})" if report["examples"] > LOOKED_AT else ""
     return [*lines, f"  {figures.sizes(seen)}{note}"]
 

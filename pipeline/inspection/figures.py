@@ -18,13 +18,10 @@ def label_counts(labels: Sequence[Label]) -> Counter[str]:
     return counts
 
 
-def labels(seen: Sequence[Observation], word: str) -> list[str]:
-    """The labels, most frequent first, called `word`; or the range of each number."""
-    numbers = [one.label for one in seen if isinstance(one.label, dict)]
-    if numbers:
-        return [_number(name, [row[name] for row in numbers]) for name in numbers[0]]
-    counts = label_counts([one.label for one in seen])
-    return [balance(counts, word)] if word and counts else []
+def numbers(seen: Sequence[Observation]) -> list[str]:
+    """The range of each number that is to be learnt."""
+    rows = [one.label for one in seen if isinstance(one.label, dict)]
+    return [_number(name, [row[name] for row in rows]) for name in (rows[0] if rows else ())]
 
 
 def balance(counts: Mapping[str, int], word: str) -> str:

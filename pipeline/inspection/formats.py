@@ -173,6 +173,12 @@ def in_class_folders(seen: Sequence[Seen]) -> bool:
     return len(folders) > 1 and "" not in folders and not is_split and 2 * sum(one.long for one in seen) <= len(seen)
 
 
+def folders(seen: Iterable[Seen], level: int | None) -> Counter[str]:
+    """How many files lie in each folder of that level, counted from the top; None: in each last one."""
+    names = (one.name.split("/")[:-1] for one in seen)
+    return Counter(parts[-1 if level is None else level] for parts in names if len(parts) > (level or 0))
+
+
 def named_splits(seen: Iterable[Seen]) -> dict[str, str]:
     """Pattern -> split, of the files and folders at the top of the source, where several are named as splits are."""
     tops = {one.name.split("/")[0]: "/" in one.name for one in seen}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from pipeline.config import paths
 from pipeline.config.networks import NETWORKS
 from pipeline.config.section import validate
 from pipeline.config.training import ENOUGH_STEPS, TrainingSection
@@ -18,6 +19,7 @@ from pipeline.inspection.roles import Ask, Given
 from pipeline.inspection.sample import Sample
 from pipeline.readers import Reader
 from pipeline.readers.files import SPLITS
+from pipeline.readers.formats import image_folder
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import TASKS, dataset
 
@@ -60,20 +62,22 @@ def propose(
         raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
     data |= _shares(taken, reader) if taken.complete else {}
     data |= {"max_bad_rows": bad_rows} if bad_rows else {}
+    labels = _labels(source, seen, reader, taken)
     section = {
-        "task": {"name": task, **_weights(task, taken)},
+        "task": {"name": task, **_weights(task, labels)},
         "data": data,
         "preprocessing": settings.fitting(kind, taken.seen),
     }
     checked = dataset.read(section, name)
     model = _model(checked, models)
-    lines = [*_lines(source, reader, task, taken), *_split_lines(taken, checked.data)]
+    placed = taken.placements(validation=checked.data.validation, test=checked.data.test)
+    splits = [placement.split for placement in placed]
     return Proposal(
         section,
         model,
-        _overrides(checked.inputs, models[model].get("training"), model, len(taken.seen)),
-        tuple(lines),
-        tuple(_problems(source, seen, checked, taken)),
+        _overrides(checked.inputs, models[model].get("training"), model, max(1, splits.count("train"))),
+        (*_lines(reader, task, taken, labels), _split_line(taken, splits)),
+        (*_problems(checked, taken, splits), *_unread_splits(source, seen, taken)),
     )
 
 
@@ -125,9 +129,21 @@ def _shares(taken: Sample, reader: Reader) -> dict[str, float]:
     return {name: share for name, share in shares.items() if share != getattr(reader, name)}
 
 
-def _weights(task: str, taken: Sample) -> dict[str, str]:
+def _labels(source: Path, seen: Sequence[Seen], reader: Reader, taken: Sample) -> Counter[str]:
+    """How often each label occurs. Of more files than were read, folders that are classes say it: the first files may
+    all be of one class.
+    """
+    if taken.complete or not reader.one_per_file:
+        return figures.label_counts([one.label for one in taken.seen])
+    level = None
+    if reader.content == "image":
+        root, has_splits = image_folder.infer_layout(source)
+        level = len(root) + has_splits
+    return formats.folders(seen, level)
+
+
+def _weights(task: str, counts: Counter[str]) -> dict[str, str]:
     """Balanced, where one class has many more examples than another: else the model may ignore the rare one."""
-    counts = figures.label_counts([one.label for one in taken.seen])
     one_label = TASKS[task].labels_are == "label" and "class_weights" in TASKS[task].Settings.model_fields
     if one_label and counts and max(counts.values()) > IMBALANCE * min(counts.values()):
         return {"class_weights": "balanced"}
@@ -163,14 +179,16 @@ def _first(refused: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, str]]:
     return {reason: (len(places), places[0]) for reason, places in refused.items()}
 
 
-def _lines(source: Path, reader: Reader, task: str, taken: Sample) -> list[str]:
+def _lines(reader: Reader, task: str, taken: Sample, labels: Counter[str]) -> list[str]:
+    """What the source is, and three examples."""
     more = "" if taken.complete else "the first "
     lines = [f"{reader.source}: {reader.format}, {more}{len(taken.seen):,} examples for {task}"]
     options = reader.model_dump(exclude_none=True, exclude={"source", "format", "validation", "test", "max_bad_rows"})
     options = {key: value for key, value in options.items() if value != type(reader).model_fields[key].default}
     if options:
         lines.append("; ".join(f"{key}: {_listed(value)}" for key, value in options.items()))
-    lines += figures.labels(taken.seen, TASKS[task].class_word)
+    word = TASKS[task].class_word
+    lines += [figures.balance(labels, word)] if word and labels else figures.numbers(taken.seen)
     lines.append(figures.sizes(taken.seen))
     lines += [f"refused {line}" for line in figures.left_out(_first(taken.refused))]
     return [*lines, *(f"  {example}" for example in taken.shown)]
@@ -180,45 +198,48 @@ def _listed(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _split_lines(taken: Sample, reader: Reader) -> list[str]:
+def _split_line(taken: Sample, splits: Sequence[str | None]) -> str:
     """The splits that prepare would make."""
-    placed = taken.placements(validation=reader.validation, test=reader.test)
-    sizes = Counter(placement.split for placement in placed)
-    dropped = sizes.pop(None, 0)
-    own = {one.keys.source_split for one in taken.seen} - {None}
-    how = "as the source says" if own else "by a hash of each example"
-    parts = ", ".join(f"{sizes[name]:,} {name}" for name in ("train", "validation", "test", "shifted") if sizes[name])
-    return [f"splits, {how}: {parts}; {dropped:,} duplicates dropped"]
+    sizes = Counter(splits)
+    how = "as the source says" if _own_splits(taken) else "by a hash of each example"
+    parts = ", ".join(f"{sizes[name]:,} {name}" for name in paths.SPLITS if sizes[name])
+    return f"splits, {how}: {parts}; {sizes[None]:,} duplicates dropped"
 
 
-def _problems(source: Path, seen: Sequence[Seen], checked: dataset.Dataset, taken: Sample) -> list[str]:
-    """What prepare would refuse, and what the reader does not see."""
+def _own_splits(taken: Sample) -> set[str | None]:
+    return {one.keys.source_split for one in taken.seen} - {None}
+
+
+def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | None]) -> list[str]:
+    """What prepare would refuse. Of a part of the source, nothing can be said on what is missing."""
     problems: list[str] = []
-    bad = sum(map(len, taken.refused.values()))
-    if bad > checked.data.max_bad_rows:
+    bad, allowed = sum(map(len, taken.refused.values())), checked.data.max_bad_rows
+    if bad > allowed:
         problems.append(
-            f"{bad:,} rows or files cannot be used, and prepare allows {checked.data.max_bad_rows}: correct them, or "
-            f"allow them with --max-bad-rows {bad}"
+            f"{bad:,} rows or files cannot be used, and prepare allows {allowed}: correct them, or allow them with "
+            f"--max-bad-rows {bad}"
         )
-    placed = taken.placements(validation=checked.data.validation, test=checked.data.test)
-    labels: dict[str, list[Any]] = {split: [] for split in ("train", "validation", "test", "shifted")}
-    for one, placement in zip(taken.seen, placed):
-        if placement.split is not None:
-            labels[placement.split].append(one.label)
+    labels: dict[str, list[Any]] = {split: [] for split in paths.SPLITS}
+    for one, split in zip(taken.seen, splits):
+        if split is not None:
+            labels[split].append(one.label)
     empty = [split for split in ("train", "validation", "test") if not labels[split]]
     if taken.complete and empty:
         groups = len({one.keys.split_key for one in taken.seen})
         problems.append(f"no example is left for the {empty[0]} split: more are needed than {groups:,} different ones")
-    elif not empty:
-        counts = {split: figures.label_counts(some) for split, some in labels.items()}
-        problems += _label_problems(checked, counts)
-    if (named := formats.named_splits(seen)) and not {one.keys.source_split for one in taken.seen} - {None}:
-        rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
-        where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
-        problems.append(
-            f"files named as splits are not read as such; to keep these splits, write {where}:\n  pattern,split{rows}"
-        )
+    elif taken.complete:
+        problems += _label_problems(checked, {split: figures.label_counts(some) for split, some in labels.items()})
     return problems
+
+
+def _unread_splits(source: Path, seen: Sequence[Seen], taken: Sample) -> list[str]:
+    """How to keep splits that only names of files or folders tell, where the reader does not look at these."""
+    named = formats.named_splits(seen)
+    if not named or _own_splits(taken):
+        return []
+    rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
+    where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
+    return [f"files named as splits are not read as such; to keep these splits, write {where}:\n  pattern,split{rows}"]
 
 
 def _label_problems(checked: dataset.Dataset, counts: dict[str, Counter[str]]) -> list[str]:

@@ -153,6 +153,16 @@ def test_files_that_are_named_as_splits(raw, run):
     assert message.endswith("only one of it and data/raw/mine/test.csv has a column Klasse: add one of them alone")
 
 
+def test_more_files_than_are_read(raw, run, monkeypatch):
+    """Folders come one after the other: those that were not reached are counted by name."""
+    monkeypatch.setattr("pipeline.inspection.sample.MOST", 10)
+    write(raw, {f"mine/{kind}/{i}.txt": f"a text {chr(97 + i)}" for kind in ("one", "two") for i in range(20)})
+    out = run("data/raw/mine")
+    assert "the first 10 examples" in out
+    assert "2 classes: one 20, two 20" in out
+    assert "class_weights" not in out
+
+
 def test_a_small_set_gets_more_epochs(raw, run):
     made_up.shapes(raw)
     assert "-S models.resnet.training.batch_size=32\n" in run("data/raw/shapes")
