@@ -7,8 +7,6 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
-
 from pipeline.config import paths
 from pipeline.config.networks import NETWORKS
 from pipeline.config.section import validate
@@ -50,12 +48,12 @@ def propose(
     seen = formats.look(source)
     choice = formats.choose(source, seen)
     data = _data(source, seen, choice, given, ask, task)
-    reader = TypeAdapter(Reader).validate_python(data)
+    reader = _reader(name, data)
     task = task or _task(reader, choice)
     kind = dataset.preprocessing(TASKS[task], reader.content, reader.labels_are, name)
     if TASKS[task].labels_are is None:
         data |= _part(source, seen, reader)
-        reader = TypeAdapter(Reader).validate_python(data)
+        reader = _reader(name, data)
     taken = sample.take(reader.read())
     if not taken.seen:
         refused = "; ".join(figures.left_out(_first(taken.refused)))
@@ -79,6 +77,11 @@ def propose(
         (*_lines(reader, task, taken, labels), _split_line(taken, splits)),
         (*_problems(checked, taken, splits), *_unread_splits(source, seen, taken)),
     )
+
+
+def _reader(name: str, data: Mapping[str, Any]) -> Reader:
+    section = {"task": {}, "data": data, "preprocessing": {}}
+    return validate(dataset.DatasetSection, section, under=f"datasets.{name}").data
 
 
 def _data(

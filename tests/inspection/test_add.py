@@ -133,6 +133,10 @@ def test_what_is_refused(raw, run):
     assert "no reader reads its .xlsx files, such as a.xlsx" in refused(run, "data/raw/odd")
     assert "separated by ';': save it with commas" in refused(run, "data/raw/german.csv")
     assert "no column looks like the input: name it with" in refused(run, "data/raw/few.csv")
+    assert "must name a column either as text or as image" in refused(
+        run, "data/raw/mine.csv", "--text", "Text", "--image", "Text"
+    )
+    assert "names the column Klasse twice" in refused(run, "data/raw/mine.csv", "--labels", "Klasse", "Klasse")
     assert "has no column nix (its columns: Text, Klasse)" in refused(run, "data/raw/mine.csv", "--text", "nix")
 
 
