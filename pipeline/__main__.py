@@ -20,6 +20,8 @@ STAGES = {
     "package": "a folder that loads elsewhere, checked against evaluate",
 }
 COMMANDS = {
+    "add": "look at your data and write its section into params.yaml",
+    "describe": "what the prepared data is like, with a page of examples",
     "predict": "label inputs, rate texts or continue them with a package",
     "plan": "the memory and time that training a language model takes",
     "config": "show the settings in effect, defaults included",

@@ -8,15 +8,15 @@ import pytest
 from imports import TOP
 from jax.experimental import multihost_utils
 
-from pipeline.commands import lockfile
+from pipeline.commands import check
 from pipeline.parallel import processes
 
 
 def test_dvc_validates_its_lock_file():
     text = (TOP / "dvc.lock").read_text()
-    assert lockfile.readable(text)
+    assert check.readable(text)
     for damaged in ("", text[: text.index("md5:") + 2], "stages: []", "schema: '2.0'\nstages:\n  train:\n    cmd: 1\n"):
-        assert not lockfile.readable(damaged)
+        assert not check.readable(damaged)
 
 
 def test_jax_talks_between_processes():

@@ -22,7 +22,7 @@ FLOORS = (  # from the ground up; folders of one floor do not import each other
     ("evaluation",),
     ("training", "packaging"),
     ("tasks",),
-    ("stages",),
+    ("stages", "inspection"),
     ("commands",),
 )
 FLOOR = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

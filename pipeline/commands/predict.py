@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.commands import predictions
+    from pipeline.commands.answers import predictions
     from pipeline.runtime.inputs import Arrays, Raw
     from pipeline.runtime.predictor import Predictor
 
@@ -38,13 +38,13 @@ def main() -> int:
     from pipeline.runtime import package, tasks
 
     if tasks.generates(package.task_of(arguments.package)):
-        from pipeline.commands import generate
+        from pipeline.commands.answers import generate
 
         return generate.main(arguments, read_texts(arguments.inputs, arguments.file, arguments.column))
     if arguments.prompt is not None:
         raise UserError(f"--prompt: {arguments.package} contains a model that cannot generate text")
 
-    from pipeline.commands import predictions
+    from pipeline.commands.answers import predictions
     from pipeline.runtime.predictor import Predictor
 
     predictor = Predictor(arguments.package)

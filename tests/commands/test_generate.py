@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from imports import TOP
 from small_packages import run_stages, shrink
 
-from pipeline.commands.generate import until
+from pipeline.commands.answers.generate import until
 from pipeline.encoding.fit_tokenizer import fit, save
 from pipeline.runtime.encoders.byte_tokenizer import PART, ByteTokenizer, text_parts
 from pipeline.runtime.encoders.specs import CorpusSpec

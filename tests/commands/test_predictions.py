@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands.predictions import Csv, Json, Table
+from pipeline.commands.answers.predictions import Csv, Json, Table
 from pipeline.runtime.tasks.classification import Classification
 from pipeline.runtime.tasks.sequence_tagging import SequenceTagging
 

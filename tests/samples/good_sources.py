@@ -25,6 +25,7 @@ TAGGED = "\n\n".join(f"The/at {word}/nn ran/vbd ./." for word in WORDS)
 TABLE = "text,label,split\n" + "".join(
     f'"a text, {WORDS[i]}",{"ab"[i % 2]},{"train" if i < 28 else "test"}\n' for i in range(40)
 )
+TSV = TABLE.replace('"a text, ', "a text ").replace('"', "").replace(",", "\t")
 
 
 def _parquet() -> bytes:
@@ -40,7 +41,7 @@ def _images(shape: tuple[int, ...]) -> bytes:
 
 SOURCES: tuple[tuple[dict[str, Any], dict[str, bytes | str]], ...] = (  # a reader, and files that it can read
     ({"format": "table", "text": "text", "label": "label"}, {"all.csv": TABLE}),
-    ({"format": "table", "text": "text", "label": "label", "split": "split"}, {"all.tsv": TABLE.replace(",", "\t")}),
+    ({"format": "table", "text": "text", "label": "label", "split": "split"}, {"all.tsv": TSV}),
     (
         {"format": "table", "text": "text", "label": "label"},
         {"all.jsonl": "".join(json.dumps({"text": f"text {WORDS[i]}", "label": i % 2}) + "\n" for i in range(40))},

@@ -20,7 +20,8 @@ from small_packages import dump
 from small_tasks import images
 from sources import pack, picture, write
 
-from pipeline.commands import predict, predictions
+from pipeline.commands import predict
+from pipeline.commands.answers import predictions
 from pipeline.config.networks import NETWORKS
 from pipeline.config.optimizers import Adam
 from pipeline.runtime import package as package_folder

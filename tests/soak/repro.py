@@ -13,7 +13,7 @@ import psutil
 from ruamel.yaml import YAML
 from tally import Log
 
-from pipeline.commands import lockfile
+from pipeline.commands import check
 
 STAGES = ("prepare", "preprocess", "train", "evaluate", "package")
 OUTPUTS = ("data/prepared", "data/features", "trained", "evaluation", "package", "plots", "metrics")
@@ -103,7 +103,7 @@ class Pipeline:
     def readable(self) -> bool:
         """Whether DVC can read dvc.lock, if there is one: it may have been killed while it wrote it."""
         lock = self.folder / "dvc.lock"
-        return not lock.exists() or lockfile.readable(lock.read_text())
+        return not lock.exists() or check.readable(lock.read_text())
 
     def lock(self) -> bytes:
         return (self.folder / "dvc.lock").read_bytes()

@@ -3,31 +3,24 @@
 A column holds the text, or the path of a picture relative to the table's folder; in Parquet, also the picture itself.
 """
 
-import io
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.readers import files, lines, raw_data, split_names
+from pipeline.readers import files, raw_data, split_names
 from pipeline.readers.example import Example, Label, Refused
+from pipeline.readers.formats import table_rows
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
+from pipeline.readers.formats.table_rows import SUFFIXES
 from pipeline.readers.section import DataSection
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-JSON_LINES = (".jsonl", ".ndjson")
-PARQUET = (".parquet",)
-SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
 MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numbers into 32
-ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
 
 class Refusal(Exception):
@@ -95,8 +88,7 @@ class Reader(DataSection):
                 if self.image is None or suffix not in PICTURES:  # otherwise a row may name it
                     yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
                 continue
-            rows = _parquet if suffix in PARQUET else _json_lines if suffix in JSON_LINES else _cells
-            for number, row in rows(entry, self._columns()):
+            for number, row in table_rows.read(entry, self._columns()):
                 where = f"{entry.where} row {number}"
                 try:
                     yield self._example(row, where, entry, split_of(entry.name))
@@ -228,64 +220,3 @@ def _picture_file(name: str, entry: files.Entry) -> bytes:
     if not is_file:
         raise Refusal("its image does not exist")
     return files.read(files.Entry(name, str(path), lambda: path.open("rb")))
-
-
-def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]) -> None:
-    for name in wanted:
-        if name not in columns:
-            raise UserError(f"{entry.where}: has no column {name} (its columns: {', '.join(columns)})")
-        if columns.count(name) > 1:
-            raise UserError(f"{entry.where}: has {columns.count(name)} columns {name}: rename all but one")
-
-
-def _cells(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    rows = lines.rows(entry, DELIMITERS[PurePosixPath(entry.name).suffix.lower()])
-    header = next(rows, None)
-    if header is None or header.cells is None:
-        raise UserError(f"{entry.where}: its first line must name the columns {', '.join(wanted)}")
-    if any("\0" in name for name in header.cells):
-        raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
-    _check_columns(entry, header.cells, wanted)
-    places = {name: header.cells.index(name) for name in wanted}
-    for number, cells in rows:
-        if cells is None:
-            yield number, "its quotes are wrong"
-        elif len(cells) != len(header.cells):
-            yield number, f"has {'more' if len(cells) > len(header.cells) else 'fewer'} cells than the header"
-        else:
-            yield number, {name: cells[at] for name, at in places.items()}
-
-
-def _json_lines(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    for number, line in enumerate(lines.lines(entry), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            yield number, "is not JSON"
-            continue
-        if not isinstance(row, dict):
-            yield number, "is not a JSON object"
-        elif missing := [name for name in wanted if name not in row]:
-            yield number, f"has no key {missing[0]}"
-        else:
-            yield number, row
-
-
-def _parquet(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    number = 0
-    try:
-        with files.reading(entry.where):
-            # Parquet is read from its end: a stream must be unpacked first.
-            plain = entry.path is not None and not entry.path.name.lower().endswith(".gz")
-            file = entry.open() if plain else io.BytesIO(files.read(entry))
-            with file, pq.ParquetFile(file) as table:
-                _check_columns(entry, table.schema_arrow.names, wanted)
-                for batch in table.iter_batches(ROWS, columns=wanted):
-                    for row in batch.to_pylist():
-                        number += 1
-                        yield number, row
-    except pa.ArrowException as error:  # those that are neither ValueError nor OSError
-        reason = " ".join(str(error).split())
-        raise UserError(f"{entry.where}: cannot be read ({reason}); fetch it again") from error

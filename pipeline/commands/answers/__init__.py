@@ -1,0 +1,1 @@
+"""What `predict` prints: labelled inputs, rated texts and continued ones."""

@@ -1,0 +1,196 @@
+"""Which reader a source is for, by the names of its files and how some of them begin."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from pipeline.readers import files, lines
+from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
+from pipeline.readers.formats.table_rows import SUFFIXES as TABLES
+from pipeline.readers.split_names import WORDS as SPLITS
+from pipeline.runtime.errors import UserError
+
+MOST = 200_000  # names that are listed
+MANY = 10  # so many text files for each table are the data, and the tables are about them
+OPENED, OPENED_OF_A_KIND = 300, 10  # files whose beginning is read; of a kind, those of one suffix in a folder
+HEAD = 1 << 16  # bytes of it
+LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a class
+IDX = re.compile(r"(train|t10k)-(images-idx3|labels-idx1)-ubyte")
+HEADER = re.compile(r"([!-9;-~]+):[ \t]")  # RFC 5322, 2.2
+MAIL_HEADERS = {"from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "newsgroups"}
+CURES = {
+    ".json": "write one object a line (JSON Lines): jq -c '.[]' x.json > x.jsonl",
+    ".xlsx": "save it as CSV, with commas, in UTF-8",
+    ".xls": "save it as CSV, with commas, in UTF-8",
+    ".xml": "write a table: CSV or JSON Lines",
+    ".gif": "convert the pictures to PNG or JPEG",
+    ".bmp": "convert the pictures to PNG or JPEG",
+    ".tif": "convert the pictures to PNG or JPEG",
+    ".tiff": "convert the pictures to PNG or JPEG",
+    ".rar": "pack it as .zip or .tar.gz",
+    ".7z": "pack it as .zip or .tar.gz",
+}
+
+
+class Seen(NamedTuple):
+    """A file, and the format that it has: None if nothing reads it, "" if it was not opened."""
+
+    name: str
+    format: str | None
+    long: bool = False
+    path: Path | None = None  # on disk; None in an archive
+
+    @property
+    def folder(self) -> str:
+        """The last folder that it lies in: a reader's label."""
+        return self.name.rpartition("/")[0].rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
+
+
+class Choice(NamedTuple):
+    format: str
+    pattern: str | None  # only files whose name fits it are of this format
+    only: Path | None  # the one table among files of other kinds
+    labelled: bool  # whether examples come with a class, where that depends on the folders
+
+
+def look(source: Path) -> list[Seen]:
+    """The files of a source. Raises UserError where there are none or they cannot be read."""
+    seen: list[Seen] = []
+    opened: Counter[str] = Counter()
+    for entry in tqdm(files.entries(source), desc="look", unit=" files", disable=None, delay=2, leave=False):
+        form, is_long = _by_name(entry.name), False
+        kind = f"{entry.name.rpartition('/')[0]}/{PurePosixPath(entry.name).suffix}"
+        if form == "" and opened.total() < OPENED and opened[kind] < OPENED_OF_A_KIND:
+            opened[kind] += 1
+            with files.reading(entry.where), entry.open() as file:
+                head = file.read(HEAD)
+            form, is_long = by_content(head), len(head) > LONG
+        seen.append(Seen(entry.name, form, is_long, entry.path))
+        if len(seen) == MOST:
+            break
+    return seen
+
+
+def _by_name(name: str) -> str:
+    """The format that a name alone gives; "" for none."""
+    if IDX.fullmatch(name.rpartition("/")[2]):
+        return "idx"
+    suffix = PurePosixPath(name).suffix.lower()
+    return "table" if suffix in TABLES else "image-folder" if suffix in PICTURES else ""
+
+
+def by_content(head: bytes) -> str | None:
+    """The format of a file that begins with `head`: mail, slash-tagged, conll, text, or None."""
+    if _is_mail(head):
+        return "mail"
+    whole = head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head[:-4]
+    try:
+        text = lines.decode(whole)
+    except UnicodeDecodeError:
+        return None
+    if "\0" in text or not text.strip():
+        return None
+    rows = [line.rstrip("\r\n") for line in text.splitlines()]
+    return "slash-tagged" if _is_slash_tagged(text) else "conll" if _is_conll(rows) else "text"
+
+
+def _is_mail(head: bytes) -> bool:
+    """Whether it begins with header lines, one of them of a usual kind."""
+    names: set[str] = set()
+    for line in head.decode("latin-1").splitlines():
+        if not line.strip():
+            break
+        header = HEADER.match(line)
+        if header:
+            names.add(header[1].lower())
+        elif not (line[0] in " \t" and names) and not line.startswith("From "):
+            return False
+    return bool(names & MAIL_HEADERS)
+
+
+def _is_slash_tagged(text: str) -> bool:
+    """Whether nearly all words end in a slash and a tag, of which there are few."""
+    tokens = [token.rpartition("/") for token in text.split()]
+    tagged = [tag for word, _, tag in tokens if word and tag]
+    return len(tagged) >= 0.95 * len(tokens) and len(set(tagged)) <= max(10, len(tagged) // 3)
+
+
+def _is_conll(rows: Sequence[str]) -> bool:
+    """Whether nearly all lines have the same number of columns, two or more, with few values in the last, and blank
+    lines stand between some of them.
+    """
+    words = [row for row in rows if row.strip() and not row.startswith("#") and not row.startswith("-DOCSTART-")]
+    cells = [row.split("\t") if "\t" in row else row.split() for row in words]
+    if not cells or len(words) == len(rows):
+        return False
+    (columns, count), *_ = Counter(map(len, cells)).most_common(1)
+    tags = {row[-1] for row in cells}
+    return columns >= 2 and count >= 0.95 * len(cells) and len(tags) <= max(2, len(cells) // 3)
+
+
+def choose(source: Path, seen: Sequence[Seen]) -> Choice:
+    """The format that most files have. Raises UserError where no reader reads them."""
+    formats = Counter(one.format for one in seen if one.format)
+    if not formats:
+        raise UserError(f"{source}: {_unknown(seen)}")
+    texts = sum(one.format not in (None, "table", "image-folder") for one in seen)
+    if "idx" in formats:
+        form = "idx"
+    elif MANY * formats["table"] > texts:  # with pictures, it may name them
+        form = "table"
+    else:
+        form = formats.most_common(1)[0][0]
+    of_form = [one for one in seen if one.format == form]
+    only = of_form[0].path if form == "table" and len(of_form) == 1 and len(seen) > 1 else None
+    if "image-folder" in formats:
+        only = None
+    return Choice(form, _pattern(seen, form), only, in_class_folders(of_form))
+
+
+def _pattern(seen: Sequence[Seen], form: str) -> str | None:
+    """The suffix of most files of the format, or unopened ones, where there are files of other suffixes."""
+    (suffix, count), *others = Counter(one.suffix for one in seen).most_common()
+    of_form = [one.suffix for one in seen if one.format == form]
+    most = bool(suffix) and bool(others) and count > 0.8 * len(seen) and suffix in of_form
+    other_form = any(one.suffix == suffix and one.format not in (form, "") for one in seen)
+    return f"*{suffix}" if most and not other_form else None
+
+
+def in_class_folders(seen: Sequence[Seen]) -> bool:
+    """Whether texts are examples of classes: all lie in folders, two at least, not named as splits are; and most are
+    no books.
+    """
+    folders = {one.folder for one in seen}
+    is_split = all(folder.lower() in SPLITS for folder in folders)
+    return len(folders) > 1 and "" not in folders and not is_split and 2 * sum(one.long for one in seen) <= len(seen)
+
+
+def folders(seen: Iterable[Seen], level: int | None) -> Counter[str]:
+    """How many files lie in each folder of that level, counted from the top; None: in each last one."""
+    names = (one.name.split("/")[:-1] for one in seen)
+    return Counter(parts[-1 if level is None else level] for parts in names if len(parts) > (level or 0))
+
+
+def named_splits(seen: Iterable[Seen]) -> dict[str, str]:
+    """Pattern -> split, of the files and folders at the top of the source, where several are named as splits are."""
+    tops = {one.name.split("/")[0]: "/" in one.name for one in seen}
+    named = {top: SPLITS.get(top.split(".")[0].lower()) for top in sorted(tops)}
+    patterns = {f"{top}/*" if tops[top] else top: split for top, split in named.items() if split}
+    return dict(patterns) if len(set(patterns.values())) > 1 else {}
+
+
+def _unknown(seen: Sequence[Seen]) -> str:
+    suffix, _ = Counter(one.suffix.lower() for one in seen).most_common(1)[0]
+    cure = CURES.get(suffix, "convert them, or write a reader: docs/new-reader.md")
+    return (
+        f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {seen[0].name} (they are no "
+        f"pictures in PNG, JPEG or WebP, no tables, no text in UTF-8): {cure}"
+    )

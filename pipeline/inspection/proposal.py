@@ -1,0 +1,258 @@
+"""The section of params.yaml that fits a source, and what in the source speaks for it."""
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.config import paths
+from pipeline.config.networks import NETWORKS
+from pipeline.config.section import validate
+from pipeline.config.training import ENOUGH_STEPS, TrainingSection
+from pipeline.inspection import figures, formats, roles, sample, settings, tables
+from pipeline.inspection.formats import Choice, Seen
+from pipeline.inspection.roles import Ask, Given
+from pipeline.inspection.sample import Sample
+from pipeline.readers import Reader
+from pipeline.readers.files import SPLITS
+from pipeline.readers.formats import image_folder
+from pipeline.runtime.errors import UserError
+from pipeline.tasks import TASKS, dataset
+
+IMBALANCE = 5  # the largest class has more than so many times the smallest's examples: class weights are balanced
+FEW_FILES = 100  # of a language model's text: fewer are cut into parts, so that a hash can assign these to splits
+PARTS, PART = 200, (1_000, 20_000)  # how many are aimed at, and their characters
+HELD_OUT = (0.1, 0.2, 0.3, 0.4)  # shares of a split, until it holds examples
+SMALL_IMAGES = 32  # pixels: of grey images up to this size, a small network makes as much
+FEW_EXAMPLES, BATCH = 4_000, 32  # of fewer, smaller batches: an epoch should have more than a few steps
+MODELS = {"images": "resnet", "texts": "linear", "sentences": "lstm", "corpus": "gpt"}  # by the kind of inputs
+
+
+class Proposal(NamedTuple):
+    section: dict[str, Any]
+    model: str
+    overrides: tuple[str, ...]  # of the model's settings, for `dvc exp run -S`
+    lines: tuple[str, ...]  # what was found
+    problems: tuple[str, ...]  # what prepare would refuse, or the user should know
+
+
+def propose(
+    source: Path, name: str, given: Given, ask: Ask, *, task: str | None, bad_rows: int, models: Mapping[str, Any]
+) -> Proposal:
+    """Looks at the source through its reader. Raises UserError where it is unclear what it is, or unusable.
+
+    `task` is the one that the user chose, `bad_rows` how many may be refused; `models` are the sections of params.yaml.
+    """
+    seen = formats.look(source)
+    choice = formats.choose(source, seen)
+    data = _data(source, seen, choice, given, ask, task)
+    reader = _reader(name, data)
+    task = task or _task(reader, choice)
+    kind = dataset.preprocessing(TASKS[task], reader.content, reader.labels_are, name)
+    if TASKS[task].labels_are is None:
+        data |= _part(source, seen, reader)
+        reader = _reader(name, data)
+    taken = sample.take(reader.read())
+    if not taken.seen:
+        refused = "; ".join(figures.left_out(_first(taken.refused)))
+        raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
+    data |= _shares(taken, reader) if taken.complete else {}
+    data |= {"max_bad_rows": bad_rows} if bad_rows else {}
+    labels = _labels(source, seen, reader, taken)
+    section = {
+        "task": {"name": task, **_weights(task, labels)},
+        "data": data,
+        "preprocessing": settings.fitting(kind, taken.seen),
+    }
+    checked = dataset.read(section, name)
+    model = _model(checked, models)
+    placed = taken.placements(validation=checked.data.validation, test=checked.data.test)
+    splits = [placement.split for placement in placed]
+    return Proposal(
+        section,
+        model,
+        _overrides(checked.inputs, models[model].get("training"), model, max(1, splits.count("train"))),
+        (*_lines(reader, task, taken, labels), _split_line(taken, splits)),
+        (*_problems(checked, taken, splits), *_unread_splits(source, seen, taken)),
+    )
+
+
+def _reader(name: str, data: Mapping[str, Any]) -> Reader:
+    section = {"task": {}, "data": data, "preprocessing": {}}
+    return validate(dataset.DatasetSection, section, under=f"datasets.{name}").data
+
+
+def _data(
+    source: Path, seen: Sequence[Seen], choice: Choice, given: Given, ask: Ask, task: str | None
+) -> dict[str, Any]:
+    """The section `data`, with the format and what the reader must know of the source."""
+    source = choice.only or source  # the files beside it are none of the table's
+    data: dict[str, Any] = {"source": source.as_posix(), "format": choice.format}
+    if choice.format == "table":
+        learns = TASKS[task].labels_are if task else None
+        columns = tables.columns(source)
+        pictures = any(one.format == "image-folder" for one in seen)
+        if not pictures or given.columns or any(column.is_picture for column in columns):
+            return data | roles.find(source, columns, given, learns, ask)
+        data["format"] = "image-folder"  # the tables do not name the pictures beside them
+    if given.columns:
+        raise UserError(f"{source}: is read as {data['format']}, which has no columns to name")
+    if choice.pattern is not None and choice.format in ("conll", "slash-tagged", "mail", "text"):
+        data["files"] = choice.pattern
+    return data
+
+
+def _task(reader: Reader, choice: Choice) -> str:
+    """The task that learns what the reader gives; texts of no class are a language model's."""
+    learns = None if reader.format == "text" and not choice.labelled else reader.labels_are
+    return next(
+        name for name, task in TASKS.items() if task.labels_are == learns and reader.content in task.preprocessing
+    )
+
+
+def _part(source: Path, seen: Sequence[Seen], reader: Reader) -> dict[str, Any]:
+    """Into parts of how many characters a few long texts are cut, unless splits.csv says which files are held out."""
+    if len(seen) >= FEW_FILES or (source / SPLITS).exists():
+        return {}
+    size = sum(one.characters for one in sample.take(reader.read()).seen)
+    return {"part": int(min(max(round(size / PARTS, -3), PART[0]), PART[1]))}
+
+
+def _shares(taken: Sample, reader: Reader) -> dict[str, float]:
+    """Larger shares for validation and test where the defaults leave one of them empty."""
+    shares = {"validation": reader.validation, "test": reader.test}
+    for name in shares:
+        for share in (shares[name], *(share for share in HELD_OUT if share > shares[name])):
+            placed = taken.placements(**shares | {name: share})
+            if any(placement.split == name for placement in placed):
+                shares[name] = share
+                break
+    return {name: share for name, share in shares.items() if share != getattr(reader, name)}
+
+
+def _labels(source: Path, seen: Sequence[Seen], reader: Reader, taken: Sample) -> Counter[str]:
+    """How often each label occurs. Of more files than were read, folders that are classes say it: the first files may
+    all be of one class.
+    """
+    if taken.complete or not reader.one_per_file:
+        return figures.label_counts([one.label for one in taken.seen])
+    level = None
+    if reader.content == "image":
+        root, has_splits = image_folder.infer_layout(source)
+        level = len(root) + has_splits
+    return formats.folders(seen, level)
+
+
+def _weights(task: str, counts: Counter[str]) -> dict[str, str]:
+    """Balanced, where one class has many more examples than another: else the model may ignore the rare one."""
+    one_label = TASKS[task].labels_are == "label" and "class_weights" in TASKS[task].Settings.model_fields
+    if one_label and counts and max(counts.values()) > IMBALANCE * min(counts.values()):
+        return {"class_weights": "balanced"}
+    return {}
+
+
+def _model(checked: dataset.Dataset, models: Mapping[str, Any]) -> str:
+    """A model of params.yaml that reads such inputs."""
+    able = [name for name in models if name in NETWORKS and checked.inputs in NETWORKS[name].inputs]
+    if not able:
+        raise UserError(f"params.yaml: models: none reads {checked.inputs}: add one")
+    chosen: Any = checked.preprocessing
+    small = checked.inputs == "images" and chosen.colour == "grey" and max(chosen.height, chosen.width) <= SMALL_IMAGES
+    best = "cnn" if small else MODELS[checked.inputs]
+    return best if best in able else able[0]
+
+
+def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[str, ...]:
+    """Changes of the model's training that a small data set needs: smaller batches, and more epochs. A language model's
+    steps are not known before its text is encoded.
+    """
+    chosen = validate(TrainingSection, settings, under=f"models.{model}.training")
+    changes: dict[str, Any] = {}
+    if chosen.batch_size != "auto" and chosen.batch_size > BATCH and examples < FEW_EXAMPLES:
+        changes["batch_size"] = BATCH
+    run = chosen.model_copy(update=changes).resolved(examples)
+    if inputs != "corpus" and run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
+        changes["epochs"] = "auto"
+    return tuple(f"models.{model}.training.{key}={value}" for key, value in changes.items())
+
+
+def _first(refused: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, str]]:
+    return {reason: (len(places), places[0]) for reason, places in refused.items()}
+
+
+def _lines(reader: Reader, task: str, taken: Sample, labels: Counter[str]) -> list[str]:
+    """What the source is, and three examples."""
+    more = "" if taken.complete else "the first "
+    lines = [f"{reader.source}: {reader.format}, {more}{len(taken.seen):,} examples for {task}"]
+    options = reader.model_dump(exclude_none=True, exclude={"source", "format", "validation", "test", "max_bad_rows"})
+    options = {key: value for key, value in options.items() if value != type(reader).model_fields[key].default}
+    if options:
+        lines.append("; ".join(f"{key}: {_listed(value)}" for key, value in options.items()))
+    word = TASKS[task].class_word
+    lines += [figures.balance(labels, word)] if word and labels else figures.numbers(taken.seen)
+    lines.append(figures.sizes(taken.seen))
+    lines += [f"refused {line}" for line in figures.left_out(_first(taken.refused))]
+    return [*lines, *(f"  {example}" for example in taken.shown)]
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _split_line(taken: Sample, splits: Sequence[str | None]) -> str:
+    """The splits that prepare would make."""
+    sizes = Counter(splits)
+    how = "as the source says" if _own_splits(taken) else "by a hash of each example"
+    parts = ", ".join(f"{sizes[name]:,} {name}" for name in paths.SPLITS if sizes[name])
+    return f"splits, {how}: {parts}; {sizes[None]:,} duplicates dropped"
+
+
+def _own_splits(taken: Sample) -> set[str | None]:
+    return {one.keys.source_split for one in taken.seen} - {None}
+
+
+def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | None]) -> list[str]:
+    """What prepare would refuse. Of a part of the source, nothing can be said on what is missing."""
+    problems: list[str] = []
+    bad, allowed = sum(map(len, taken.refused.values())), checked.data.max_bad_rows
+    if bad > allowed:
+        problems.append(
+            f"{bad:,} rows or files cannot be used, and prepare allows {allowed}: correct them, or allow them with "
+            f"--max-bad-rows {bad}"
+        )
+    labels: dict[str, list[Any]] = {split: [] for split in paths.SPLITS}
+    for one, split in zip(taken.seen, splits):
+        if split is not None:
+            labels[split].append(one.label)
+    empty = [split for split in ("train", "validation", "test") if not labels[split]]
+    if taken.complete and empty:
+        groups = len({one.keys.split_key for one in taken.seen})
+        problems.append(f"no example is left for the {empty[0]} split: more are needed than {groups:,} different ones")
+    elif taken.complete:
+        problems += _label_problems(checked, {split: figures.label_counts(some) for split, some in labels.items()})
+    return problems
+
+
+def _unread_splits(source: Path, seen: Sequence[Seen], taken: Sample) -> list[str]:
+    """How to keep splits that only names of files or folders tell, where the reader does not look at these."""
+    named = formats.named_splits(seen)
+    if not named or _own_splits(taken):
+        return []
+    rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
+    where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
+    return [f"files named as splits are not read as such; to keep these splits, write {where}:\n  pattern,split{rows}"]
+
+
+def _label_problems(checked: dataset.Dataset, counts: dict[str, Counter[str]]) -> list[str]:
+    """Why the task cannot learn these labels, or the first of its notes on them."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            checked.task.check_labels(checked.data.source, counts)
+    except UserError as error:
+        return [str(error)]
+    first, *others = printed.getvalue().splitlines() or [""]
+    more = f" (and {len(others):,} more such tags)" if others else ""
+    return [f"{first.removeprefix('note: ')}{more}"] if first else []

@@ -1,0 +1,122 @@
+"""The rows of one table, whose name says its format: CSV, TSV, JSON Lines or Parquet, plain or .gz."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.readers import files, lines
+from pipeline.runtime.errors import UserError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = (".parquet",)
+SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
+FIRST = 100  # objects of JSON Lines, whose keys are its columns
+ROWS = 256  # of Parquet in memory at a time: they may hold pictures
+
+
+def read(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The number and the `wanted` cells of each row, or why it cannot be used. Raises UserError where the table cannot
+    be read or lacks a column.
+    """
+    suffix = PurePosixPath(entry.name).suffix.lower()
+    rows = _parquet if suffix in PARQUET else _json_lines if suffix in JSON_LINES else _cells
+    return rows(entry, wanted)
+
+
+def columns(entry: files.Entry) -> list[str]:
+    """The names of a table's columns; of JSON Lines, those in its first objects. Raises UserError."""
+    suffix = PurePosixPath(entry.name).suffix.lower()
+    if suffix in PARQUET:
+        with _table(entry) as table:
+            return list(table.schema_arrow.names)
+    if suffix in JSON_LINES:
+        return _keys(entry)
+    header = next(lines.rows(entry, DELIMITERS[suffix]), None)
+    return list(header.cells or ()) if header else []
+
+
+def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]) -> None:
+    for name in wanted:
+        if name not in columns:
+            raise UserError(f"{entry.where}: has no column {name} (its columns: {', '.join(columns)})")
+        if columns.count(name) > 1:
+            raise UserError(f"{entry.where}: has {columns.count(name)} columns {name}: rename all but one")
+
+
+def _cells(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    rows = lines.rows(entry, DELIMITERS[PurePosixPath(entry.name).suffix.lower()])
+    header = next(rows, None)
+    if header is None or header.cells is None:
+        raise UserError(f"{entry.where}: its first line must name the columns {', '.join(wanted)}")
+    if any("\0" in name for name in header.cells):
+        raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
+    _check_columns(entry, header.cells, wanted)
+    places = {name: header.cells.index(name) for name in wanted}
+    for number, cells in rows:
+        if cells is None:
+            yield number, "its quotes are wrong"
+        elif len(cells) != len(header.cells):
+            yield number, f"has {'more' if len(cells) > len(header.cells) else 'fewer'} cells than the header"
+        else:
+            yield number, {name: cells[at] for name, at in places.items()}
+
+
+def _json_lines(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    for number, line in enumerate(lines.lines(entry), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            yield number, "is not JSON"
+            continue
+        if not isinstance(row, dict):
+            yield number, "is not a JSON object"
+        elif missing := [name for name in wanted if name not in row]:
+            yield number, f"has no key {missing[0]}"
+        else:
+            yield number, row
+
+
+def _parquet(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    number = 0
+    with _table(entry) as table:
+        _check_columns(entry, table.schema_arrow.names, wanted)
+        for batch in table.iter_batches(ROWS, columns=wanted):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+@contextmanager
+def _table(entry: files.Entry) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, open. Raises UserError where it is damaged."""
+    try:
+        with files.reading(entry.where):
+            # Parquet is read from its end: a stream must be unpacked first.
+            plain = entry.path is not None and not entry.path.name.lower().endswith(".gz")
+            file = entry.open() if plain else io.BytesIO(files.read(entry))
+            with file, pq.ParquetFile(file) as table:
+                yield table
+    except pa.ArrowException as error:  # those that are neither ValueError nor OSError
+        reason = " ".join(str(error).split())
+        raise UserError(f"{entry.where}: cannot be read ({reason}); fetch it again") from error
+
+
+def _keys(entry: files.Entry) -> list[str]:
+    names: dict[str, None] = {}
+    for line in islice(lines.lines(entry), FIRST):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        names |= dict.fromkeys(row if isinstance(row, dict) else ())
+    return list(names)
