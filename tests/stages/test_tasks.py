@@ -102,14 +102,14 @@ def metrics(here: Path) -> dict[str, Any]:
     return json.loads((here / "metrics/evaluate.json").read_text())["test"]
 
 
-def monitored(here: Path) -> pd.Series:
+def monitored(here: Path) -> np.ndarray:
     """What the best epoch was chosen by, of each epoch."""
-    return pd.read_csv(here / "trained/history.csv")["monitored"]
+    return pd.read_csv(here / "trained/history.csv")["monitored"].to_numpy()
 
 
 def kept(here: Path) -> float:
     """That of the epoch that was kept."""
-    return monitored(here).iloc[json.loads((here / "metrics/train.json").read_text())["kept_epoch"] - 1]
+    return monitored(here)[json.loads((here / "metrics/train.json").read_text())["kept_epoch"] - 1]
 
 
 @pytest.mark.parametrize(
