@@ -74,7 +74,7 @@ class TrainingSection(Section):
     gradient_clip: PositiveFloat | None = None
     """The largest global norm of a gradient. Set it to 1.0 when the loss jumps or is not finite."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The share of a label's weight that the other labels get. For noisy labels: 0.05 to 0.1."""
+    """The share of a label's weight that the other labels get; numbers have none. For noisy labels: 0.05 to 0.1."""
     monitor: str | None = None
     """The epoch with the best of this on the validation split is kept: `loss`, `accuracy`, `macro_f1`, `span_f1`,
     `micro_f1`, `r2` or `mae`, as the task has them. Empty: the task's own. With rare classes: `macro_f1`."""

@@ -50,6 +50,6 @@ def figures_table(rows: dict[str, str]) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The table in Markdown. Cells are text by then, so that a class called "1e5" keeps its name."""
-    cells = table.map(lambda x: f"{x:.3f}" if isinstance(x, float) else str(x).replace("|", "\\|"))
+    """The table in Markdown. Cells are text by then, so that a class called "1e5" keeps its name, and on one line."""
+    cells = table.map(lambda x: f"{x:.3f}" if isinstance(x, float) else " ".join(str(x).split()).replace("|", "\\|"))
     return cells.to_markdown(index=False, disable_numparse=True)

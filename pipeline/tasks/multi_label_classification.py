@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.predictor import Predictor, Tree
 
+SEPARATORS = ";|,/"  # what usually stands between labels in a cell
 THRESHOLDS = paths.EVALUATION / "thresholds.json"
 
 
@@ -43,6 +44,9 @@ class MultiLabelClassification(Labelled):
         if len(labels["train"]) < 2:
             found = ", ".join(labels["train"]) or "none"
             raise UserError(f"{source}: at least two labels are needed in training, which has {found}")
+        joined = [label for label in labels["train"] if any(mark in label for mark in SEPARATORS)]
+        if 2 * len(joined) > len(labels["train"]):
+            print(f"note: labels such as {joined[0]!r} look like several: check the reader's separator")
         for split, counts in labels.items():
             for label in sorted(counts.keys() - labels["train"].keys()):
                 raise UserError(

@@ -192,3 +192,17 @@ def test_a_task_that_does_not_fit_what_is_read(make):
     with Path("params.yaml").open("w") as file:
         YAML().dump(content, file)
     assert "sequence-tagging needs examples with words, but the reader yields text" in failure(preprocess)
+
+
+def test_numbers_taken_for_classes(make):
+    texts(make, [(f"this is {letters(i)}", str(i / 7)) for i in range(100)])
+    assert "if the labels are numbers to estimate, the task is regression, and targets names" in failure()
+
+
+def test_labels_that_are_several(make, capsys):
+    reader = {"format": "table", "text": "text", "labels": "label", "separator": "|"}
+    folder = make(reader, task="multi-label-classification", preprocessing=TEXT, model="linear")
+    rows = [f"this is {letters(i)},{'a;b' if i % 2 else 'b;c'}" for i in range(60)]
+    (folder / "rows.csv").write_text("\n".join(["text,label", *rows]))
+    run(prepare)
+    assert "note: labels such as 'a;b' look like several: check the reader's separator" in capsys.readouterr().out

@@ -109,7 +109,7 @@ def monitored(here: Path) -> np.ndarray:
 
 def kept(here: Path) -> float:
     """That of the epoch that was kept."""
-    return monitored(here)[json.loads((here / "metrics/train.json").read_text())["kept_epoch"] - 1]
+    return float(monitored(here)[json.loads((here / "metrics/train.json").read_text())["kept_epoch"] - 1])
 
 
 @pytest.mark.parametrize(
