@@ -60,18 +60,21 @@ def parsed() -> argparse.Namespace:
         description="Looks at data under data/raw and writes the section of params.yaml that fits it.",
     )
     parser.add_argument("path", type=Path, help="a file, folder or archive under data/raw")
-    parser.add_argument("--name", help="of the section; without it, that of the file")
-    parser.add_argument("--task", choices=TASKS, help="what is to be learnt; without it, what the data suggests")
+    parser.add_argument("--name", help="name of the section (default: from the file's name)")
+    parser.add_argument("--task", choices=TASKS, help="what to learn (default: what the data suggests)")
     parser.add_argument("--text", metavar="COLUMN", help="the input: a column of texts")
     parser.add_argument("--image", metavar="COLUMN", help="the input: a column of pictures or their paths")
     learnt = parser.add_mutually_exclusive_group()
     learnt.add_argument("--label", metavar="COLUMN", help="one label for each row")
     learnt.add_argument(
-        "--labels", metavar="COLUMN", nargs="+", help="several: a column of them, or columns of 0 and 1"
+        "--labels",
+        metavar="COLUMN",
+        nargs="+",
+        help="several labels for each row: a column that lists them, or a column of 0 and 1 for each",
     )
-    learnt.add_argument("--targets", metavar="COLUMN", nargs="+", help="numbers")
+    learnt.add_argument("--targets", metavar="COLUMN", nargs="+", help="numbers to predict: one column or several")
     parser.add_argument("--separator", help="what stands between several labels in a cell")
-    parser.add_argument("--split", metavar="COLUMN", help="says train, validation or test")
+    parser.add_argument("--split", metavar="COLUMN", help="a column that says train, validation, test or shifted")
     parser.add_argument("--group", metavar="COLUMN", help="rows with the same value stay in one split")
     parser.add_argument("--max-bad-rows", type=int, default=0, help="rows or files that may be unusable")
     parser.add_argument("--dry", action="store_true", help="only show the section")

@@ -28,7 +28,9 @@ BATCH = 256  # rows in memory: they may hold pictures
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m pipeline describe", description=__doc__).parse_args()
+    argparse.ArgumentParser(
+        prog="python -m pipeline describe", description=(__doc__ or "").partition("\n")[0]
+    ).parse_args()
     if not REPORT.exists():
         raise UserError(f"{REPORT}: no such file: run `dvc repro prepare` first")
     report: Any = strict_json.read(REPORT)
@@ -52,7 +54,7 @@ def main() -> None:
         reasons = {reason: (one["count"], one["examples"][0]) for reason, one in report[what].items()}
         print(*([f"{what} {line}" for line in figures.left_out(reasons)] or [f"{what}: none"]), sep="\n")
     page.write(PAGE, f"Examples of {report['data']['source']}", "Picked at random from each split.", groups)
-    print(f"{PAGE}: {sum(len(group.examples) for group in groups)} examples, for the browser")
+    print(f"{PAGE}: {sum(len(group.examples) for group in groups)} examples, to open in a browser")
 
 
 def chosen(rows: int) -> list[int]:

@@ -21,7 +21,8 @@ Made by `python -m pipeline config --page` from the code; a test compares the tw
 values in effect. A key that `params.yaml` lacks has its default; to set it for one experiment, put a plus before it:
 `-S +models.cnn.training.weight_decay=0.01`.
 
-What follows for a kind of data: [small, large, unbalanced or noisy data](your-data.md#small-large-unbalanced-noisy).
+What to change for your data: [small, large, unbalanced or noisy data](your-data.md#small-large-unbalanced-noisy). The
+settings of each network, `models.NAME.network`, are in `pipeline/config/networks.py`; NAME is that of the network.
 """
 
 

@@ -71,11 +71,11 @@ class Cosine(Section):
 
 
 class Step(Section):
-    """Multiplies the learning rate by `factor` after every `epochs`."""
+    """Multiplies the learning rate by `factor` every `epochs` epochs."""
 
     name: Literal["step"]
     epochs: PositiveInt
-    """Between two changes."""
+    """Epochs between two changes."""
     factor: Annotated[float, Field(gt=0, lt=1)]
     """By which each multiplies the learning rate."""
 

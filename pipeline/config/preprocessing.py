@@ -16,13 +16,13 @@ class ImagePreprocessing(Section):
     width: PositiveInt = 64
     """In pixels."""
     colour: Literal["grey", "rgb"] = "rgb"
-    """`grey` has one channel: where colour says nothing of the label."""
+    """`grey` has one channel: use it where colour does not matter."""
     resize: Literal["exact", "shorter", "pad"] = "pad"
     """What to do with other proportions: `exact` stretches, `shorter` crops the longer side, `pad` adds bars."""
     margin: NonNegativeInt = 0
-    """Pixels by which training images are larger on each axis: each epoch sees another crop, evaluation the centre."""
+    """Pixels by which training images are larger on each axis. Each epoch sees another crop, evaluation the centre."""
     background: Literal["black", "white", "edge"] = "black"
-    """Of bars and of what is transparent. `edge`: the image's own colour along its sides, as clip art needs."""
+    """The colour of bars and of transparent areas. `edge`: the image's own along its sides, as clip art needs."""
 
     @property
     def spec(self) -> ImageSpec:
@@ -37,9 +37,9 @@ class TextPreprocessing(Section):
     vocabulary: Annotated[int, Field(ge=2)] = 8000
     """The largest number of different tokens. Fewer for little text, more for much."""
     normalisation: Literal["none", "nfc", "nfkc"] = "nfkc"
-    """Of Unicode: `nfkc` makes one of characters that look alike."""
+    """The form of Unicode: `nfkc` unifies variants of a character, such as ligatures and full-width letters."""
     lowercase: bool = False
-    """Where upper case says nothing of the label. Helps small data."""
+    """Use it where case does not matter. Helps with little data."""
     max_length: PositiveInt = 512
     """In tokens: a longer text is cut. Training time grows with it."""
     keep: Literal["start", "ends"] = "ends"
@@ -58,7 +58,7 @@ class CorpusPreprocessing(Section):
     vocabulary: Annotated[int, Field(ge=2)] = 8000
     """The largest number of different tokens: some 400 for a book, 8,000 for a library, 50,000 for the web."""
     normalisation: Literal["none", "nfc", "nfkc"] = "none"
-    """Of Unicode."""
+    """The form of Unicode."""
 
     @property
     def spec(self) -> CorpusSpec:
@@ -71,7 +71,7 @@ class WordPreprocessing(Section):
     vocabulary: PositiveInt = 20000
     """The largest number of words with an id of their own; the others are known by their characters alone."""
     lowercase: bool = True
-    """For a word's id; its characters stay as they are."""
+    """Applies to a word's id; its characters keep their case."""
     max_length: PositiveInt = 256
     """In words: a longer sentence is split."""
     word_length: Annotated[int, Field(ge=2)] = 16

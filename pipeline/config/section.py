@@ -75,7 +75,7 @@ def _mistake(content: Any, mistake: Any, names: Mapping[str, str]) -> tuple[str,
             key.append(context["discriminator"].strip("'"))
             what = "is missing"
         case _ if mistake["input"] is None and mistake["type"] in ("dict_type", "model_type", "model_attributes_type"):
-            what = "has no value: write {} to set nothing"
+            what = "has no value: write {} to take the defaults"
         case _:
             given = "" if isinstance(mistake["input"], Mapping) else f", not {mistake['input']!r}"
             what = f"{mistake['msg'].replace('Input should', 'must')}{given}"

@@ -25,7 +25,7 @@ CountOrAuto: TypeAlias = Annotated[PositiveInt | Literal["auto"], BeforeValidato
 
 
 class Augmentation(Section):
-    """Changes of training images, other ones in each epoch: see examples/augmentation.py."""
+    """Random changes to training images, different in each epoch: see pipeline/examples/augmentation.py."""
 
     shift: Annotated[int, Field(ge=0)] = 0
     """Moves each image by up to so many pixels; the background fills the gap. For digits, letters, products."""
@@ -59,12 +59,12 @@ class TrainingSection(Section):
     """The settings as they are written: some may be left to the size of the data."""
 
     epochs: CountOrAuto = "auto"
-    """Passes over the training split. `auto`: 10, or as many as make 1,000 steps."""
+    """Passes over the training split. `auto`: 10, or more if 10 make fewer than 1,000 steps."""
     batch_size: CountOrAuto = "auto"
-    """Examples a step. `auto`: the largest of 8, 16 and 32 that makes 50 batches of the data. Larger batches are faster
-    on a GPU, and need a higher learning rate."""
+    """Examples per step. `auto`: the largest of 8, 16 and 32 that gives at least 50 batches, or else 8. Larger batches
+    are faster on a GPU, and need a higher learning rate."""
     learning_rate: PositiveFloat = 1e-3
-    """The schedule's peak: the first setting to try, by factors of three."""
+    """The peak of the schedule. Tune it first, in factors of three."""
     optimizer: Optimizer = Adam(name="adam")
     """The update rule, by `name`, and its options: the next table."""
     schedule: Schedule = Cosine(name="cosine")
@@ -72,29 +72,29 @@ class TrainingSection(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Pulls weights towards 0. Raise it (adamw, muon: 0.01 to 0.1) when training is good and validation is not."""
     gradient_clip: PositiveFloat | None = None
-    """The largest global norm of a gradient. Set it to 1.0 when the loss jumps or is not finite."""
+    """Clips gradients to this global norm. Set it to 1.0 when the loss jumps or is not finite."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The share of a label's weight that the other labels get; numbers have none. For noisy labels: 0.05 to 0.1."""
+    """Mixes each target with the uniform distribution by so much; regression ignores it. For noisy labels: 0.1."""
     monitor: str | None = None
     """The epoch with the best of this on the validation split is kept: `loss`, `accuracy`, `macro_f1`, `span_f1`,
     `micro_f1`, `r2` or `mae`, as the task has them. Empty: the task's own. With rare classes: `macro_f1`."""
     early_stopping: EarlyStopping | None = None
-    """Ends training when that has not improved for `patience` epochs. Saves time where many epochs are asked for."""
+    """`{patience: 3}` ends training when the `monitor` metric has not improved for 3 epochs."""
     augmentation: Augmentation | None = None
-    """Changes of training images. For a few hundred or thousand photographs."""
+    """Random changes to training images. For a few hundred or thousand photographs."""
     microbatches: PositiveInt = 1
     """Parts in which a batch is processed: more need less memory and more time."""
     mesh: Mesh | None = None
     """Several devices that train as one: `data`, `fsdp` and `tensor`."""
     epoch_steps: PositiveInt | None = None
-    """Of language models: batches an epoch. Empty: one pass over the text. For text that is too much for a pass."""
+    """Of language models: batches per epoch. Empty: one pass over the text. For text that is too much for a pass."""
 
     @field_validator("microbatches")
     @classmethod
     def _are_even(cls, parts: int, others: ValidationInfo) -> int:
         size = others.data.get("batch_size", parts)
         if size == "auto" and parts > 1:
-            raise PydanticCustomError("auto", "needs a batch_size that is no auto")
+            raise PydanticCustomError("auto", "needs a batch_size other than auto")
         if size != "auto" and size % parts:
             raise PydanticCustomError("uneven", "must divide a batch_size of {size}", {"size": size})
         return parts

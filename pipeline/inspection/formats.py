@@ -191,6 +191,6 @@ def _unknown(seen: Sequence[Seen]) -> str:
     suffix, _ = Counter(one.suffix.lower() for one in seen).most_common(1)[0]
     cure = CURES.get(suffix, "convert them, or write a reader: docs/new-reader.md")
     return (
-        f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {seen[0].name} (they are no "
-        f"pictures in PNG, JPEG or WebP, no tables, no text in UTF-8): {cure}"
+        f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {seen[0].name} (neither "
+        f"pictures in PNG, JPEG or WebP, nor tables, nor text in UTF-8): {cure}"
     )

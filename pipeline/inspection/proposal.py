@@ -229,7 +229,7 @@ def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | No
     empty = [split for split in ("train", "validation", "test") if not labels[split]]
     if taken.complete and empty:
         groups = len({one.keys.split_key for one in taken.seen})
-        problems.append(f"no example is left for the {empty[0]} split: more are needed than {groups:,} different ones")
+        problems.append(f"no example is left for the {empty[0]} split: {groups:,} different ones are too few")
     elif taken.complete:
         problems += _label_problems(checked, {split: figures.label_counts(some) for split, some in labels.items()})
     return problems
@@ -242,7 +242,9 @@ def _unread_splits(source: Path, seen: Sequence[Seen], taken: Sample) -> list[st
         return []
     rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
     where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
-    return [f"files named as splits are not read as such; to keep these splits, write {where}:\n  pattern,split{rows}"]
+    return [
+        f"this format does not take splits from file names; to keep these splits, write {where}:\n  pattern,split{rows}"
+    ]
 
 
 def _label_problems(checked: dataset.Dataset, counts: dict[str, Counter[str]]) -> list[str]:

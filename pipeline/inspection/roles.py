@@ -1,4 +1,4 @@
-"""Which column of a table is the input, which is to be learnt, and which say a row's split and group."""
+"""Which column of a table is the input, which should be predicted, and which say a row's split and group."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -105,7 +105,7 @@ def _labels(columns: Sequence[Column], learns: str | None) -> list[Option]:
 
 
 def _given_label(columns: Sequence[Column], given: Given) -> dict[str, Any]:
-    """What the user said is to be learnt; of several labels in a cell, with what separates them."""
+    """What the user said should be predicted; of several labels in a cell, with what separates them."""
     if given.label is not None:
         return {"label": given.label}
     if given.targets:
@@ -126,7 +126,7 @@ def _pick(source: Path, what: str, options: Sequence[Option], ask: Ask) -> dict[
         raise UserError(f"{source}: no column looks like the {what}: name it with {flags}")
     likely = [option for option in options if option.likely]
     chosen = options[0] if len(options) == 1 else likely[0] if len(likely) == 1 else None
-    question = "is the input" if what == "input" else "is to be learnt"
+    question = "is the input" if what == "input" else "should be predicted"
     return (chosen or ask(f"{source}: which column {question}?", options)).settings
 
 

@@ -13,8 +13,8 @@ class DataSection(Section):
     source: str
     """The file, folder or archive, under data/raw."""
     validation: Share = 0.1
-    """The share of the examples that is held out for validation, where the source has no such split of its own."""
+    """The fraction of the examples held out for validation, where the source has no such split of its own."""
     test: Share = 0.2
-    """Likewise for the test."""
+    """The same for the test split."""
     max_bad_rows: NonNegativeInt = 0
-    """How many rows or files may be unusable; more are an error."""
+    """How many unusable rows or files to tolerate; more are an error."""

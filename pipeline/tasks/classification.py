@@ -33,7 +33,8 @@ Counts = Annotated[tuple[int, ...], Field(strict=False, min_length=2)]
 
 class ClassSettings(TaskSettings):
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: in training, each class has the same total weight, however rare it is."""
+    """`balanced`: in training, each class weighs the same in total; of several labels, examples with a label weigh the
+    same as those without it."""
 
 
 class Classification(Labelled):

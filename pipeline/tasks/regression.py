@@ -30,7 +30,7 @@ class NumberSettings(TaskSettings):
     loss: Literal["squared", "huber"] = "squared"
     """Of standardised targets: half the squared error, or `huber`, which counts outliers less."""
     units: dict[str, str] = Field(default_factory=dict)
-    """By the targets' names, for figures, plots and answers: `{price: EUR}`."""
+    """The unit of each target, shown in metrics, plots and predictions: `{price: EUR}`."""
 
 
 class Regression(Labelled):

@@ -86,7 +86,7 @@ MISTAKES = [
     ),
     (
         {"models__lstm__training__microbatches": 2},
-        "models.lstm.training.microbatches: needs a batch_size that is no auto, not 2",
+        "models.lstm.training.microbatches: needs a batch_size other than auto, not 2",
     ),
     (
         {"models__gpt__training__microbatches": 3},
@@ -110,7 +110,10 @@ MISTAKES = [
     ({"datasets__spam__data__validation": 0.5}, "datasets.spam.data.validation: must be less than 0.5, not 0.5"),
     ({"datasets__spam__task__class_weights": "even"}, "spam.task.class_weights: must be 'none' or 'balanced', not"),
     ({"datasets__spam__preprocessing": ...}, "datasets.spam.preprocessing: is missing"),
-    ({"datasets__spam__preprocessing": None}, "datasets.spam.preprocessing: has no value: write {} to set nothing"),
+    (
+        {"datasets__spam__preprocessing": None},
+        "datasets.spam.preprocessing: has no value: write {} to take the defaults",
+    ),
     ({"datasets__spam__preprocessing__tokenizer": "bpee"}, "preprocessing.tokenizer: must be 'bpe', 'wordpiece'"),
     ({"datasets__spam__preprocessing": {"height": 3}}, "datasets.spam.preprocessing.height: unknown key; the keys"),
     (

@@ -106,7 +106,7 @@ def test_two_columns_that_could_be_the_label(raw, run, monkeypatch):
             enumerate((a, b) for a in "abcdefghij" for b in "abcdefghij")]  # fmt: skip
     (raw / "mine.csv").write_text("\n".join(["words,answer,colour", *rows]))
     message = refused(run, "data/raw/mine.csv")
-    assert "which column is to be learnt? Choose one with --label answer (2 different values" in message
+    assert "which column should be predicted? Choose one with --label answer (2 different values" in message
     assert "--label colour (3 different values" in message
     run("data/raw/mine.csv", "--label", "colour", "--name", "one")
     assert sections()["one"]["data"]["label"] == "colour"
