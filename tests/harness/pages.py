@@ -73,6 +73,8 @@ def plain(output: str) -> list[str]:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
     lines = []
     for line in text.split("\n"):
+        if re.match(r"note: [\d,]+ steps are few", line):  # the clone has a slice of the data
+            continue
         if line.startswith(("Updating lock", "Reproducing", "Building", "Transferring", "WARNING", "!")):
             continue
         line = re.sub(r"file://\S+(?=/dvc_plots)", "file://", line)

@@ -21,7 +21,10 @@ SMALLER: tuple[Any, ...] = (  # of language models, slow to compile: a table, an
     (RNN_SIZES, ("linear", "nano"), RNNSize(4, 256), RNNSize(2, 64)),
 )
 
-SHORTER = (("pipeline/config/training.py", "ENOUGH_STEPS = 1_000", "ENOUGH_STEPS = 50"),)  # of `epochs: auto`
+SHORTER = (  # of `epochs: auto`
+    ("pipeline/config/training.py", "ENOUGH_STEPS = 1_000", "ENOUGH_STEPS = 50"),
+    ("pipeline/config/training.py", "EPOCHS = 10 ", "EPOCHS = 4 "),
+)
 
 
 def shrink(patch: pytest.MonkeyPatch) -> None:

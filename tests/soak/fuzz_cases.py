@@ -145,7 +145,7 @@ def a_question(folder: Path, random: Random) -> None:
         (folder / name).write_bytes(damaged(picture(name[2:].upper(), random.randrange(9)), random))
         found = predict.read_inputs(asked, [str(folder / name)], [], "text")
     else:
-        _, texts = random.choice([source for source in SOURCES if source[0]["name"] == "table"])
+        _, texts = random.choice([source for source in SOURCES if source[0]["format"] == "table"])
         [(name, content)] = texts.items()
         content = content.encode() if isinstance(content, str) else content
         name = random.choice((name, name, "lines.txt", name + ".gz"))

@@ -5,7 +5,7 @@ import pytest
 from repro import Pipeline
 from tally import Log
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interruption")]  # for the measured clone
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("interruption")]  # for the measured clone
 
 
 def test_chaos(measured: Pipeline, tmp_path):
