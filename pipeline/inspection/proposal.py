@@ -58,7 +58,8 @@ def propose(
     if not taken.seen:
         refused = "; ".join(figures.left_out(_first(taken.refused)))
         raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
-    data |= _shares(taken, reader) if taken.complete else {}
+    one_each = TASKS[task].labels_are in ("label", "labels")
+    data |= _shares(taken, reader, all_classes_train=one_each) if taken.complete else {}
     data |= {"max_bad_rows": bad_rows} if bad_rows else {}
     labels = _labels(source, seen, reader, taken)
     section = {
@@ -68,7 +69,7 @@ def propose(
     }
     checked = dataset.read(section, name)
     model = _model(checked, models)
-    placed = taken.placements(validation=checked.data.validation, test=checked.data.test)
+    placed = taken.placements(validation=checked.data.validation, test=checked.data.test, all_classes_train=one_each)
     splits = [placement.split for placement in placed]
     return Proposal(
         section,
@@ -120,12 +121,12 @@ def _part(source: Path, seen: Sequence[Seen], reader: Reader) -> dict[str, Any]:
     return {"part": int(min(max(round(size / PARTS, -3), PART[0]), PART[1]))}
 
 
-def _shares(taken: Sample, reader: Reader) -> dict[str, float]:
+def _shares(taken: Sample, reader: Reader, *, all_classes_train: bool) -> dict[str, float]:
     """Larger shares for validation and test where the defaults leave one of them empty."""
     shares = {"validation": reader.validation, "test": reader.test}
     for name in shares:
         for share in (shares[name], *(share for share in HELD_OUT if share > shares[name])):
-            placed = taken.placements(**shares | {name: share})
+            placed = taken.placements(**shares | {name: share}, all_classes_train=all_classes_train)
             if any(placement.split == name for placement in placed):
                 shares[name] = share
                 break

@@ -47,9 +47,10 @@ class Sample:
     refused: dict[str, list[str]] = field(default_factory=dict)  # reason -> places
     complete: bool = True
 
-    def placements(self, *, validation: float, test: float) -> list[Placement]:
+    def placements(self, *, validation: float, test: float, all_classes_train: bool) -> list[Placement]:
         """The split that prepare would choose for each example."""
-        return split.assign([one.keys for one in self.seen], validation=validation, test=test)
+        keys = [one.keys for one in self.seen]
+        return split.assign(keys, validation=validation, test=test, all_classes_train=all_classes_train)
 
 
 def take(items: Iterable[Example | Refused]) -> Sample:

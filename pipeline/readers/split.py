@@ -19,13 +19,14 @@ class Keys(NamedTuple):
     near_key: bytes  # hash of the normalized content: equal for near-duplicates
     split_key: bytes  # decides the split: the near key, or a hash of the group
     label: str
+    classes: tuple[str, ...]  # its label, or its labels; none where these are tags or numbers
     source_split: str | None  # the split that the source puts it in
     may_repeat: bool  # sentences occur more than once by nature
 
 
 class Placement(NamedTuple):
     split: str | None  # None: dropped
-    reason: str  # why it is dropped
+    reason: str = ""  # why it is dropped, or why it is trained on though its hash would hold it out
 
 
 def keys(example: Example) -> Keys:
@@ -45,9 +46,16 @@ def keys(example: Example) -> Keys:
         near_key=near_key,
         split_key=split_key,
         label=example.label if isinstance(example.label, str) else repr(example.label),
+        classes=_classes(example),
         source_split=example.split,
         may_repeat=not isinstance(content, bytes | str),
     )
+
+
+def _classes(example: Example) -> tuple[str, ...]:
+    if isinstance(example.label, str):
+        return (example.label,)
+    return example.label if isinstance(example.label, tuple) and isinstance(example.content, bytes | str) else ()
 
 
 def normalize_text(text: str) -> str:
@@ -66,9 +74,10 @@ class _Letters(dict[int, int]):
 LETTERS = _Letters()
 
 
-def assign(examples: list[Keys], *, validation: float, test: float) -> list[Placement]:
+def assign(examples: list[Keys], *, validation: float, test: float, all_classes_train: bool) -> list[Placement]:
     """The split of each example, or why it is dropped. `validation` and `test` are the shares of the examples that are
-    held out where the source does not define that split.
+    held out where the source does not define that split. With `all_classes_train`, a class of which every example would
+    be held out by its hash is trained on instead: nothing could be learnt of it, nor tested.
 
     An example found in two splits is kept in one: test first, then shifted, validation, train.
     """
@@ -76,7 +85,13 @@ def assign(examples: list[Keys], *, validation: float, test: float) -> list[Plac
     validation = 0.0 if "validation" in source_splits else validation
     test = 0.0 if "test" in source_splits else test
     chosen = [_choose(example, validation, test) for example in examples]
-    result = [Placement(name, "") for name in chosen]
+    moved = _to_train(examples, chosen) if all_classes_train else set()
+    for i in moved:
+        chosen[i] = "train"
+    result = [
+        Placement(name, "no other example of its class would be trained on" if i in moved else "")
+        for i, name in enumerate(chosen)
+    ]
     first_with_id: dict[str, int] = {}
     split_of_near_key: dict[bytes, str] = {}
     for name in (*HELD_OUT, "train"):
@@ -93,6 +108,16 @@ def assign(examples: list[Keys], *, validation: float, test: float) -> list[Plac
                 other_label = "" if examples[first].label == example.label else ", with another label"
                 result[i] = Placement(None, f"repeated in {name}{other_label}")
     return result
+
+
+def _to_train(examples: list[Keys], chosen: list[str]) -> set[int]:
+    """The places of held-out examples with a class that no training example has, and of the others of their groups;
+    none that the source itself holds out.
+    """
+    trained = {name for example, split in zip(examples, chosen) if split == "train" for name in example.classes}
+    movable = [i for i, example in enumerate(examples) if chosen[i] != "train" and example.source_split not in HELD_OUT]
+    groups = {examples[i].split_key for i in movable if not trained.issuperset(examples[i].classes)}
+    return {i for i in movable if examples[i].split_key in groups}
 
 
 def _choose(example: Keys, validation: float, test: float) -> str:

@@ -32,7 +32,7 @@ class Params(StageParams):
 
 
 class LeftOut:
-    """How often something was left out, why, and the first places where it stood."""
+    """How often something was left out, or kept by an exception; why, and the first places where it stood."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -53,22 +53,29 @@ def main(params: Params, inputs: Inputs) -> None:
     raw_data.check(source, inputs.dataset)
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
-    refused, dropped = LeftOut(), LeftOut()
+    refused, dropped, kept = LeftOut(), LeftOut(), LeftOut()
     total = files.count(source) if params.data.one_per_file else None
     items = tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None)
     keys, where = split_tables.write_spool(items, spool, refused.add)
-    placements = split.assign(keys, validation=params.data.validation, test=params.data.test)
+    placements = split.assign(
+        keys,
+        validation=params.data.validation,
+        test=params.data.test,
+        all_classes_train=TASKS[params.task].labels_are in ("label", "labels"),
+    )
     for place, placement in zip(where, placements):
         if placement.split is None:
             dropped.add(place, placement.reason)
+        elif placement.reason:
+            kept.add(place, placement.reason)
     labels = split_tables.sort_spool(spool, [placement.split for placement in placements])
     sizes = {
         name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
     }
-    write_report(params, sizes, labels, dropped, refused)
-    check(params, inputs.dataset, sizes, refused)
+    write_report(params, sizes, labels, {"dropped": dropped, "kept_in_train": kept, "refused": refused})
+    check(params, inputs.dataset, sizes, refused, kept)
     TASKS[params.task].check_labels(params.source, labels)
-    print(summary(params, sizes, labels, dropped, refused))
+    print(summary(params, sizes, labels, dropped, kept, refused))
 
 
 def unseen_labels(labels: dict[str, Counter[str]], name: str) -> dict[str, int]:
@@ -77,7 +84,7 @@ def unseen_labels(labels: dict[str, Counter[str]], name: str) -> dict[str, int]:
 
 
 def write_report(
-    params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], dropped: LeftOut, refused: LeftOut
+    params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], others: dict[str, LeftOut]
 ) -> None:
     """Writes report.json, whether or not the tables can be used."""
     splits: dict[str, Any] = {}
@@ -91,13 +98,12 @@ def write_report(
             "task": params.task,
             "data": params.data.model_dump(exclude_none=True),
             "splits": splits,
-            "dropped": dropped.summary(),
-            "refused": refused.summary(),
+            **{name: places.summary() for name, places in others.items()},
         },
     )
 
 
-def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut) -> None:
+def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut, kept: LeftOut) -> None:
     """Raises UserError where too many rows or files were refused, or a split is empty."""
     bad = refused.counts.total()
     if bad > params.data.max_bad_rows:
@@ -112,11 +118,18 @@ def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut)
             cure = "more examples are needed"
             if name != "train":
                 cure = f"raise datasets.{dataset}.data.{name}"
+                if kept.counts:
+                    cure += ", or, if the labels are numbers to estimate, choose the task regression"
             raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
 
 
 def summary(
-    params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], dropped: LeftOut, refused: LeftOut
+    params: Params,
+    sizes: dict[str, int],
+    labels: dict[str, Counter[str]],
+    dropped: LeftOut,
+    kept: LeftOut,
+    refused: LeftOut,
 ) -> str:
     """What prepare made, in a line."""
     what = TASKS[params.task].class_word
@@ -125,6 +138,7 @@ def summary(
         f"{params.source}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()),
         f"{len(labels['train'])} {what}" if what else "",
         f"{dropped.counts.total():,} duplicates dropped",
+        f"{kept.counts.total():,} of rare classes kept in train" if kept.counts else "",
         f"{bad:,} refused" if bad else "",
     )
     return "; ".join(filter(None, parts))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.predictor import Predictor, Tree
 
 PRINTED = 30  # classes in a printed table, at most
-MANY = 20  # different numbers: more are hardly the names of classes
 
 Labels = Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
 Counts = Annotated[tuple[int, ...], Field(strict=False, min_length=2)]
@@ -53,14 +52,11 @@ class Classification(Labelled):
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
         """Raises UserError where training has a single label, or another split has labels that training lacks."""
         refuse_single_label(source, labels["train"])
-        hint = ""
-        if len(labels["train"]) > MANY and all(map(_is_number, labels["train"])):
-            hint = "; if the labels are numbers to estimate, the task is regression, and targets names their column"
         for split, counts in labels.items():
             for label in sorted(counts.keys() - labels["train"].keys()):
                 raise UserError(
                     f"{source}: the {split} split has the label {label!r}, which training lacks: add training "
-                    f"examples of it, or remove those{hint}"
+                    "examples of it, or remove those"
                 )
 
     @classmethod
@@ -173,14 +169,6 @@ class Classification(Labelled):
         rows = table[[f"probability of {label}" for label in self.labels]].to_numpy()
         answers = Answers(self.labels)
         return [answers.answer(row) for row in rows[: len(samples)]]
-
-
-def _is_number(label: str) -> bool:
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
 
 
 def refuse_single_label(source: str, labels: Counter[str]) -> None:

@@ -1,11 +1,13 @@
 """What is held out depends on the content alone; nothing stands on both sides."""
 
+from typing import Any
+
 import pytest
 
 from pipeline.readers import Example, split
 from pipeline.readers.split import assign, keys
 
-SHARES = {"validation": 0.2, "test": 0.2}
+SHARES: dict[str, Any] = {"validation": 0.2, "test": 0.2, "all_classes_train": True}
 
 
 def letters(n: int) -> str:
@@ -109,3 +111,33 @@ def test_a_text_without_letters_is_itself():
     assert split.normalize_text("12 34") == "12 34"
     assert split.normalize_text("Ä1b") == "ä b"
     assert split.normalize_text("中文!") == "中文"
+
+
+def test_a_class_too_rare_to_be_held_out_is_trained_on():
+    rare = [(f"rare {letters(i)}", f"class {letters(i)}", "") for i in range(40)]  # one example each
+    placed = assign(texts(*MANY, *rare), **SHARES)
+    assert [name for name, _ in placed[1_000:]] == ["train"] * 40
+    moved = sum(bool(reason) for _, reason in placed)
+    assert 5 < moved < 30  # those that the hash would have held out
+    assert placed[:1_000] == assign(texts(*MANY), **SHARES)
+    kept = assign(texts(*MANY, *rare), **SHARES | {"all_classes_train": False})
+    assert sum(name != "train" for name, _ in kept[1_000:]) == moved
+
+
+def test_of_several_labels_each_is_trained_on():
+    rows = [
+        keys(Example("here", f"text {letters(i)}", ("common", *([f"rare {i}"] if i < 9 else [])))) for i in range(99)
+    ]
+    placed = assign(rows, **SHARES)
+    assert [name for name, _ in placed[:9]] == ["train"] * 9
+    assert {name for name, _ in placed[9:]} == {"train", "validation", "test"}
+
+
+def test_what_the_source_holds_out_stays_held_out_and_groups_stay_together():
+    given = [(text, label, "test") for text, label, _ in MANY[:3]] + [("alone", "rare", "test")]
+    placed = assign(texts(*given, *MANY[3:]), **SHARES)
+    assert placed[3] == ("test", "")
+    rows = [keys(Example("here", text, "x" if i else "rare", group=str(i % 5))) for i, (text, _, _) in enumerate(MANY)]
+    placed = assign(rows, **SHARES)
+    assert placed[0].split == "train"
+    assert {name for name, _ in placed[::5]} == {"train"}

@@ -196,7 +196,7 @@ def test_a_task_that_does_not_fit_what_is_read(make):
 
 def test_numbers_taken_for_classes(make):
     texts(make, [(f"this is {letters(i)}", str(i / 7)) for i in range(100)])
-    assert "if the labels are numbers to estimate, the task is regression, and targets names" in failure()
+    assert "or, if the labels are numbers to estimate, choose the task regression" in failure()
 
 
 def test_labels_that_are_several(make, capsys):
