@@ -53,7 +53,7 @@ class TextCNNConfig(NetworkConfig):
     width: PositiveInt = 64  # of a token's vector
     filters: PositiveInt = 64  # of each kernel
     kernels: Widths = (3, 4, 5)  # in tokens
-    dropout: Share = 0.5
+    dropout: Share = 0.2
 
 
 class LSTMConfig(NetworkConfig):
