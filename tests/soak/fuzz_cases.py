@@ -85,12 +85,13 @@ def a_source(folder: Path, random: Random) -> None:
     usual = SECTION.get(options["format"], "spam")
     usual = "shakespeare" if options["format"] == "text" and random.random() < 0.7 else usual
     section = everything["datasets"][usual]
-    section["data"] = {
+    data = {
         "source": source.relative_to(folder).as_posix(),
         "validation": 0.2,
         "max_bad_rows": random.choice((0, 1_000)),
-        **(changed(options, random) if random.random() < 0.1 else options),
+        **options,
     }
+    section["data"] = changed(data, random) if random.random() < 0.1 else data
     dump({**everything, "dataset": "fuzz", "datasets": {"fuzz": section}}, folder / "params.yaml")
     try:
         with chdir(folder):
