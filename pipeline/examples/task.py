@@ -97,11 +97,10 @@ class Task(Section):
         """What the best epoch is chosen by, unless the settings say otherwise: one of `metrics`."""
         return self.metric
 
-    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float]":
-        """What computes one of `metrics` other than the loss and `metric`, of params and model_state. Raises UserError
-        where it does not exist for these labels.
+    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float] | None":
+        """What computes one of `metrics` of params and model_state; None for those that `validation` sums up: the loss
+        and `metric`. Raises UserError where it does not exist for these labels.
         """
-        raise NotImplementedError(metric)
 
     @abstractmethod
     def loss_sums(

@@ -104,9 +104,7 @@ def main(params: Params, inputs: Inputs) -> None:
 def choose_monitor(task: Task, settings: Training, trainer: Trainer) -> Monitor:
     """What the best epoch is chosen by. Raises UserError where these labels do not have it."""
     name = settings.monitor or task.monitor
-    is_summed = name in ("loss", task.metric)
-    measure = None if is_summed else task.validation_figure(name, trainer.predictor)
-    return Monitor(name, task.metrics[name], measure)
+    return Monitor(name, task.metrics[name], task.validation_figure(name, trainer.predictor))
 
 
 def build_trainer(

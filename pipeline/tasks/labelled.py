@@ -61,7 +61,9 @@ class Labelled(Task):
         batches = evaluation_batches(examples)
         return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
 
-    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float]":
+    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float] | None":
+        if metric in ("loss", self.metric):
+            return None
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -73,9 +75,9 @@ class Labelled(Task):
 
         return measure
 
+    @abstractmethod
     def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
         """One of `metrics` other than the loss and `metric`, of the validation split."""
-        raise NotImplementedError(metric)
 
     def loss_sums(
         self,

@@ -121,8 +121,8 @@ class SequenceTagging(Labelled):
     def monitor(self) -> str:
         return "span_f1" if self.scheme else "accuracy"
 
-    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float]":
-        if self.scheme is None:
+    def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float] | None":
+        if metric == "span_f1" and self.scheme is None:
             raise UserError(f"monitor: {metric}: the tags mark no spans: choose accuracy or loss")
         return super().validation_figure(metric, predictor)
 
