@@ -50,9 +50,10 @@ def main() -> None:
             print(f"    {one_line(example, observe(example))}")
         captions = [(_caption(example), example) for example in shown]
         groups.append(page.Group(f"{split}: {len(shown)} of {report['splits'][split]['examples']:,}", captions))
-    for what in ("dropped", "refused"):
+    for what in ("dropped", "kept_in_train", "refused"):
         reasons = {reason: (one["count"], one["examples"][0]) for reason, one in report[what].items()}
-        print(*([f"{what} {line}" for line in figures.left_out(reasons)] or [f"{what}: none"]), sep="\n")
+        name = what.replace("_", " ")
+        print(*([f"{name} {line}" for line in figures.left_out(reasons)] or [f"{name}: none"]), sep="\n")
     page.write(PAGE, f"Examples of {report['data']['source']}", "Picked at random from each split.", groups)
     print(f"{PAGE}: {sum(len(group.examples) for group in groups)} examples, to open in a browser")
 
