@@ -14,6 +14,7 @@ from pipeline.evaluation import metrics
 
 STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 CLASSES = 20  # in the confusion matrix, at most
+TITLE, NOTE = 0.4, 0.3  # inches: of two lines above an image, of one below all
 COLUMNS = 6  # of explained images
 
 
@@ -108,7 +109,8 @@ def explained(
 ) -> Figure:
     """Each image beside the pixels that speak for the prediction (red) and against it (blue); `note` stands below."""
     rows = -(-len(images) // COLUMNS)
-    figure = Figure(figsize=(2 * COLUMNS, 1.35 * rows + 0.25), layout="constrained")
+    each = images.shape[1] / images.shape[2] + TITLE  # inches: an image is one wide
+    figure = Figure(figsize=(2 * COLUMNS, each * rows + NOTE), layout="constrained")
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     figure.supxlabel(note, fontsize=7)
     for axes in grid.flat:

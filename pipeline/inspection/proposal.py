@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pipeline.config import paths
 from pipeline.config.networks import NETWORKS
 from pipeline.config.section import validate
-from pipeline.config.training import ENOUGH_STEPS, TrainingSection
+from pipeline.config.training import BATCH_SIZES, BATCHES, ENOUGH_STEPS, TrainingSection
 from pipeline.inspection import figures, formats, roles, sample, settings, tables
 from pipeline.inspection.formats import Choice, Seen
 from pipeline.inspection.roles import Ask, Given
@@ -26,7 +26,6 @@ FEW_FILES = 100  # of a language model's text: fewer are cut into parts, so that
 PARTS, PART = 200, (1_000, 20_000)  # how many are aimed at, and their characters
 HELD_OUT = (0.1, 0.2, 0.3, 0.4)  # shares of a split, until it holds examples
 SMALL_IMAGES = 32  # pixels: of grey images up to this size, a small network makes as much
-FEW_EXAMPLES, BATCH = 4_000, 32  # of fewer, smaller batches: an epoch should have more than a few steps
 MODELS = {"images": "resnet", "texts": "linear", "sentences": "lstm", "corpus": "gpt"}  # by the kind of inputs
 
 
@@ -169,12 +168,14 @@ def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[s
     """Changes of the model's training that a small data set needs: smaller batches, and more epochs. A language model's
     steps are not known before its text is encoded.
     """
+    if inputs == "corpus":
+        return ()
     chosen = validate(TrainingSection, settings, under=f"models.{model}.training")
     changes: dict[str, Any] = {}
-    if chosen.batch_size != "auto" and chosen.batch_size > BATCH and examples < FEW_EXAMPLES:
-        changes["batch_size"] = BATCH
+    if chosen.batch_size != "auto" and chosen.batch_size * BATCHES > examples and chosen.batch_size > BATCH_SIZES[0]:
+        changes["batch_size"] = "auto"
     run = chosen.model_copy(update=changes).resolved(examples)
-    if inputs != "corpus" and run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
+    if run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
         changes["epochs"] = "auto"
     return tuple(f"models.{model}.training.{key}={value}" for key, value in changes.items())
 

@@ -66,12 +66,13 @@ class Labelled(Task):
             return None
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
+        from pipeline.loaders.loader import put
 
         examples = buckets.load(paths.features("validation"), self.inputs)
-        targets = np.asarray(examples.targets)
+        data, targets = put(examples, predictor.mesh), np.asarray(examples.targets)
 
         def measure(params: "Tree", model_state: "Tree") -> float:
-            return self.figure(metric, predict(predictor, params, model_state, examples), targets)
+            return self.figure(metric, predict(predictor, params, model_state, data), targets)
 
         return measure
 

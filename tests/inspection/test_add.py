@@ -169,7 +169,7 @@ def test_more_files_than_are_read(raw, run, monkeypatch):
 
 def test_a_small_set_gets_more_epochs(raw, run):
     made_up.shapes(raw)
-    assert "-S models.resnet.training.batch_size=32\n" in run("data/raw/shapes")
+    assert "-S models.resnet.training.batch_size=auto\n" in run("data/raw/shapes")
 
 
 def test_an_archive(raw, run):
