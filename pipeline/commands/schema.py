@@ -1,6 +1,11 @@
 """What params.yaml may hold, by its typed sections: a JSON schema for editors, and the tables of docs/parameters.md."""
 
+import ast
+import inspect
 import json
+from collections.abc import Iterator
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, cast
 
 from pydantic import TypeAdapter
@@ -28,6 +33,7 @@ settings of each network, `models.NAME.network`, are in `pipeline/config/network
 
 def schema() -> dict[str, Any]:
     """The JSON schema of params.yaml."""
+    describe(Section)
     definitions: dict[str, Any] = {}
     tasks = [_of(task.Settings, definitions, name={"const": name}) for name, task in TASKS.items()]
     kinds = dict.fromkeys(kind for task in TASKS.values() for kind in task.preprocessing.values())
@@ -68,6 +74,7 @@ def _of(kind: Any, definitions: dict[str, Any], **changed: Any) -> dict[str, Any
 
 def page() -> str:
     """docs/parameters.md."""
+    describe(Section)
     kinds = dict.fromkeys(kind for task in TASKS.values() for kind in task.preprocessing.values())
     parts = [
         PAGE,
@@ -97,6 +104,27 @@ def page() -> str:
             if set(section.model_fields) - {"name"}:
                 parts.append(_table(section))
     return "\n".join(parts)
+
+
+def describe(section: type[Section]) -> None:
+    """Gives each field, also of the sections below, the text below it as its description. (pydantic can do so when it
+    makes a class, but reads the source then, which would slow the start of every stage and command by a tenth.)
+    """
+    for ancestor in reversed([kind for kind in section.__mro__ if issubclass(kind, Section)]):
+        for name, text in _texts(ancestor):
+            section.model_fields[name].description = inspect.cleandoc(text)
+    section.model_rebuild(force=True)
+    for kind in section.__subclasses__():
+        describe(kind)
+
+
+def _texts(section: type[Section]) -> Iterator[tuple[str, str]]:
+    """The fields of the class itself that have a text, and the text."""
+    body = cast(ast.ClassDef, ast.parse(dedent(inspect.getsource(section))).body[0]).body
+    for statement, below in pairwise(body):
+        match statement, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                yield name, text
 
 
 def _table(section: type[Section]) -> str:

@@ -16,10 +16,8 @@ T = TypeVar("T", bound=BaseModel)
 class Section(BaseModel):
     """A mapping in params.yaml: immutable, hashable, strictly typed; an unknown key is an error."""
 
-    # The text below a field describes it, in params.schema.json and in docs/parameters.md.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    # The text below a field describes it, in params.schema.json and in docs/parameters.md (commands/schema.py).
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
