@@ -1,4 +1,7 @@
-"""The data that the pages speak of as a reader's own: made up, and easy to learn."""
+"""The data that the pages speak of as a reader's own: made up, and easy to learn.
+
+All texts of a kind fall into one bucket of lengths, so that a stage compiles once.
+"""
 
 import csv
 import random
@@ -45,7 +48,7 @@ def shapes(raw: Path) -> None:
 def opinion(draw: random.Random) -> tuple[str, str]:
     """A label, and a text that one word in it gives away."""
     label = draw.choice(["good", "bad", "bad"])
-    words = draw.choices(OTHER, k=draw.randrange(4, 30))
+    words = draw.choices(OTHER, k=draw.randrange(8, 16))
     words.insert(draw.randrange(len(words)), draw.choice(GOOD if label == "good" else BAD))
     return label, " ".join(words)
 
@@ -71,9 +74,8 @@ def names(raw: Path) -> None:
     draw = random.Random(0)
     lines = []
     for _ in range(400):
-        for verb in ("met", "saw"):
-            for end in ("", verb):
-                one, two = draw.choice(FIRST), draw.choice(LAST)
-                lines += [f"{one}\tB-PER", *([f"{two}\tI-PER"] if two else []), *([f"{end}\tO"] if end else [])]
+        for end in ("met", "saw", ""):
+            one, two = draw.choice(FIRST), draw.choice(LAST)
+            lines += [f"{one}\tB-PER", *([f"{two}\tI-PER"] if two else []), *([f"{end}\tO"] if end else [])]
         lines.append("")
     (raw / "names.conll").write_text("\n".join(lines))
