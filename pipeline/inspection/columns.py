@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
-from pipeline.readers.split_names import WORDS as SPLITS
+from pipeline.readers.split_names import word
 
 PICTURE = object()  # stands for the bytes of one
 YES_OR_NO = {"0", "1", "0.0", "1.0", "false", "true", "no", "yes"}
@@ -79,7 +79,7 @@ class Column:
     @property
     def is_split(self) -> bool:
         """Whether it names splits, and leaves some rows to training."""
-        splits = {SPLITS.get(text.lower()) for text in self.counts}
+        splits = {word(text) for text in self.counts}
         return bool(splits) and None not in splits and ("train" in splits or self.fullness < 1)
 
     @property

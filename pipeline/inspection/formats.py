@@ -9,9 +9,10 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from pipeline.readers import files, lines
+from pipeline.readers.formats.idx import NAME as IDX
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.readers.formats.table_rows import SUFFIXES as TABLES
-from pipeline.readers.split_names import WORDS as SPLITS
+from pipeline.readers.split_names import Rules
 from pipeline.runtime.errors import UserError
 
 MOST = 200_000  # names that are listed
@@ -19,7 +20,6 @@ MANY = 10  # so many text files for each table are the data, and the tables are 
 OPENED, OPENED_OF_A_KIND = 300, 10  # files whose beginning is read; of a kind, those of one suffix in a folder
 HEAD = 1 << 16  # bytes of it
 LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a class
-IDX = re.compile(r"(train|t10k)-(images-idx3|labels-idx1)-ubyte")
 HEADER = re.compile(r"([!-9;-~]+):[ \t]")  # RFC 5322, 2.2
 MAIL_HEADERS = {"from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "newsgroups"}
 CURES = {
@@ -43,11 +43,7 @@ class Seen(NamedTuple):
     format: str | None
     long: bool = False
     path: Path | None = None  # on disk; None in an archive
-
-    @property
-    def folder(self) -> str:
-        """The last folder that it lies in: a reader's label."""
-        return self.name.rpartition("/")[0].rpartition("/")[2]
+    archive: str = ""  # in the source, that it is in
 
     @property
     def suffix(self) -> str:
@@ -58,7 +54,6 @@ class Choice(NamedTuple):
     format: str
     pattern: str | None  # only files whose name fits it are of this format
     only: Path | None  # the one table among files of other kinds
-    labelled: bool  # whether examples come with a class, where that depends on the folders
 
 
 def look(source: Path) -> list[Seen]:
@@ -73,7 +68,7 @@ def look(source: Path) -> list[Seen]:
             with files.reading(entry.where), entry.open() as file:
                 head = file.read(HEAD)
             form, is_long = by_content(head), len(head) > LONG
-        seen.append(Seen(entry.name, form, is_long, entry.path))
+        seen.append(Seen(entry.name, form, is_long, entry.path, entry.archive))
         if len(seen) == MOST:
             break
     return seen
@@ -152,7 +147,7 @@ def choose(source: Path, seen: Sequence[Seen]) -> Choice:
     only = of_form[0].path if form == "table" and len(of_form) == 1 and len(seen) > 1 else None
     if "image-folder" in formats:
         only = None
-    return Choice(form, _pattern(seen, form), only, in_class_folders(of_form))
+    return Choice(form, _pattern(seen, form), only)
 
 
 def _pattern(seen: Sequence[Seen], form: str) -> str | None:
@@ -164,27 +159,20 @@ def _pattern(seen: Sequence[Seen], form: str) -> str | None:
     return f"*{suffix}" if most and not other_form else None
 
 
-def in_class_folders(seen: Sequence[Seen]) -> bool:
-    """Whether texts are examples of classes: all lie in folders, two at least, not named as splits are; and most are
-    no books.
+def in_class_folders(seen: Sequence[Seen], rules: Rules) -> bool:
+    """Whether texts are examples of classes: all lie in folders, two at least, besides those of splits; and most are no
+    books.
     """
-    folders = {one.folder for one in seen}
-    is_split = all(folder.lower() in SPLITS for folder in folders)
-    return len(folders) > 1 and "" not in folders and not is_split and 2 * sum(one.long for one in seen) <= len(seen)
+    folders = {place.folders[-1] if (place := rules(one)).folders else "" for one in seen}
+    return len(folders) > 1 and "" not in folders and 2 * sum(one.long for one in seen) <= len(seen)
 
 
-def folders(seen: Iterable[Seen], level: int | None) -> Counter[str]:
-    """How many files lie in each folder of that level, counted from the top; None: in each last one."""
-    names = (one.name.split("/")[:-1] for one in seen)
-    return Counter(parts[-1 if level is None else level] for parts in names if len(parts) > (level or 0))
-
-
-def named_splits(seen: Iterable[Seen]) -> dict[str, str]:
-    """Pattern -> split, of the files and folders at the top of the source, where several are named as splits are."""
-    tops = {one.name.split("/")[0]: "/" in one.name for one in seen}
-    named = {top: SPLITS.get(top.split(".")[0].lower()) for top in sorted(tops)}
-    patterns = {f"{top}/*" if tops[top] else top: split for top, split in named.items() if split}
-    return dict(patterns) if len(set(patterns.values())) > 1 else {}
+def folders(seen: Iterable[Seen], rules: Rules, level: int) -> Counter[str]:
+    """How many files lie in each folder of that level, counted from the top without those of splits; -1: in each last
+    one.
+    """
+    places = (rules(one).folders for one in seen)
+    return Counter(parts[level] for parts in places if len(parts) > max(level, 0))
 
 
 def _unknown(seen: Sequence[Seen]) -> str:

@@ -16,8 +16,9 @@ from pipeline.inspection.formats import Choice, Seen
 from pipeline.inspection.roles import Ask, Given
 from pipeline.inspection.sample import Sample
 from pipeline.readers import Reader
-from pipeline.readers.files import SPLITS
 from pipeline.readers.formats import image_folder
+from pipeline.readers.split import NO_SPLIT, Placement
+from pipeline.readers.split_names import Rules
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import TASKS, dataset
 
@@ -48,19 +49,20 @@ def propose(
     choice = formats.choose(source, seen)
     data = _data(source, seen, choice, given, ask, task)
     reader = _reader(name, data)
-    task = task or _task(reader, choice)
+    rules = reader.rules()
+    task = task or _task(reader, seen, rules)
     kind = dataset.preprocessing(TASKS[task], reader.content, reader.labels_are, name)
     if TASKS[task].labels_are is None:
-        data |= _part(source, seen, reader)
+        data |= _part(seen, reader, rules)
         reader = _reader(name, data)
     taken = sample.take(reader.read())
     if not taken.seen:
         refused = "; ".join(figures.left_out(_first(taken.refused)))
         raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
-    one_each = TASKS[task].labels_are in ("label", "labels")
-    data |= _shares(taken, reader, all_classes_train=one_each) if taken.complete else {}
+    learns = TASKS[task].labels_are
+    data |= _shares(taken, reader, learns) if taken.complete else {}
     data |= {"max_bad_rows": bad_rows} if bad_rows else {}
-    labels = _labels(source, seen, reader, taken)
+    labels = _labels(seen, reader, rules, taken)
     section = {
         "task": {"name": task, **_weights(task, labels)},
         "data": data,
@@ -68,14 +70,14 @@ def propose(
     }
     checked = dataset.read(section, name)
     model = _model(checked, models)
-    placed = taken.placements(validation=checked.data.validation, test=checked.data.test, all_classes_train=one_each)
+    placed = taken.placements(validation=checked.data.validation, test=checked.data.test, learns=learns)
     splits = [placement.split for placement in placed]
     return Proposal(
         section,
         model,
         _overrides(checked.inputs, models[model].get("training"), model, max(1, splits.count("train"))),
-        (*_lines(reader, task, taken, labels), _split_line(taken, splits)),
-        (*_problems(checked, taken, splits), *_unread_splits(source, seen, taken)),
+        (*_lines(reader, task, taken, labels), _split_line(taken, placed)),
+        tuple(_problems(checked, taken, splits)),
     )
 
 
@@ -104,45 +106,44 @@ def _data(
     return data
 
 
-def _task(reader: Reader, choice: Choice) -> str:
+def _task(reader: Reader, seen: Sequence[Seen], rules: Rules) -> str:
     """The task that learns what the reader gives; texts of no class are a language model's."""
-    learns = None if reader.format == "text" and not choice.labelled else reader.labels_are
+    texts = [one for one in seen if one.format == reader.format]
+    learns = reader.labels_are
+    if reader.format == "text" and not formats.in_class_folders(texts, rules):
+        learns = None
     return next(
         name for name, task in TASKS.items() if task.labels_are == learns and reader.content in task.preprocessing
     )
 
 
-def _part(source: Path, seen: Sequence[Seen], reader: Reader) -> dict[str, Any]:
-    """Into parts of how many characters a few long texts are cut, unless splits.csv says which files are held out."""
-    if len(seen) >= FEW_FILES or (source / SPLITS).exists():
+def _part(seen: Sequence[Seen], reader: Reader, rules: Rules) -> dict[str, Any]:
+    """Into parts of how many characters a few long texts are cut, unless the source says which files are held out."""
+    if len(seen) >= FEW_FILES or any(rules(one).split for one in seen):
         return {}
     size = sum(one.characters for one in sample.take(reader.read()).seen)
     return {"part": int(min(max(round(size / PARTS, -3), PART[0]), PART[1]))}
 
 
-def _shares(taken: Sample, reader: Reader, *, all_classes_train: bool) -> dict[str, float]:
+def _shares(taken: Sample, reader: Reader, learns: str | None) -> dict[str, float]:
     """Larger shares for validation and test where the defaults leave one of them empty."""
     shares = {"validation": reader.validation, "test": reader.test}
     for name in shares:
         for share in (shares[name], *(share for share in HELD_OUT if share > shares[name])):
-            placed = taken.placements(**shares | {name: share}, all_classes_train=all_classes_train)
+            placed = taken.placements(**shares | {name: share}, learns=learns)
             if any(placement.split == name for placement in placed):
                 shares[name] = share
                 break
     return {name: share for name, share in shares.items() if share != getattr(reader, name)}
 
 
-def _labels(source: Path, seen: Sequence[Seen], reader: Reader, taken: Sample) -> Counter[str]:
+def _labels(seen: Sequence[Seen], reader: Reader, rules: Rules, taken: Sample) -> Counter[str]:
     """How often each label occurs. Of more files than were read, folders that are classes say it: the first files may
     all be of one class.
     """
     if taken.complete or not reader.one_per_file:
         return figures.label_counts([one.label for one in taken.seen])
-    level = None
-    if reader.content == "image":
-        root, has_splits = image_folder.infer_layout(source)
-        level = len(root) + has_splits
-    return formats.folders(seen, level)
+    return formats.folders(seen, rules, image_folder.class_level(rules) if reader.content == "image" else -1)
 
 
 def _weights(task: str, counts: Counter[str]) -> dict[str, str]:
@@ -203,21 +204,19 @@ def _listed(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _split_line(taken: Sample, splits: Sequence[str | None]) -> str:
+def _split_line(taken: Sample, placed: Sequence[Placement]) -> str:
     """The splits that prepare would make."""
-    sizes = Counter(splits)
-    how = "as the source says" if _own_splits(taken) else "by a hash of each example"
+    sizes = Counter(placement.split for placement in placed)
+    own = {one.keys.source_split for one in taken.seen} - {None}
+    how = "as the source says" if own else "by a hash of each example"
     parts = ", ".join(f"{sizes[name]:,} {name}" for name in paths.SPLITS if sizes[name])
-    return f"splits, {how}: {parts}; {sizes[None]:,} duplicates dropped"
-
-
-def _own_splits(taken: Sample) -> set[str | None]:
-    return {one.keys.source_split for one in taken.seen} - {None}
+    hidden = sum(placement.reason in NO_SPLIT for placement in placed)
+    return f"splits, {how}: {parts}; {sizes[None] - hidden:,} duplicates dropped"
 
 
 def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | None]) -> list[str]:
     """What prepare would refuse. Of a part of the source, nothing can be said on what is missing."""
-    problems: list[str] = []
+    problems = [f"{reason}: {count:,} left out" for reason, count in taken.unlabelled.items()]
     bad, allowed = sum(map(len, taken.refused.values())), checked.data.max_bad_rows
     if bad > allowed:
         problems.append(
@@ -235,18 +234,6 @@ def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | No
     elif taken.complete:
         problems += _label_problems(checked, {split: figures.label_counts(some) for split, some in labels.items()})
     return problems
-
-
-def _unread_splits(source: Path, seen: Sequence[Seen], taken: Sample) -> list[str]:
-    """How to keep splits that only names of files or folders tell, where the reader does not look at these."""
-    named = formats.named_splits(seen)
-    if not named or _own_splits(taken):
-        return []
-    rows = "".join(f"\n  {pattern},{split}" for pattern, split in named.items())
-    where = f"{source}/{SPLITS}" if source.is_dir() else f"{SPLITS}, beside the files of the archive unpacked"
-    return [
-        f"this format does not take splits from file names; to keep these splits, write {where}:\n  pattern,split{rows}"
-    ]
 
 
 def _label_problems(checked: dataset.Dataset, counts: dict[str, Counter[str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -45,21 +46,22 @@ class Sample:
     seen: list[Observation] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     refused: dict[str, list[str]] = field(default_factory=dict)  # reason -> places
+    unlabelled: Counter[str] = field(default_factory=Counter)  # of a split whose labels are all missing
     complete: bool = True
 
-    def placements(self, *, validation: float, test: float, all_classes_train: bool) -> list[Placement]:
-        """The split that prepare would choose for each example."""
-        keys = [one.keys for one in self.seen]
-        return split.assign(keys, validation=validation, test=test, all_classes_train=all_classes_train)
+    def placements(self, *, validation: float, test: float, learns: str | None) -> list[Placement]:
+        """The split that prepare would choose for each example; `learns` is what the task learns."""
+        return split.assign([one.keys for one in self.seen], validation=validation, test=test, learns=learns)
 
 
 def take(items: Iterable[Example | Refused]) -> Sample:
     """Looks at the items, for SECONDS at most."""
     sample, end = Sample(), time.monotonic() + SECONDS
+    refused: list[Refused] = []
     labels: set[str] = set()
     for item in tqdm(items, desc="look", unit=" examples", disable=None, delay=2, leave=False):
         if isinstance(item, Refused):
-            sample.refused.setdefault(item.reason, []).append(item.where)
+            refused.append(item)
         else:
             sample.seen.append(observe(item, look_inside=len(sample.seen) < LOOKED_INTO))
             kind = repr(item.label or sample.seen[-1].keys.id)
@@ -69,6 +71,11 @@ def take(items: Iterable[Example | Refused]) -> Sample:
         if len(sample.seen) >= MOST or time.monotonic() > end:
             sample.complete = False
             break
+    for item in split.settle(refused, [one.keys for one in sample.seen]):
+        if item.reason in split.NO_SPLIT:
+            sample.unlabelled[item.reason] += 1
+        else:
+            sample.refused.setdefault(item.reason, []).append(item.where)
     return sample
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.inspection.columns import PICTURE, Column
-from pipeline.readers import files
+from pipeline.readers import files, split_names
 from pipeline.readers.formats import table_rows
+from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.errors import UserError
 
 ROWS = 4_000  # whose cells are kept
@@ -19,13 +20,18 @@ OTHER_DELIMITERS = (";", "\t", "|")
 
 
 def columns(source: Path) -> list[Column]:
-    """Those of the first table, which all others must have. Raises UserError where they differ or cannot be read."""
+    """Those of the first table to train on, which all others of these must have: tables that the source holds out may
+    lack the labels. Raises UserError where they differ or cannot be read.
+    """
+    rules = split_names.rules(source, suffixes=table_rows.SUFFIXES)
     names: list[str] = []
     first = ""
     kept: list[dict[str, Any]] = []
     folder: Path | None = None
     stride, number, end = 1, 0, time.monotonic() + SECONDS
     for entry in _tables(source):
+        if rules(entry).split in HELD_OUT:
+            continue
         own = _unique(entry)
         names, first = names or own, first or entry.where
         if other := sorted(set(names) ^ set(own)):
@@ -42,6 +48,8 @@ def columns(source: Path) -> list[Column]:
                 kept, stride = kept[::2], 2 * stride
             if time.monotonic() > end:
                 break
+    if not names:
+        raise UserError(f"{source}: its names say that all of it is held out: rename what is to be trained on")
     if not kept:
         raise UserError(f"{source}: holds no row that can be read; its columns: {', '.join(names)}")
     return [Column(name, tuple(row.get(name) for row in kept), folder) for name in names]

@@ -25,3 +25,4 @@ class Refused(NamedTuple):
 
     where: str
     reason: str  # always the same words for the same fault: the report counts by reason
+    unlabelled: Split | None = None  # the split of an example that only lacks its label

@@ -45,6 +45,7 @@ class File(NamedTuple):
     name: str  # its path in the source or in its archive, with "/", without .gz
     content: bytes
     where: str  # its path from here, after that of its archive if it is in one: for messages
+    archive: str = ""  # the archive in the source that it is in; "" also where the source is that archive
 
 
 class Entry(NamedTuple):
@@ -54,12 +55,13 @@ class Entry(NamedTuple):
     where: str
     open: Callable[[], BinaryIO]
     path: Path | None = None  # on disk; None in an archive
+    archive: str = ""  # as in File
 
 
 def walk(source: Path, pattern: str = "*") -> Iterator[File]:
     """The files of `source` that fit `pattern`, read one by one."""
     for entry in entries(source, pattern):
-        yield File(entry.name, read(entry), entry.where)
+        yield File(entry.name, read(entry), entry.where, entry.archive)
 
 
 def read(entry: Entry) -> bytes:
@@ -126,9 +128,9 @@ def _all(source: Path) -> Iterator[Entry]:
     for path, name in _folder(source) if is_folder else [(source, source.name)]:
         _printable(path)
         if path.name.lower().endswith(ZIP):
-            yield from _zip(path)
+            yield from _zip(path, name if is_folder else "")
         elif path.name.lower().endswith(TAR):
-            yield from _tar(path)
+            yield from _tar(path, name if is_folder else "")
         else:
             yield _entry(name, str(path), lambda path=path: path.open("rb"), path)
 
@@ -158,7 +160,7 @@ def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iter
             yield folder / name, prefix + name
 
 
-def _zip(path: Path) -> Iterator[Entry]:
+def _zip(path: Path, inside: str) -> Iterator[Entry]:
     with reading(path), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = _member(path, member.filename)
@@ -166,10 +168,11 @@ def _zip(path: Path) -> Iterator[Entry]:
             if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
             if not member.is_dir() and not _left_out_path(name):
-                yield _entry(name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.open(member)))
+                entry = _entry(name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.open(member)))
+                yield entry._replace(archive=inside)
 
 
-def _tar(path: Path) -> Iterator[Entry]:
+def _tar(path: Path, inside: str) -> Iterator[Entry]:
     with reading(path), tarfile.open(path) as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]  # else they pile up
@@ -177,7 +180,10 @@ def _tar(path: Path) -> Iterator[Entry]:
             if not member.isfile() and not member.isdir():
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
             if member.isfile() and not _left_out_path(name):
-                yield _entry(name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.extractfile(member)))
+                entry = _entry(
+                    name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.extractfile(member))
+                )
+                yield entry._replace(archive=inside)
         _ended(archive)
 
 

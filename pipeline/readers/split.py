@@ -5,11 +5,16 @@ separated, and adding examples never moves old ones. Splits and groups that the 
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.readers import Example
+from pipeline.readers.example import Example, Label, Refused, Split
 
 HELD_OUT = ("test", "shifted", "validation")  # an example found in several of these is kept in the first
+SPLITS = (*HELD_OUT, "train")
+UNLABELLED = "in {}, a split without labels"
+NO_SPLIT = {UNLABELLED.format(name) for name in HELD_OUT}
+NO_LABELS = {"", "-1", "-1.0", "?", "_", "-", "none", "null", "nan", "n/a", "unknown", "unlabeled", "unlabelled"}
 
 
 class Keys(NamedTuple):
@@ -20,7 +25,8 @@ class Keys(NamedTuple):
     split_key: bytes  # decides the split: the near key, or a hash of the group
     label: str
     classes: tuple[str, ...]  # its label, or its labels; none where these are tags or numbers
-    source_split: str | None  # the split that the source puts it in
+    is_unlabelled: bool  # its label is what stands for a missing one
+    source_split: Split | None  # the split that the source puts it in
     may_repeat: bool  # sentences occur more than once by nature
 
 
@@ -47,6 +53,7 @@ def keys(example: Example) -> Keys:
         split_key=split_key,
         label=example.label if isinstance(example.label, str) else repr(example.label),
         classes=_classes(example),
+        is_unlabelled=_is_unlabelled(example.label),
         source_split=example.split,
         may_repeat=not isinstance(content, bytes | str),
     )
@@ -56,6 +63,29 @@ def _classes(example: Example) -> tuple[str, ...]:
     if isinstance(example.label, str):
         return (example.label,)
     return example.label if isinstance(example.label, tuple) and isinstance(example.content, bytes | str) else ()
+
+
+def _is_unlabelled(label: Label) -> bool:
+    if isinstance(label, dict):
+        return all(value == -1 for value in label.values())
+    return all(name.casefold() in NO_LABELS for name in ((label,) if isinstance(label, str) else label))
+
+
+def unlabelled(examples: Sequence[Keys], learns: str | None) -> set[str]:
+    """The held-out splits of the source whose labels are all missing, though not those of its other examples: nothing
+    can be tested on them.
+    """
+    found = {str(example.source_split) for example in examples if example.source_split in HELD_OUT}
+    labelled = {str(example.source_split) for example in examples if not example.is_unlabelled}
+    return found - labelled if learns and labelled else set()
+
+
+def settle(refused: Iterable[Refused], examples: Sequence[Keys]) -> Iterator[Refused]:
+    """What could not be used. Where the source has no label for any example of a held-out split, it is no split."""
+    labelled = {example.source_split for example in examples} | {"train", None}
+    for item in refused:
+        is_hidden = item.unlabelled not in labelled
+        yield Refused(item.where, UNLABELLED.format(item.unlabelled), item.unlabelled) if is_hidden else item
 
 
 def normalize_text(text: str) -> str:
@@ -74,27 +104,36 @@ class _Letters(dict[int, int]):
 LETTERS = _Letters()
 
 
-def assign(examples: list[Keys], *, validation: float, test: float, all_classes_train: bool) -> list[Placement]:
+def assign(examples: Sequence[Keys], *, validation: float, test: float, learns: str | None) -> list[Placement]:
     """The split of each example, or why it is dropped. `validation` and `test` are the shares of the examples that are
-    held out where the source does not define that split. With `all_classes_train`, a class of which every example would
-    be held out by its hash is trained on instead: nothing could be learnt of it, nor tested.
+    held out where the source does not define that split; `learns` is what the task learns, None for the text itself. A
+    class of which every example would be held out by its hash is trained on instead: nothing could be learnt of it, nor
+    tested.
 
     An example found in two splits is kept in one: test first, then shifted, validation, train.
     """
-    source_splits = {example.source_split for example in examples}
+    hidden = unlabelled(examples, learns)
+    source_splits = {example.source_split for example in examples} - hidden
     validation = 0.0 if "validation" in source_splits else validation
     test = 0.0 if "test" in source_splits else test
-    chosen = [_choose(example, validation, test) for example in examples]
-    moved = _to_train(examples, chosen) if all_classes_train else set()
+    chosen: list[str] = [
+        UNLABELLED.format(example.source_split)
+        if example.source_split in hidden
+        else _choose(example, validation, test)
+        for example in examples
+    ]
+    moved = _to_train(examples, chosen) if learns in ("label", "labels") else set()
     for i in moved:
         chosen[i] = "train"
     result = [
         Placement(name, "no other example of its class would be trained on" if i in moved else "")
+        if name in SPLITS
+        else Placement(None, name)
         for i, name in enumerate(chosen)
     ]
     first_with_id: dict[str, int] = {}
     split_of_near_key: dict[bytes, str] = {}
-    for name in (*HELD_OUT, "train"):
+    for name in SPLITS:
         for i, example in enumerate(examples):
             if chosen[i] != name:
                 continue
@@ -110,7 +149,7 @@ def assign(examples: list[Keys], *, validation: float, test: float, all_classes_
     return result
 
 
-def _to_train(examples: list[Keys], chosen: list[str]) -> set[int]:
+def _to_train(examples: Sequence[Keys], chosen: list[str]) -> set[int]:
     """The places of held-out examples with a class that no training example has, and of the others of their groups;
     none that the source itself holds out.
     """

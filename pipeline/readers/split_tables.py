@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.config import paths
 from pipeline.readers import split
 from pipeline.readers.example import Example, Refused
-from pipeline.readers.split import Keys
+from pipeline.readers.split import HELD_OUT, Keys
 
 COLUMNS = {bytes: ("image", pa.binary()), str: ("text", pa.string()), tuple: ("words", pa.list_(pa.string()))}
 ROWS = 5_000  # rows held in memory, and rows of a row group
@@ -52,17 +52,22 @@ class TableWriter:
 
 def write_spool(
     items: Iterable[Example | Refused], spool: Path, refuse: Callable[[str, str], None]
-) -> tuple[list[Keys], list[str]]:
-    """Writes the examples to `spool`, in order, and calls `refuse` with the place of each other item and the reason.
+) -> tuple[list[Keys], list[str], list[Refused]]:
+    """Writes the examples to `spool`, in order, and calls `refuse` with the place of each that cannot be used and the
+    reason.
 
-    Returns what decides each example's split, and where it came from.
+    Returns what decides each example's split, where it came from, and those that only lack a label.
     """
     keys: list[Keys] = []
     where: list[str] = []
+    unlabelled: list[Refused] = []
     table: TableWriter | None = None
     for item in items:
         if isinstance(item, Refused):
-            refuse(item.where, item.reason)
+            if item.unlabelled in HELD_OUT:  # the source may hide the labels of the whole split
+                unlabelled.append(item)
+            else:
+                refuse(item.where, item.reason)
             continue
         table = table or TableWriter(spool, _schema(item))
         keys.append(split.keys(item))
@@ -70,7 +75,7 @@ def write_spool(
         table.add({"id": keys[-1].id, table.schema.names[1]: item.content, "label": item.label})
     if table:
         table.close()
-    return keys, where
+    return keys, where, unlabelled
 
 
 def _schema(example: Example) -> pa.Schema:

@@ -53,27 +53,34 @@ def main(params: Params, inputs: Inputs) -> None:
     raw_data.check(source, inputs.dataset)
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
-    refused, dropped, kept = LeftOut(), LeftOut(), LeftOut()
+    refused, dropped, kept, unlabelled = LeftOut(), LeftOut(), LeftOut(), LeftOut()
     total = files.count(source) if params.data.one_per_file else None
     items = tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None)
-    keys, where = split_tables.write_spool(items, spool, refused.add)
+    keys, where, hidden = split_tables.write_spool(items, spool, refused.add)
+    for item in split.settle(hidden, keys):
+        (unlabelled if item.reason in split.NO_SPLIT else refused).add(item.where, item.reason)
     placements = split.assign(
-        keys,
-        validation=params.data.validation,
-        test=params.data.test,
-        all_classes_train=TASKS[params.task].labels_are in ("label", "labels"),
+        keys, validation=params.data.validation, test=params.data.test, learns=TASKS[params.task].labels_are
     )
     for place, placement in zip(where, placements):
-        if placement.split is None:
-            dropped.add(place, placement.reason)
-        elif placement.reason:
-            kept.add(place, placement.reason)
+        if placement.split is not None:
+            if placement.reason:
+                kept.add(place, placement.reason)
+        else:
+            (unlabelled if placement.reason in split.NO_SPLIT else dropped).add(place, placement.reason)
     labels = split_tables.sort_spool(spool, [placement.split for placement in placements])
     sizes = {
         name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
     }
-    write_report(params, sizes, labels, {"dropped": dropped, "kept_in_train": kept, "refused": refused})
+    others = {"dropped": dropped, "kept_in_train": kept, "refused": refused, "unlabelled": unlabelled}
+    write_report(params, sizes, labels, others)
+    if keys and all(one.source_split in split.HELD_OUT for one in keys):
+        raise UserError(f"{params.source}: its names or cells hold out all examples: name some of them train")
     check(params, inputs.dataset, sizes, refused, kept)
+    for reason, count in unlabelled.counts.items():
+        print(
+            f"note: {reason}: {count:,} left out, such as {unlabelled.first[reason][0]}; the others are split instead"
+        )
     TASKS[params.task].check_labels(params.source, labels)
     print(summary(params, sizes, labels, dropped, kept, refused))
 

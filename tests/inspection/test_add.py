@@ -151,10 +151,13 @@ def test_what_prepare_would_refuse_is_said(raw, run):
 
 def test_files_that_are_named_as_splits(raw, run):
     write(raw, {"mine/train.csv": GOOD, "mine/test.csv": GOOD.replace("Satz", "Fall")})
-    assert "data/raw/mine/splits.csv:\n  pattern,split\n  test.csv,test\n  train.csv,train\n" in run("data/raw/mine")
+    out = run("data/raw/mine")
+    assert "splits, as the source says: 96 train, 4 validation, 100 test" in out
     write(raw, {"mine/test.csv": "Text\nohne Klasse\n"})
-    message = refused(run, "data/raw/mine", "--name", "two")
-    assert message.endswith("only one of it and data/raw/mine/test.csv has a column Klasse: add one of them alone")
+    assert "note: in test, a split without labels: 1 left out" in run("data/raw/mine", "--name", "two")
+    write(raw, {"mine/extra.csv": GOOD})
+    message = refused(run, "data/raw/mine", "--name", "three")
+    assert "some of its files name a split (test.csv, train.csv) and some do not (extra.csv)" in message
 
 
 def test_more_files_than_are_read(raw, run, monkeypatch):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sources import examples, fails, pack, read, write
+from sources import fails, pack, read, write
 
-from pipeline.readers import files, split_names
+from pipeline.readers import files
 from pipeline.runtime.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,9 @@ def test_an_archive_is_read_in_its_own_order_without_what_speaks_of_the_data(tmp
     contents |= {"__MACOSX/d/b": "x", "d/b.dvc": "x"}
     path = pack(tmp_path / name.lower(), contents).rename(tmp_path / name)
     for source in (path, tmp_path):
-        assert list(files.walk(source)) == [("d/b", b"1", f"{path}: d/b"), ("d/a.txt", b"2", f"{path}: d/a.txt.gz")]
+        archive = path.name if source == tmp_path else ""
+        expected = [("d/b", b"1", f"{path}: d/b", archive), ("d/a.txt", b"2", f"{path}: d/a.txt.gz", archive)]
+        assert list(files.walk(source)) == expected
         assert files.count(source) is None
 
 
@@ -45,8 +47,8 @@ def test_a_folder_is_read_sorted(tmp_path):
 
 def test_a_single_file(tmp_path):
     write(tmp_path, {"x.txt.gz": gzip.compress(b"y"), "y": "z"})
-    assert list(files.walk(tmp_path / "x.txt.gz")) == [("x.txt", b"y", str(tmp_path / "x.txt.gz"))]
-    assert list(files.walk(tmp_path / "y")) == [("y", b"z", str(tmp_path / "y"))]
+    assert list(files.walk(tmp_path / "x.txt.gz")) == [("x.txt", b"y", str(tmp_path / "x.txt.gz"), "")]
+    assert list(files.walk(tmp_path / "y")) == [("y", b"z", str(tmp_path / "y"), "")]
 
 
 def test_files_with_licence_like_names_are_data(tmp_path):
@@ -197,26 +199,3 @@ def test_members_of_a_tar_do_not_pile_up(tmp_path, name):
         assert tracemalloc.get_traced_memory()[1] < 2e6
     finally:
         tracemalloc.stop()
-
-
-def test_the_first_pattern_that_fits_tells_the_split(tmp_path):
-    write(tmp_path, {"splits.csv": "pattern,split\na/*,train\r\n*.eml,test\nz*,shifted\n", "a/x.eml": "1", "b/y": "2"})
-    split_of = split_names.rules(tmp_path)
-    assert [split_of(name) for name in ("a/x.eml", "b/x.eml", "b/z1", "y")] == ["train", "test", "shifted", None]
-    assert [e.split for e in examples(tmp_path, format="text")] == ["train", None]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "its first line must be pattern,split"),
-        ("a,b\n", "its first line must be pattern,split"),
-        ("pattern,split\na,train\nb,dev\n", "row 3: must be a pattern, a comma and one of train, validation"),
-        ("pattern,split\na\n", "row 2: must be"),
-        (b"pattern,split\n\xff,train\n", "is not UTF-8"),
-    ],
-)
-def test_wrong_splits(tmp_path, content, message):
-    write(tmp_path, {"splits.csv": content, "a": "x"})
-    for name in ("text", "mail", "conll", "slash-tagged", "image-folder"):
-        fails(tmp_path, rf"splits\.csv.*{message}", format=name)

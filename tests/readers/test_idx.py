@@ -77,7 +77,7 @@ HOSTILE = {
     "cut gzip": (lambda s: labels_of(s).write_bytes(gzip.compress(pack(LABELS[:4]))[:-9]), "cannot be read"),
     "not gzip": (lambda s: labels_of(s).write_bytes(pack(LABELS[:4])), "cannot be read .*gzip"),
     "rotten gzip": (lambda s: labels_of(s).write_bytes(flip(gzip.compress(pack(LABELS[:4])), -8)), "cannot be read"),
-    "a folder": (lambda s: (images_of(s).unlink(), images_of(s).mkdir()), "cannot be read"),
+    "a folder": (lambda s: (images_of(s).unlink(), images_of(s).mkdir()), "train-images-idx3-ubyte.* is missing"),
     "unnamed label": (lambda s: (s / "labels.txt").write_text("red\ngreen\n"), "row 2: label 2, but .* 2 classes"),
 }
 

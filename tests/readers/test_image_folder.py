@@ -39,11 +39,6 @@ def test_an_archive_of_classes_only(tmp_path):
     assert {e.split for e in examples(path, format="image-folder")} == {"train"}
 
 
-def test_train_beside_a_class_is_a_class(tmp_path):
-    write(tmp_path, {"train/1.png": picture(), "car/1.png": picture()})
-    assert [(e.label, e.split) for e in examples(tmp_path, format="image-folder")] == [("car", None), ("train", None)]
-
-
 @pytest.mark.parametrize("empty", ["violet", "violet/deep"])
 def test_an_empty_class_folder(tmp_path, empty):
     (write(tmp_path, FLOWERS) / empty).mkdir(parents=True)

@@ -7,7 +7,7 @@ import pytest
 from pipeline.readers import Example, split
 from pipeline.readers.split import assign, keys
 
-SHARES: dict[str, Any] = {"validation": 0.2, "test": 0.2, "all_classes_train": True}
+SHARES: dict[str, Any] = {"validation": 0.2, "test": 0.2, "learns": "label"}
 
 
 def letters(n: int) -> str:
@@ -120,7 +120,7 @@ def test_a_class_too_rare_to_be_held_out_is_trained_on():
     moved = sum(bool(reason) for _, reason in placed)
     assert 5 < moved < 30  # those that the hash would have held out
     assert placed[:1_000] == assign(texts(*MANY), **SHARES)
-    kept = assign(texts(*MANY, *rare), **SHARES | {"all_classes_train": False})
+    kept = assign(texts(*MANY, *rare), **{**SHARES, "learns": "tags"})
     assert sum(name != "train" for name, _ in kept[1_000:]) == moved
 
 

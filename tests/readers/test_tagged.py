@@ -3,7 +3,7 @@
 import pytest
 from sources import examples, fails, pack, read, refused, write
 
-from pipeline.readers import Example, Refused, split_names
+from pipeline.readers import Example, Refused
 from pipeline.runtime.errors import UserError
 
 CONLL_U = """# newdoc
@@ -23,8 +23,8 @@ CONLL_U = """# newdoc
 def test_conll_u(tmp_path):
     write(tmp_path, {"de-ud-dev.conllu": CONLL_U.replace("\n", "\r\n").encode("utf-8-sig")})
     assert examples(tmp_path, format="conll", token=1, tag=3) == [
-        Example(f"{tmp_path}/de-ud-dev.conllu line 5", ("du", "gehst", "#"), ("PRON", "VERB", "SYM"), "validation"),
-        Example(f"{tmp_path}/de-ud-dev.conllu line 11", ("a b",), ("X",), "validation"),
+        Example(f"{tmp_path}/de-ud-dev.conllu line 5", ("du", "gehst", "#"), ("PRON", "VERB", "SYM")),
+        Example(f"{tmp_path}/de-ud-dev.conllu line 11", ("a b",), ("X",)),
     ]
 
 
@@ -53,23 +53,6 @@ def test_sentences_that_are_no_example(tmp_path):
     assert set(refused(tmp_path, format="conll", tag=7)) == {"a line has no tag"}
     write(tmp_path, {"a.txt": b"a A\nb \xff\n"})
     fails(tmp_path, r"a\.txt: is not UTF-8 \(line 2, byte 7 of the file\)", format="conll")
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("eng.train", "train"),
-        ("en-ud-dev.conllu", "validation"),
-        ("test.txt", "test"),
-        ("a/valid/x.txt", "validation"),
-        ("train/x-test.txt", "test"),
-        ("latest.txt", None),
-        ("train-test.txt", None),
-        ("x.conll", None),
-    ],
-)
-def test_splits_by_name(name, split):
-    assert split_names.named(name) == split
 
 
 def test_slash_tagged(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from one_source import GOOD, IMAGE, TEXT, WORDS, Make, failure, letters, report, run, texts
 from PIL import Image
 from ruamel.yaml import YAML
@@ -50,6 +51,29 @@ def test_a_label_in_test_that_training_lacks(make):
     rows = [(*row, "train") for row in GOOD] + [("what is this", "maybe", "test")]
     texts(make, rows, header="text,label,split")
     assert "the test split has the label 'maybe', which training lacks: add training examples" in failure()
+
+
+@pytest.mark.parametrize("label", ["", "-1", None], ids=["empty", "-1", "no column"])
+def test_a_test_split_without_labels(make, capsys, label):
+    folder = texts(make, [])
+    (folder / "rows.csv").unlink()
+    hidden = [f"that is {letters(i)}" + ("" if label is None else f",{label}") for i in range(9)]
+    test = "\n".join(["text" if label is None else "text,label", *hidden])
+    train = "\n".join(["text,label", *(",".join(row) for row in GOOD)])
+    write(folder, {"train.csv": train, "test.csv": test})
+    run(prepare)
+    assert sum(split["examples"] for split in report()["splits"].values()) == 60
+    assert report()["unlabelled"]["in test, a split without labels"]["count"] == (1 if label is None else 9)
+    assert "note: in test, a split without labels: " in capsys.readouterr().out
+    write(folder, {"test.csv": f"{test}\na text,yes"} if label else {})
+    if label:  # one label: then -1 is a class
+        assert "the test split has the label '-1', which training lacks" in failure()
+
+
+def test_a_source_that_holds_out_all(make):
+    folder = texts(make, GOOD)
+    (folder / "rows.csv").rename(folder / "test.csv")
+    assert "its names or cells hold out all examples: name some of them train" in failure()
 
 
 def test_no_example_left_for_a_split(make):

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from pipeline.readers import files, lines, split_names
-from pipeline.readers.example import Example, Refused
+from pipeline.readers import files, lines
+from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.section import DataSection
 
 COMMENT = re.compile(r"#\s*\w+\s*=")  # in CoNLL-U: # text = ...
@@ -25,8 +25,6 @@ class Line(NamedTuple):
 
 
 class Reader(DataSection):
-    """Where splits.csv does not give a file's split, its name may: eng.train, en-ud-dev.conllu, test/a.txt."""
-
     content: ClassVar = "words"
     labels_are: ClassVar = "tags"
     one_per_file: ClassVar = False
@@ -38,9 +36,9 @@ class Reader(DataSection):
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
-        split_of = split_names.rules(source)
+        rules = self.rules()
         for entry in files.entries(source, self.files):
-            split = split_of(entry.name) or split_names.named(entry.name)
+            split = rules(entry).split
             form = None
             for block in _blocks(lines.lines(entry)):
                 form = next((line.form for line in block if not line.text.startswith("#")), form)
@@ -48,7 +46,7 @@ class Reader(DataSection):
                 if sentence:
                     yield self._example(entry.where, sentence, split)
 
-    def _example(self, file: str, sentence: list[Line], split: split_names.Split | None) -> Example | Refused:
+    def _example(self, file: str, sentence: list[Line], split: Split | None) -> Example | Refused:
         words, tags = [], []
         for line in sentence:
             word, tag = _cell(line.columns, self.token), _cell(line.columns, self.tag)

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and similar data: {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz, in one folder.
+"""The IDX format of MNIST and similar data: NAME-{images-idx3,labels-idx1}-ubyte, plain or .gz, in one folder.
 
 Big-endian: two zero bytes, 0x08 for unsigned bytes, the number of axes, each axis's length as 4 bytes, the values
 (http://yann.lecun.com/exdb/mnist/). An optional labels.txt names the classes, one a line, starting with class 0.
@@ -6,6 +6,7 @@ Big-endian: two zero bytes, 0x08 for unsigned bytes, the number of axes, each ax
 
 import gzip
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Literal, cast
@@ -13,36 +14,38 @@ from typing import BinaryIO, ClassVar, Literal, cast
 import numpy as np
 from jaxtyping import UInt8
 
-from pipeline.readers import lines
-from pipeline.readers.example import Example, Refused
+from pipeline.readers import files, lines
+from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.files import Entry, reading
 from pipeline.readers.section import DataSection
+from pipeline.readers.split import HELD_OUT
+from pipeline.readers.split_names import Rules
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
 UNSIGNED_BYTES = 8
 MAX_BYTES = 8 << 30
-PREFIXES: tuple[tuple[Literal["train", "test"], str], ...] = (("train", "train"), ("test", "t10k"))
+KINDS = {"images": 3, "labels": 1}  # and their axes
+NAME = re.compile(r"(.*?)(images|labels)[-.]idx[13]-ubyte")
 
 
 class Reader(DataSection):
-    """The test split may be missing."""
-
     content: ClassVar = "image"
     labels_are: ClassVar = "label"
     one_per_file: ClassVar = False
 
+    suffixes: ClassVar = ("idx1-ubyte", "idx3-ubyte")
+
     format: Literal["idx"]
 
     def read(self) -> Iterator[Example | Refused]:
+        """The examples, training first. Raises UserError naming a file that is missing or damaged."""
         source = Path(self.source)
-        """The examples in the files' order. Raises UserError naming the file that is missing or damaged."""
-        names = _label_names(source)
-        for split, prefix in PREFIXES:
-            if split == "test" and not _find(source, f"{prefix}-images-idx3-ubyte"):
-                continue
-            image_file = _need(source, f"{prefix}-images-idx3-ubyte")
-            label_file = _need(source, f"{prefix}-labels-idx1-ubyte")
+        names, rules = _label_names(source), self.rules()
+        parts = _parts(source)
+        splits: dict[str, Split | None] = {prefix: _split(part, rules) for prefix, part in parts.items()}
+        for prefix, split in sorted(splits.items(), key=lambda one: (one[1] in HELD_OUT, one[0])):
+            image_file, label_file = (_need(source, prefix, kind, parts[prefix]) for kind in KINDS)
             pixels = read_array(image_file, axes=3)  # n h w
             labels = read_array(label_file, axes=1)  # n
             if len(pixels) != len(labels):
@@ -84,15 +87,24 @@ def read_array(path: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _find(source: Path, stem: str) -> Path | None:
-    return next((p for p in (source / stem, source / f"{stem}.gz") if p.exists()), None)
+def _parts(source: Path) -> dict[str, dict[str, Entry]]:
+    """The beginning of the files' names -> `images` or `labels` -> the file, unpacked where both forms lie there."""
+    parts: dict[str, dict[str, Entry]] = {}
+    for entry in files.entries(source):
+        if (name := NAME.fullmatch(entry.name)) and entry.path:
+            parts.setdefault(name[1], {}).setdefault(name[2], entry)
+    return parts or {"train-": {}}
 
 
-def _need(source: Path, stem: str) -> Path:
-    path = _find(source, stem)
-    if path is None:
-        raise UserError(f"{source}: {stem} (or {stem}.gz) is missing; the idx reader needs it")
-    return path
+def _split(part: dict[str, Entry], rules: Rules) -> Split | None:
+    return next((rules(entry).split for entry in part.values()), None)
+
+
+def _need(source: Path, prefix: str, kind: str, entries: dict[str, Entry]) -> Path:
+    if (entry := entries.get(kind)) and entry.path:
+        return entry.path
+    stem = f"{prefix}{kind}-idx{KINDS[kind]}-ubyte"
+    raise UserError(f"{source}: {stem} (or {stem}.gz) is missing; the idx reader needs it")
 
 
 def _label_names(source: Path) -> list[str]:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import files, split_names
+from pipeline.readers import files
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 
@@ -28,22 +28,23 @@ class Reader(DataSection):
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
-        split_of = split_names.rules(source)
-        for name, content, where in files.walk(source, self.files):
-            folder = name.rpartition("/")[0].rpartition("/")[2]
+        rules = self.rules()
+        for file in files.walk(source, self.files):
+            where, (split, folders) = file.where, rules(file)
+            folder = folders[-1] if folders else ""
             label = folder if self.labels is None else self.labels.get(folder)
             if not folder:
-                yield Refused(where, "lies in no folder")
+                yield Refused(where, "lies in no folder", split)
                 continue
             if label is None:
                 yield Refused(where, "its folder is not in labels")
                 continue
             try:
-                text = text_of(content)
+                text = text_of(file.content)
             except Exception:  # the parsers of mail and HTML promise to accept anything, and nearly do
                 yield Refused(where, "is not a readable mail")
                 continue
-            yield Example(where, text, label, split_of(name)) if text else Refused(where, "has no text")
+            yield Example(where, text, label, split) if text else Refused(where, "has no text")
 
 
 def text_of(content: bytes) -> str:

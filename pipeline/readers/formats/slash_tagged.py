@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import files, lines, raw_data, split_names
+from pipeline.readers import files, lines, raw_data
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
@@ -23,10 +23,10 @@ class Reader(DataSection):
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
-        split_of = split_names.rules(source)
+        rules = self.rules()
         coarser = _coarser(Path(self.tags)) if self.tags is not None else None
         for entry in files.entries(source, self.files):
-            split = split_of(entry.name)
+            split = rules(entry).split
             for number, line in enumerate(lines.lines(entry), start=1):
                 where = f"{entry.where} line {number}"
                 parts = [token.rpartition("/") for token in line.split()]

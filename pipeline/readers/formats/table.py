@@ -12,11 +12,12 @@ from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.readers import files, raw_data, split_names
-from pipeline.readers.example import Example, Label, Refused
+from pipeline.readers.example import Example, Label, Refused, Split
 from pipeline.readers.formats import table_rows
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.readers.formats.table_rows import SUFFIXES
 from pipeline.readers.section import DataSection
+from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
@@ -24,7 +25,11 @@ MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numb
 
 
 class Refusal(Exception):
-    """Why a row cannot be used."""
+    """Why a row cannot be used; with the row's split, where it only lacks a label."""
+
+    def __init__(self, reason: str, unlabelled: Split | None = None) -> None:
+        super().__init__(reason)
+        self.unlabelled: Split | None = unlabelled
 
 
 def _columns(value: Any) -> Any:
@@ -45,6 +50,7 @@ class Reader(DataSection):
     """The names of the columns. `split` and `group` are optional, and their cells may be empty."""
 
     one_per_file: ClassVar = False
+    suffixes: ClassVar = SUFFIXES
 
     format: Literal["table"]
     text: str | None = None
@@ -79,7 +85,7 @@ class Reader(DataSection):
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
-        split_of = split_names.rules(source)
+        rules = self.rules()
         for entry in files.entries(source):
             suffix = PurePosixPath(entry.name).suffix.lower()
             if suffix not in SUFFIXES:
@@ -88,41 +94,49 @@ class Reader(DataSection):
                 if self.image is None or suffix not in PICTURES:  # otherwise a row may name it
                     yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
                 continue
+            split = rules(entry).split
+            if split in HELD_OUT and self._lacks_labels(entry):
+                yield Refused(entry.where, "has no label", split)
+                continue
             for number, row in table_rows.read(entry, self._columns()):
                 where = f"{entry.where} row {number}"
                 try:
-                    yield self._example(row, where, entry, split_of(entry.name))
+                    yield self._example(row, where, entry, split)
                 except Refusal as refusal:
-                    yield Refused(where, str(refusal))
+                    yield Refused(where, str(refusal), refusal.unlabelled)
 
     def _columns(self) -> list[str]:
         names = [self.text, self.image, *self._label_columns(), self.split, self.group]
         return [name for name in names if name is not None]
 
+    def _lacks_labels(self, entry: files.Entry) -> bool:
+        """Whether a table has all columns but those of the labels."""
+        missing = set(self._columns()).difference(table_rows.columns(entry))
+        return bool(missing) and missing <= set(self._label_columns())
+
     def _label_columns(self) -> tuple[str, ...]:
         return (self.label,) if self.label is not None else self.labels or self.targets or ()
 
-    def _label(self, row: dict[str, Any], where: str) -> Label:
+    def _label(self, row: dict[str, Any], where: str, split: Split | None) -> Label:
         if self.label is not None:
             label = _text(row[self.label], "label").strip()
             if not label:
-                raise Refusal("its label is empty")
+                raise Refusal("its label is empty", split)
             return label
         if self.targets is not None:
-            return {name: _number(row[name], name) for name in self.targets}
+            return {name: _number(row[name], name, split) for name in self.targets}
         if self.labels is not None and len(self.labels) == 1:
             return _labels(row[self.labels[0]], self.separator, where)
-        return tuple(name for name in self._label_columns() if _is_set(row[name], name))
+        return tuple(name for name in self._label_columns() if _is_set(row[name], name, split))
 
-    def _example(
-        self, row: dict[str, Any] | str, where: str, entry: files.Entry, file_split: split_names.Split | None
-    ) -> Example:
+    def _example(self, row: dict[str, Any] | str, where: str, entry: files.Entry, split: Split | None) -> Example:
         if isinstance(row, str):
             raise Refusal(row)
-        label = self._label(row, where)
-        split = _text(row[self.split], "split").strip().lower() if self.split is not None else ""
-        if split and split not in split_names.WORDS:
-            raise Refusal("its split is none of train, validation, test, shifted")
+        if self.split is not None and (cell := _text(row[self.split], "split").strip()):
+            split = split_names.word(cell)
+            if split is None:
+                raise Refusal(f"its split is none of {split_names.ALLOWED}")
+        label = self._label(row, where, split)
         group = _text(row[self.group], "group").strip() if self.group is not None else ""
         content: bytes | str
         if self.text is not None:
@@ -131,7 +145,7 @@ class Reader(DataSection):
                 raise Refusal("its text is empty")
         else:
             content = _picture(row[cast(str, self.image)], entry)
-        return Example(where, content, label, split_names.WORDS[split] if split else file_split, group or None)
+        return Example(where, content, label, split, group or None)
 
 
 def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
@@ -149,24 +163,26 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _is_set(value: Any, name: str) -> bool:
+def _is_set(value: Any, name: str, split: Split | None) -> bool:
     """Whether an example has the label whose column this is."""
     text = _text(value, f"label {name}").strip().lower()
     if text in ("0", "0.0", "false", "no"):
         return False
     if text in ("1", "1.0", "true", "yes"):
         return True
-    raise Refusal(f"its column {name} is {text[:40]!r}, neither 0 nor 1" if text else f"its column {name} is empty")
+    if not text:
+        raise Refusal(f"its column {name} is empty", split)
+    raise Refusal(f"its column {name} is {text[:40]!r}, neither 0 nor 1")
 
 
-def _number(value: Any, name: str) -> float:
+def _number(value: Any, name: str, split: Split | None) -> float:
     text = _text(value, f"target {name}").strip()
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not text:
-        raise Refusal(f"its target {name} is empty")
+        raise Refusal(f"its target {name} is empty", split)
     if not math.isfinite(number):
         raise Refusal(f"its target {name} is {text[:40]!r}, no number")
     if abs(number) > MOST:

@@ -6,14 +6,15 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from pipeline.readers import files, lines, split_names
+from pipeline.readers import files, lines
 from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.files import Entry
 from pipeline.readers.section import DataSection
+from pipeline.readers.split_names import Place
 
 
 class Reader(DataSection):
-    """A file that lies in no folder has the label ""."""
+    """A file that lies in no folder, or only in that of a split, has the label ""."""
 
     content: ClassVar = "text"
     labels_are: ClassVar = "label"
@@ -25,30 +26,30 @@ class Reader(DataSection):
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
-        split_of = split_names.rules(source)
+        rules = self.rules()
         if self.part:
             for entry in files.entries(source, self.files):
-                yield from parts(entry, self.part, split_of(entry.name))
+                yield from parts(entry, self.part, rules(entry))
             return
-        for name, content, where in files.walk(source, self.files):
+        for file in files.walk(source, self.files):
             try:
-                text = lines.decode(content)
+                text = lines.decode(file.content)
             except UnicodeDecodeError:
-                yield Refused(where, "is not UTF-8")
+                yield Refused(file.where, "is not UTF-8")
                 continue
             if text.strip():
-                label = name.rpartition("/")[0].rpartition("/")[2]
-                yield Example(where, text, label, split_of(name), group=name)
+                split, folders = rules(file)
+                yield Example(file.where, text, folders[-1] if folders else "", split, group=file.name)
             else:
-                yield Refused(where, "is empty")
+                yield Refused(file.where, "is empty")
 
 
-def parts(entry: Entry, size: int, split: Split | None) -> Iterator[Example | Refused]:
+def parts(entry: Entry, size: int, place: Place) -> Iterator[Example | Refused]:
     """A file of any length, one part in memory at a time. Where the source does not define the file's split, each
     part's own content decides.
     """
     held: list[str] = []
-    length, label = 0, entry.name.rpartition("/")[0].rpartition("/")[2]
+    split, label, length = place.split, place.folders[-1] if place.folders else "", 0
     row = first = 1
     for row, line in enumerate(lines.lines(entry), start=1):
         held.append(line)
