@@ -14,6 +14,8 @@ from types import FrameType
 LONGEST = 1_500  # characters of a message
 # Schedulers send the last two when a job's time is nearly up.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
+LIBRARIES = ("FLAX_", "JAX_", "MPL", "NPY_", "TF_", "TQDM_", "XLA_")  # whose environment variables begin so
+GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
 SAME_STOP = 1.0  # seconds within which a second Ctrl-C belongs to the first: a terminal's and a launcher's
 FREE_MEMORY = "end other programs that use it, or lower batch_size or the network's sizes in params.yaml"
 
@@ -105,14 +107,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def refusal(error: BaseException) -> str | None:
-    """Which limit of the machine an error comes from, in one line with the cure; None for a bug of the program."""
+    """Which limit or setting of the machine an error comes from, in one line with the cure; None for a bug of the
+    program.
+    """
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
         on_gpu = "GPU" in text or "CUDA" in text
         where = "GPU memory (nvidia-smi shows which programs use it)" if on_gpu else "memory"
         return f"out of {where}: {FREE_MEMORY}"
     if not isinstance(error, OSError):
-        return None
+        return _device(error, text) or _setting(error, text)
     # Some libraries pass on the system's message without its number, or with the file's name only inside the text.
     quoted = re.findall(r"'([^']+)'", text)
     where = next((str(name) for name in (error.filename2, error.filename, *quoted) if name), "a file")
@@ -129,3 +133,32 @@ def refusal(error: BaseException) -> str | None:
         return "too many open files: raise the limit, for example with `ulimit -n 4096`"
     # Any other error is about one file, and the system's message says all there is to say.
     return f"{where}: {error.strerror.lower()}" if error.strerror else None
+
+
+def _device(error: BaseException, text: str) -> str | None:
+    """That the devices asked for are not there, or fail."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    # JAX asserts that some platform is left, and says so of its own frames only.
+    none_left = isinstance(error, AssertionError) and not text and "JAX" in "".join(getattr(error, "__notes__", ()))
+    if "Unable to initialize backend" in text or (platforms and none_left):
+        why = text.partition(": ")[2].partition(" (set JAX_PLATFORMS")[0].rstrip(".") or "its libraries are missing"
+        where = f"JAX_PLATFORMS={platforms}: there is no such device here" if platforms else "JAX finds no device"
+        return (
+            f"{where} ({why}): unset JAX's environment variables to use what there is; a GPU needs `pip install "
+            "'.[cuda]'`"
+        )
+    if isinstance(error, RuntimeError) and GPU_FAILURE.search(text):
+        return (
+            f"the GPU fails ({text[:300]}): see whether `nvidia-smi` finds it and the driver fits `pip install "
+            "'.[cuda]'`, or set JAX_PLATFORMS=cpu"
+        )
+    return None
+
+
+def _setting(error: BaseException, text: str) -> str | None:
+    """That a library does not know the value of its environment variable."""
+    if isinstance(error, ValueError):
+        for name, value in os.environ.items():
+            if name.startswith(LIBRARIES) and value and (f"'{value}'" in text or f'"{value}"' in text):
+                return f"{name}={value}: no value that is known ({text[:300]}): correct or unset it"
+    return None

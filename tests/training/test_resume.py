@@ -17,7 +17,8 @@ from pipeline.config.training import EarlyStopping
 from pipeline.evaluation import token_losses
 from pipeline.examples.task import Task
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader
-from pipeline.runtime.errors import Stopped, UserError
+from pipeline.runtime.errors import Stop, Stopped, UserError
+from pipeline.stages import parent_watch
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.files import Checkpoint
@@ -186,6 +187,22 @@ def test_a_hangup_that_nohup_has_switched_off_stays_off():
         assert checkpointer.saved == 1  # at the end
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(("since", "sent"), [(None, [signal.SIGTERM]), (0.0, [])])
+def test_a_stage_that_is_ending_already_gets_no_second_signal(since, sent, monkeypatch):
+    """`timeout`, systemd and batch systems send SIGTERM to DVC and to its stage at the same time."""
+    signals: list[int] = []
+
+    def kill(pid: int, number: int) -> None:
+        signals.append(number)
+        Stop.note()
+
+    monkeypatch.setattr(Stop, "since", since)
+    monkeypatch.setattr(parent_watch, "PATIENCE", 0.0)
+    monkeypatch.setattr(os, "kill", kill)
+    parent_watch._watch(started_by=-1, parents=[])
+    assert signals == sent
 
 
 def test_another_network_is_refused():
