@@ -125,9 +125,6 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     """JAX logs a whole traceback where the libraries of a device are broken, and goes on with the next device."""
     if record.exc_info and record.exc_info[1]:
         why = " ".join(str(record.exc_info[1]).split())
-        record.msg, record.args = (
-            f"warning: a device cannot be used ({why}): reinstall its libraries (docs/scaling.md)",
-            (),
-        )
+        record.msg, record.args = f"warning: a device cannot be used ({why}): reinstall its libraries", ()
         record.exc_info = record.exc_text = None
     return True
