@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from pipeline.runtime import environment, errors
+from pipeline.runtime import environment, errors, printing
 
 # Asked for first: once the parent has ended, getppid() names another process.
 STARTED_BY = os.getppid()
@@ -43,6 +43,7 @@ def main() -> int | None:
         return 2
     sys.argv = [f"python -m pipeline {name}", *arguments]
     environment.set_up()
+    printing.escape()
     if name not in STAGES:
         return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
     if arguments in (["-h"], ["--help"]):

@@ -6,11 +6,17 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 LONGEST = 1_500  # characters of a message
+# Schedulers send the last two when a job's time is nearly up.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
+LIBRARIES = ("FLAX_", "JAX_", "MPL", "NPY_", "TF_", "TQDM_", "XLA_")  # whose environment variables begin so
+GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
+SAME_STOP = 1.0  # seconds within which a second Ctrl-C belongs to the first: a terminal's and a launcher's
 FREE_MEMORY = "end other programs that use it, or lower batch_size or the network's sizes in params.yaml"
 
 
@@ -25,26 +31,46 @@ class UserError(Exception):
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM asked the process to end. `except Exception` does not catch it."""
+    """A signal asked the process to end. `except Exception` does not catch it."""
 
     def __init__(self, number: int, message: str = "stopped: run the same command again") -> None:
         super().__init__(message)
         self.code = 128 + number
 
 
+class Stop:
+    """Whether this process was asked to end, and since when."""
+
+    since: float | None = None
+
+    @classmethod
+    def note(cls) -> None:
+        if cls.since is None:
+            cls.since = time.monotonic()
+
+    @classmethod
+    def insists(cls, number: int) -> bool:
+        """Whether a further signal may cut short what the process still does to end well: only a second Ctrl-C, which
+        is a person's. Others come twice by themselves: `timeout` sends two, schedulers count down with several, and
+        the system sends SIGHUP to a terminal's processes after their shell has.
+        """
+        return number == signal.SIGINT and cls.since is not None and time.monotonic() - cls.since > SAME_STOP
+
+
 def run(main: Callable[[], int | None]) -> None:
-    """Runs a command and exits: 0 or what it returns, 1 after a UserError, 130 after ctrl-C, 143 after SIGTERM."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    """Runs a command and exits: 0 or what it returns, 1 after a UserError, 128 and its number after a signal."""
+    for number in caught():
+        signal.signal(number, _stop)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # asks for a checkpoint, which only training has
     try:
         code = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError, ValueError, AttributeError):  # the terminal may be gone, or there was none
+            print(stopped, file=sys.stderr, flush=True)
+            sys.stdout.flush()
         os._exit(stopped.code)  # at once: XLA's threads may still be computing, and a normal exit may crash in them
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         sys.stderr.close()
@@ -57,30 +83,40 @@ def run(main: Callable[[], int | None]) -> None:
     sys.exit(code)
 
 
+def caught() -> list[signal.Signals]:
+    """The signals that end a process in good order: all but a SIGHUP that `nohup` has switched off."""
+    return [one for one in STOPS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
+
+
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """Ctrl-C and SIGTERM that come inside are acted upon at the end."""
-    stops = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    """Signals that come inside are acted upon at the end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped(number)
+    if Stop.since is None:
+        Stop.note()
+        raise Stopped(number)
+    if Stop.insists(number):
+        os._exit(128 + number)
 
 
 def refusal(error: BaseException) -> str | None:
-    """Which limit of the machine an error comes from, in one line with the cure; None for a bug of the program."""
+    """Which limit or setting of the machine an error comes from, in one line with the cure; None for a bug of the
+    program.
+    """
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
         on_gpu = "GPU" in text or "CUDA" in text
         where = "GPU memory (nvidia-smi shows which programs use it)" if on_gpu else "memory"
         return f"out of {where}: {FREE_MEMORY}"
     if not isinstance(error, OSError):
-        return None
+        return _device(error, text) or _setting(error, text)
     # Some libraries pass on the system's message without its number, or with the file's name only inside the text.
     quoted = re.findall(r"'([^']+)'", text)
     where = next((str(name) for name in (error.filename2, error.filename, *quoted) if name), "a file")
@@ -97,3 +133,32 @@ def refusal(error: BaseException) -> str | None:
         return "too many open files: raise the limit, for example with `ulimit -n 4096`"
     # Any other error is about one file, and the system's message says all there is to say.
     return f"{where}: {error.strerror.lower()}" if error.strerror else None
+
+
+def _device(error: BaseException, text: str) -> str | None:
+    """That the devices asked for are not there, or fail."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    # JAX asserts that some platform is left, and says so of its own frames only.
+    none_left = isinstance(error, AssertionError) and not text and "JAX" in "".join(getattr(error, "__notes__", ()))
+    if "Unable to initialize backend" in text or (platforms and none_left):
+        why = text.partition(": ")[2].partition(" (set JAX_PLATFORMS")[0].rstrip(".") or "its libraries are missing"
+        where = f"JAX_PLATFORMS={platforms}: there is no such device here" if platforms else "JAX finds no device"
+        return (
+            f"{where} ({why}): unset JAX's environment variables to use what there is; a GPU needs `pip install "
+            "'.[cuda]'`"
+        )
+    if isinstance(error, RuntimeError) and GPU_FAILURE.search(text):
+        return (
+            f"the GPU fails ({text[:300]}): see whether `nvidia-smi` finds it and the driver fits `pip install "
+            "'.[cuda]'`, or set JAX_PLATFORMS=cpu"
+        )
+    return None
+
+
+def _setting(error: BaseException, text: str) -> str | None:
+    """That a library does not know the value of its environment variable."""
+    if isinstance(error, ValueError):
+        for name, value in os.environ.items():
+            if name.startswith(LIBRARIES) and value and (f"'{value}'" in text or f'"{value}"' in text):
+                return f"{name}={value}: no value that is known ({text[:300]}): correct or unset it"
+    return None

@@ -9,9 +9,11 @@ import time
 
 import psutil
 
+from pipeline.runtime.errors import Stop
+
 BETWEEN = {"sh", "bash", "dash", "zsh", "ksh", "fish", "mpirun", "mpiexec", "orterun", "prterun"}
 EVERY = 0.5  # seconds between checks
-PATIENCE = 60  # seconds for a stage to save and end after SIGTERM
+PATIENCE = 300  # seconds for a stage to take note of SIGTERM: a handler runs once code outside Python returns
 
 
 def watch(started_by: int) -> None:
@@ -35,9 +37,11 @@ def ancestors() -> list[psutil.Process]:
 def _watch(started_by: int, parents: list[psutil.Process]) -> None:
     while os.getppid() == started_by and all(_is_alive(parent) for parent in parents):
         time.sleep(EVERY)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(PATIENCE)  # a handler runs only once code outside Python returns
-    os._exit(128 + signal.SIGTERM)
+    if Stop.since is None:  # else what ended the parent was sent to the stage too, which is saving now
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE)
+    if Stop.since is None:
+        os._exit(128 + signal.SIGTERM)
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -14,7 +14,7 @@ import jax
 
 from pipeline.config import paths
 from pipeline.config.params import StageParams
-from pipeline.runtime import strict_json
+from pipeline.runtime import environment, strict_json
 from pipeline.runtime.hashes import sha256
 from pipeline.stages import library_versions
 from pipeline.stages.stage_files import Inputs
@@ -35,7 +35,7 @@ def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Everything other than code and data that can affect the last bits of a result."""
-    devices = jax.devices()
+    devices, settings = jax.devices(), environment.recorded()
     return {
         "platform": jax.default_backend(),
         "device": devices[0].device_kind,
@@ -45,6 +45,7 @@ def machine() -> dict[str, Any]:
         "vector_instructions": " ".join(vector_instructions()),
         "threads": os.environ["NPROC"],
         "xla_flags": os.environ["XLA_FLAGS"],
+        **({"settings": settings} if settings else {}),
         "python": platform.python_version(),
         **library_versions.installed(),
     }

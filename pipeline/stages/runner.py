@@ -7,12 +7,14 @@ import importlib
 
 from pipeline.config import params as yaml
 from pipeline.config import paths
+from pipeline.runtime import printing
 from pipeline.runtime.errors import UserError
 from pipeline.stages import check, library_versions, parent_watch, stage_files
 
 
 def run(name: str, *, started_by: int) -> None:
     """Runs the stage `name`, which ends when `started_by`, the process that started it, does."""
+    printing.outlive_readers()
     parent_watch.watch(started_by)
     once(name)
 

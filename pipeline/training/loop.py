@@ -83,12 +83,16 @@ def fit(
             for later in _dispatches(trainer, run, loader.load(blocks, first), learning_rate, bar, loader.weight):
                 run = later
                 log.progress({"epoch": run.epoch, "step": int(run.state.step)})
-                number, due = processes.agree_max(signals.received, not signals.received and checkpointer.due())
-                if number or due:
-                    save(run, settings, checkpointer, wait=number > 0)
+                due = not signals.received and checkpointer.due()
+                number, asked, due = processes.agree_max(signals.received, signals.save, due)
+                if number or asked or due:
+                    save(run, settings, checkpointer, wait=number > 0 or asked > 0)
+                at = f"saved at step {int(run.state.step):,}"
                 if number:
-                    at = f"{int(run.state.step):,}"
-                    raise Stopped(number, f"stopped and saved at step {at}: run the same command again to resume")
+                    raise Stopped(number, f"stopped and {at}: run the same command again to resume")
+                if asked:
+                    signals.save = False
+                    tqdm.write(at)
             seconds = time.perf_counter() - began
             rate = int(_sizes(blocks)[first:].sum()) * loader.weight / seconds
             loss, metric = _averages(np.array(validate(run.state.params, run.state.model_state)))

@@ -1,31 +1,38 @@
-"""Ctrl-C and SIGTERM, deferred until training can save and end."""
+"""Signals, deferred until training can save, and end where they ask for that."""
 
 import signal
 from types import FrameType, TracebackType
 from typing import Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from pipeline.runtime.errors import Stop, Stopped, caught
+
+SAVE = signal.SIGUSR2  # asks for a checkpoint, after which training goes on
 
 
 class DeferredSignals:
-    """In this context the first signal is only recorded, in `received`; a second one ends the process at once."""
+    """In this context a signal is only recorded: the first that asks to end in `received`, one that asks for a
+    checkpoint in `save`. A person's second Ctrl-C raises Stopped at once.
+    """
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received, self.save = 0, False
 
     def __enter__(self) -> Self:
-        self._handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        for number in SIGNALS:
+        numbers = [*caught(), SAVE]
+        self._handlers = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
             signal.signal(number, self._record)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._restore()
-
-    def _record(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        self._restore()
-
-    def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+
+    def _record(self, number: int, frame: FrameType | None) -> None:
+        if number == SAVE:
+            self.save = True
+        elif not self.received:
+            self.received = number
+            Stop.note()
+        elif Stop.insists(number):
+            raise Stopped(number)

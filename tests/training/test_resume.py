@@ -17,7 +17,8 @@ from pipeline.config.training import EarlyStopping
 from pipeline.evaluation import token_losses
 from pipeline.examples.task import Task
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader
-from pipeline.runtime.errors import Stopped, UserError
+from pipeline.runtime.errors import Stop, Stopped, UserError
+from pipeline.stages import parent_watch
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.files import Checkpoint
@@ -134,20 +135,74 @@ def test_killed_anywhere_it_ends_at_the_same_bits(case, monkeypatch):
     assert same(whole, train(case, Memory(), checkpointer.last))  # from the end itself, as after a kill just then
 
 
-def test_a_signal_saves_and_ends(monkeypatch):
+class Signalled(Memory):
+    """At the first step, these signals come."""
+
+    def __init__(self, *numbers: int) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def due(self) -> bool:
+        for number in self.numbers:
+            os.kill(os.getpid(), number)
+        self.numbers = ()
+        return False
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT, signal.SIGTERM)]  # of one stop
+    + [(number,) for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)],
+)
+def test_a_signal_saves_and_ends(numbers, monkeypatch):
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
-
-    class Signalled(Memory):
-        def due(self) -> bool:
-            os.kill(os.getpid(), signal.SIGTERM)
-            return False
-
-    checkpointer = Signalled()
-    with pytest.raises(Stopped, match="stopped and saved at step 2: run the same command again to resume") as caught:
+    checkpointer = Signalled(*numbers)
+    with pytest.raises(Stopped, match="stopped and saved at step 1: run the same command again to resume") as caught:
         train("cnn", checkpointer)
-    assert caught.value.code == 143
+    assert caught.value.code == 128 + numbers[0]
     assert checkpointer.last is not None
     assert same(train("cnn", Memory()), train("cnn", Memory(), checkpointer.last))
+
+
+def test_a_second_interrupt_by_a_person_ends_at_once(monkeypatch):
+    monkeypatch.setattr("pipeline.runtime.errors.SAME_STOP", 0.0)
+    checkpointer = Signalled(signal.SIGTERM, signal.SIGINT)
+    with pytest.raises(Stopped, match="stopped: run the same command again"):
+        train("cnn", checkpointer)
+    assert checkpointer.last is None
+
+
+def test_a_signal_that_asks_for_a_checkpoint_saves_and_goes_on(capsys):
+    checkpointer = Signalled(signal.SIGUSR2)
+    run = train("cnn", checkpointer)
+    assert (checkpointer.saved, "saved at step 1" in capsys.readouterr().out) == (2, True)
+    assert same(train("cnn", Memory()), run)
+
+
+def test_a_hangup_that_nohup_has_switched_off_stays_off():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        checkpointer = Signalled(signal.SIGHUP)
+        train("cnn", checkpointer)
+        assert checkpointer.saved == 1  # at the end
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(("since", "sent"), [(None, [signal.SIGTERM]), (0.0, [])])
+def test_a_stage_that_is_ending_already_gets_no_second_signal(since, sent, monkeypatch):
+    """`timeout`, systemd and batch systems send SIGTERM to DVC and to its stage at the same time."""
+    signals: list[int] = []
+
+    def kill(pid: int, number: int) -> None:
+        signals.append(number)
+        Stop.note()
+
+    monkeypatch.setattr(Stop, "since", since)
+    monkeypatch.setattr(parent_watch, "PATIENCE", 0.0)
+    monkeypatch.setattr(os, "kill", kill)
+    parent_watch._watch(started_by=-1, parents=[])
+    assert signals == sent
 
 
 def test_another_network_is_refused():
