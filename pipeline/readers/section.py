@@ -1,7 +1,7 @@
 """The section `datasets.NAME.data` of params.yaml: what all readers have in common, besides options of their own."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt
 
@@ -21,8 +21,19 @@ class DataSection(Section):
     """The fraction of the examples held out for validation, where the source has no such split of its own."""
     test: Share = 0.2
     """The same for the test split."""
+    stratify: bool = False
+    """Keep the shares of the classes in the splits that are made here. Adding examples may then move a few others."""
+    duplicates: Literal["near", "exact"] = "near"
+    """What stays in one split: with `near`, also texts that differ only in case, digits or punctuation; with `exact`,
+    only what is the same."""
     max_bad_rows: NonNegativeInt = 0
     """How many unusable rows or files to tolerate; more are an error."""
+
+    def check_task(self, learns: str | None) -> str | None:
+        """The setting that makes no sense for a task that learns this, and why."""
+        if self.stratify and learns not in ("label", "labels"):
+            return "stratify: keeps the shares of classes, and this task has none: remove it"
+        return None
 
     def rules(self) -> split_names.Rules:
         """What the names of the source's files and folders say of splits. Raises UserError where that is ambiguous."""

@@ -7,7 +7,7 @@ hashes stay in memory.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,11 +30,12 @@ class TableWriter:
         # PNG and JPEG are compressed already.
         compression = "none" if schema.names[1] == "image" else "zstd"
         self.schema, self.writer = schema, pq.ParquetWriter(path, schema, compression=compression)
+        self.content = str(schema.names[1])
         self.rows: list[dict[str, Any]] = []
         self.bytes = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        content = row[self.schema.names[1]]
+        content = row[self.content]
         self.rows.append(row)
         self.bytes += len(content) if isinstance(content, bytes | str) else WORD_BYTES * len(content)
         if len(self.rows) >= ROWS or self.bytes >= ROW_BYTES:
@@ -51,7 +52,10 @@ class TableWriter:
 
 
 def write_spool(
-    items: Iterable[Example | Refused], spool: Path, refuse: Callable[[str, str], None]
+    items: Iterable[Example | Refused],
+    spool: Path,
+    refuse: Callable[[str, str], None],
+    duplicates: Literal["near", "exact"] = "near",
 ) -> tuple[list[Keys], list[str], list[Refused]]:
     """Writes the examples to `spool`, in order, and calls `refuse` with the place of each that cannot be used and the
     reason.
@@ -70,9 +74,9 @@ def write_spool(
                 refuse(item.where, item.reason)
             continue
         table = table or TableWriter(spool, _schema(item))
-        keys.append(split.keys(item))
+        keys.append(split.keys(item, duplicates))
         where.append(item.where)
-        table.add({"id": keys[-1].id, table.schema.names[1]: item.content, "label": item.label})
+        table.add({"id": keys[-1].id, table.content: item.content, "label": item.label})
     if table:
         table.close()
     return keys, where, unlabelled

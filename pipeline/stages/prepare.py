@@ -51,17 +51,18 @@ class LeftOut:
 def main(params: Params, inputs: Inputs) -> None:
     source = Path(params.source)
     raw_data.check(source, inputs.dataset)
+    if wrong := params.data.check_task(TASKS[params.task].labels_are):
+        raise UserError(f"{paths.PARAMS}: datasets.{inputs.dataset}.data.{wrong}")
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
     refused, dropped, kept, unlabelled = LeftOut(), LeftOut(), LeftOut(), LeftOut()
     total = files.count(source) if params.data.one_per_file else None
     items = tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None)
-    keys, where, hidden = split_tables.write_spool(items, spool, refused.add)
+    keys, where, hidden = split_tables.write_spool(items, spool, refused.add, params.data.duplicates)
     for item in split.settle(hidden, keys):
         (unlabelled if item.reason in split.NO_SPLIT else refused).add(item.where, item.reason)
-    placements = split.assign(
-        keys, validation=params.data.validation, test=params.data.test, learns=TASKS[params.task].labels_are
-    )
+    data, learns = params.data, TASKS[params.task].labels_are
+    placements = split.assign(keys, validation=data.validation, test=data.test, learns=learns, stratify=data.stratify)
     for place, placement in zip(where, placements):
         if placement.split is not None:
             if placement.reason:
@@ -74,9 +75,7 @@ def main(params: Params, inputs: Inputs) -> None:
     }
     others = {"dropped": dropped, "kept_in_train": kept, "refused": refused, "unlabelled": unlabelled}
     write_report(params, sizes, labels, others)
-    if keys and all(one.source_split in split.HELD_OUT for one in keys):
-        raise UserError(f"{params.source}: its names or cells hold out all examples: name some of them train")
-    check(params, inputs.dataset, sizes, refused, kept)
+    check(params, inputs.dataset, sizes, refused, kept, keys)
     for reason, count in unlabelled.counts.items():
         print(
             f"note: {reason}: {count:,} left out, such as {unlabelled.first[reason][0]}; the others are split instead"
@@ -110,7 +109,9 @@ def write_report(
     )
 
 
-def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut, kept: LeftOut) -> None:
+def check(
+    params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut, kept: LeftOut, keys: list[split.Keys]
+) -> None:
     """Raises UserError where too many rows or files were refused, or a split is empty."""
     bad = refused.counts.total()
     if bad > params.data.max_bad_rows:
@@ -120,8 +121,15 @@ def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut,
             f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.data.max_bad_rows}: "
             f"correct what {REPORT} lists, or raise datasets.{dataset}.data.max_bad_rows"
         )
+    if keys and all(one.source_split in split.HELD_OUT for one in keys):
+        raise UserError(f"{params.source}: its names or cells hold out all examples: name some of them train")
     for name in ("train", "validation", "test"):
         if name not in sizes:
+            if 2 * len({one.near_key for one in keys}) < len({one.id for one in keys}):
+                raise UserError(
+                    f"{params.source}: no example is left for the {name} split: most differ only in case, digits or "
+                    f"punctuation, and so stay together; set datasets.{dataset}.data.duplicates to exact"
+                )
             cure = "more examples are needed"
             if name != "train":
                 cure = f"raise datasets.{dataset}.data.{name}"

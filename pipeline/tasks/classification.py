@@ -52,12 +52,7 @@ class Classification(Labelled):
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
         """Raises UserError where training has a single label, or another split has labels that training lacks."""
         refuse_single_label(source, labels["train"])
-        for split, counts in labels.items():
-            for label in sorted(counts.keys() - labels["train"].keys()):
-                raise UserError(
-                    f"{source}: the {split} split has the label {label!r}, which training lacks: add training "
-                    "examples of it, or remove those"
-                )
+        refuse_unseen_labels(source, labels)
 
     @classmethod
     def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:
@@ -175,6 +170,17 @@ def refuse_single_label(source: str, labels: Counter[str]) -> None:
     if len(labels) < 2:
         (label,) = labels
         raise UserError(f"{source}: every training example has the label {label!r}; at least two labels are needed")
+
+
+def refuse_unseen_labels(source: str, labels: dict[str, Counter[str]]) -> None:
+    """Raises UserError with all labels that training lacks."""
+    unseen = {split: sorted(counts.keys() - labels["train"].keys()) for split, counts in labels.items()}
+    named = [f"{', '.join(map(repr, names))} in the {split} split" for split, names in unseen.items() if names]
+    if named:
+        raise UserError(
+            f"{source}: training lacks labels that are held out: {'; '.join(named)}: add training examples of each, or "
+            "remove those"
+        )
 
 
 def class_loss(

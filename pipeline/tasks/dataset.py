@@ -56,6 +56,8 @@ def read(content: Any, name: str, path: Path = paths.PARAMS) -> Dataset:
     settings = validate(task.Settings, section.task, path, under=f"{key}.task")
     if wrong := task.check_settings(settings, getattr(section.data, "targets", None) or ()):
         raise UserError(f"{path}: {key}.task.{wrong}")
+    if wrong := section.data.check_task(task.labels_are):
+        raise UserError(f"{path}: {key}.data.{wrong}")
     given = validate(kind, section.preprocessing, path, under=f"{key}.preprocessing")
     return Dataset(task, settings, section.data, given)
 

@@ -14,7 +14,14 @@ from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.classification import PRINTED, ClassSettings, Counts, Labels, note_baseline
+from pipeline.tasks.classification import (
+    PRINTED,
+    ClassSettings,
+    Counts,
+    Labels,
+    note_baseline,
+    refuse_unseen_labels,
+)
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -47,12 +54,7 @@ class MultiLabelClassification(Labelled):
         joined = [label for label in labels["train"] if any(mark in label for mark in SEPARATORS)]
         if 2 * len(joined) > len(labels["train"]):
             print(f"note: labels such as {joined[0]!r} look like several: check the reader's separator")
-        for split, counts in labels.items():
-            for label in sorted(counts.keys() - labels["train"].keys()):
-                raise UserError(
-                    f"{source}: the {split} split has the label {label!r}, which training lacks: add training examples "
-                    "of it, or remove those"
-                )
+        refuse_unseen_labels(source, labels)
 
     @classmethod
     def encode(cls, inputs: Inputs, report: dict[str, Any]) -> Self:

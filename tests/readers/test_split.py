@@ -1,5 +1,6 @@
 """What is held out depends on the content alone; nothing stands on both sides."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -72,6 +73,43 @@ def test_of_many_copies_the_most_precious_stays():
     assert [name for name, _ in placed] == [None, None, None, "test", None, None]
     assert placed[5] == (None, "repeated in test")
     assert all(reason.endswith("identical to one in test") for _, reason in [*placed[:3], placed[4]])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near"),
+    [
+        ("Great film!", "great film, 10", True),
+        ("the café is open", "THE CAFE\u0301 is open.", True),  # composed and not
+        ("I \u2764\ufe0f it", "i \u2764 it", True),  # variants of an emoji
+        ("see http://a.b (c)", "see http://a.b: c", True),
+        ("कि", "का", False),  # vowel signs
+        ("so good 👍", "so good 👎", False),
+        ("so good :)", "so good :-(", False),
+        ("C++ is best", "C# is best", False),
+        ("a < b holds", "a > b holds", False),
+        ("12 + 7", "3 + 4", False),  # without letters, a text is itself
+    ],
+)
+def test_what_is_nearly_the_same(one, other, near):
+    first, second = texts((one, "x", ""), (other, "x", ""))
+    assert (first.near_key == second.near_key) == near
+    exact = [keys(Example("here", text, "x"), "exact") for text in (one, other)]
+    assert exact[0].near_key != exact[1].near_key
+    assert [name for name, _ in assign(texts((one, "x", "train"), (other, "y", "test")), **SHARES)] == ["train", "test"]
+
+
+def test_classes_have_their_share():
+    """Whatever the order of the examples; near-duplicates and groups stay together, and few are moved by more."""
+    counts = {"a": 700, "b": 100, "c": 30, **{f"rare {letters(i)}": 3 for i in range(50)}}
+    rows = [keys(Example("here", f"{kind} {letters(i)}", kind)) for kind, n in counts.items() for i in range(n)]
+    placed = assign(rows, **SHARES, stratify=True)
+    found = Counter((row.label, place.split) for row, place in zip(rows, placed))
+    assert [found[kind, "test"] for kind in "abc"] == [140, 20, 6]
+    assert abs(sum(found[f"rare {letters(i)}", "validation"] for i in range(50)) - 30) < 12
+    assert all(found[kind, "train"] for kind in counts)
+    assert assign(rows[::-1], **SHARES, stratify=True)[::-1] == placed
+    fewer = assign(rows[1:], **SHARES, stratify=True)
+    assert sum(a != b for a, b in zip(fewer, placed[1:])) <= 2
 
 
 def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():

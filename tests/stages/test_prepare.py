@@ -47,10 +47,12 @@ def test_one_class_only(make):
     assert "every training example has the label 'yes'; at least two labels are needed" in failure()
 
 
-def test_a_label_in_test_that_training_lacks(make):
+def test_labels_in_test_that_training_lacks_are_named_at_once(make):
     rows = [(*row, "train") for row in GOOD] + [("what is this", "maybe", "test")]
+    rows += [("who is this", "never", "test"), ("where is this", "never", "validation")]
     texts(make, rows, header="text,label,split")
-    assert "the test split has the label 'maybe', which training lacks: add training examples" in failure()
+    named = "'never' in the validation split; 'maybe', 'never' in the test split: add training examples of each"
+    assert f"training lacks labels that are held out: {named}" in failure()
 
 
 @pytest.mark.parametrize("label", ["", "-1", None], ids=["empty", "-1", "no column"])
@@ -67,13 +69,24 @@ def test_a_test_split_without_labels(make, capsys, label):
     assert "note: in test, a split without labels: " in capsys.readouterr().out
     write(folder, {"test.csv": f"{test}\na text,yes"} if label else {})
     if label:  # one label: then -1 is a class
-        assert "the test split has the label '-1', which training lacks" in failure()
+        assert "training lacks labels that are held out: '-1' in the test split" in failure()
 
 
 def test_a_source_that_holds_out_all(make):
     folder = texts(make, GOOD)
     (folder / "rows.csv").rename(folder / "test.csv")
     assert "its names or cells hold out all examples: name some of them train" in failure()
+
+
+def test_texts_that_differ_only_in_digits(make):
+    rows = [(f"item {i}", "yes" if i % 2 else "no") for i in range(60)]
+    texts(make, rows)
+    assert "in case, digits or punctuation, and so stay together; set datasets.mine.data.duplicates to ex" in failure()
+    texts(make, rows, duplicates="exact", stratify=True)
+    run(prepare)
+    splits = report()["splits"]
+    assert [splits[name]["examples"] for name in ("train", "validation", "test")] == [36, 12, 12]
+    assert splits["test"]["labels"] == {"no": 6, "yes": 6}
 
 
 def test_no_example_left_for_a_split(make):
