@@ -42,8 +42,8 @@ def main() -> int | None:
         print(f"error: no command {name!r}; the commands: {', '.join(STAGES | COMMANDS)}", file=sys.stderr)
         return 2
     sys.argv = [f"python -m pipeline {name}", *arguments]
+    printing.set_up()
     environment.set_up()
-    printing.escape()
     if name not in STAGES:
         return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
     if arguments in (["-h"], ["--help"]):
