@@ -4,10 +4,50 @@ A command's module is imported only when it runs, so help and a mistyped name an
 """
 
 import importlib
+import importlib.util
 import os
+import subprocess
 import sys
 
-from pipeline.runtime import environment, errors, printing
+WHOLE = sys.version_info >= (3, 11) and all(map(importlib.util.find_spec, ("jax", "pydantic", "ruamel")))
+
+
+def start_in_environment() -> None:
+    """Starts again with the Python of the DVC that runs this stage, or ends with a line. `.venv/bin/dvc repro` starts
+    stages with the system's Python, which may be too old for all but this file.
+    """
+    python = python_of_dvc()
+    if python and os.path.dirname(python) != os.path.dirname(sys.executable):
+        os.execv(python, [python, "-m", "pipeline", *sys.argv[1:]])
+    major, minor = sys.version_info[:2]
+    sys.exit(
+        f"error: {sys.executable} (Python {major}.{minor}) is not this project's environment: `. .venv/bin/activate`, after "
+        "`make repro` has made it"
+    )
+
+
+def python_of_dvc() -> str:
+    """The Python that runs the DVC among this process's ancestors; "" where there is none."""
+    pid = os.getppid()
+    while pid > 1:
+        try:
+            if os.path.isdir("/proc/self"):
+                with open(f"/proc/{pid}/cmdline") as command, open(f"/proc/{pid}/stat") as stat:
+                    words, parent = command.read().split("\0"), stat.read().rpartition(")")[2].split()[1]
+            else:
+                parent, *words = subprocess.check_output(["ps", "-o", "ppid=,args=", "-p", str(pid)]).decode().split()
+        except (OSError, ValueError, subprocess.CalledProcessError):
+            return ""
+        if os.path.basename(words[1] if len(words) > 1 else "") == "dvc" or words[1:3] == ["-m", "dvc"]:
+            return words[0] if os.path.isfile(words[0]) else ""
+        pid = int(parent)
+    return ""
+
+
+if not WHOLE:
+    start_in_environment()
+
+from pipeline.runtime import environment, errors, printing  # noqa: E402
 
 # Asked for first: once the parent has ended, getppid() names another process.
 STARTED_BY = os.getppid()
@@ -42,8 +82,8 @@ def main() -> int | None:
         print(f"error: no command {name!r}; the commands: {', '.join(STAGES | COMMANDS)}", file=sys.stderr)
         return 2
     sys.argv = [f"python -m pipeline {name}", *arguments]
+    printing.set_up()
     environment.set_up()
-    printing.escape()
     if name not in STAGES:
         return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
     if arguments in (["-h"], ["--help"]):

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.runtime import printing
 from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Input(NamedTuple):
 
 def main() -> int:
     arguments = parse()
+    if arguments.json or arguments.csv:
+        printing.content()
 
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
     from pipeline.runtime import package, tasks

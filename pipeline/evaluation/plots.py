@@ -1,5 +1,6 @@
 """Plots of metrics and of mistakes, as PNG files: equal figures give equal bytes."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,22 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Integer, UInt8
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
 from pipeline.config import paths
 from pipeline.evaluation import metrics
 
-STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+# Labels are text: a "$" in one begins no formula.
+STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+mpl.rcdefaults()  # a matplotlibrc of the user's changes no picture
 CLASSES = 20  # in the confusion matrix, at most
 TITLE, NOTE = 0.4, 0.3  # inches: of two lines above an image, of one below all
 COLUMNS = 6  # of explained images
+LONGEST = 36  # characters of a name
+FORMULAS, BOXES = ("cm", "STIX"), "Last Resort"  # fonts of matplotlib's: for formulas only; a box for each letter
 
 
 def write_confusion(
@@ -65,8 +73,9 @@ def confusion(counts: Int[np.ndarray, "k k"], labels: tuple[str, ...]) -> Figure
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # k k
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(labels)), labels)
+    names = [_short(label) for label in labels]
+    axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted", ylabel="true")
     for (row, column), count in np.ndenumerate(counts):
         if count:
@@ -96,18 +105,20 @@ def regression(values: Float[np.ndarray, "n k"], targets: Float[np.ndarray, "n k
         low, high = min(predicted.min(), true.min()), max(predicted.max(), true.max())
         left.plot([low, high], [low, high], color="grey", linewidth=0.8)
         left.scatter(true, predicted, s=6, alpha=0.4, linewidths=0)
-        left.set(xlabel=f"true {name}", ylabel="predicted")
+        left.set(xlabel=f"true {_short(name)}", ylabel="predicted")
         right.axhline(0, color="grey", linewidth=0.8)
         right.scatter(predicted, predicted - true, s=6, alpha=0.4, linewidths=0)
-        right.set(xlabel=f"predicted {name}", ylabel="predicted - true")
+        right.set(xlabel=f"predicted {_short(name)}", ylabel="predicted - true")
     return figure
 
 
 @mpl.rc_context(STYLE)
 def explained(
-    images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n h w"], titles: list[str], note: str
+    images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n h w"], titles: list[tuple[str, str]], note: str
 ) -> Figure:
-    """Each image beside the pixels that speak for the prediction (red) and against it (blue); `note` stands below."""
+    """Each image beside the pixels that speak for the prediction (red) and against it (blue), under a title of two
+    lines; `note` stands below all.
+    """
     rows = -(-len(images) // COLUMNS)
     each = images.shape[1] / images.shape[2] + TITLE  # inches: an image is one wide
     figure = Figure(figsize=(2 * COLUMNS, each * rows + NOTE), layout="constrained")
@@ -122,11 +133,45 @@ def explained(
         axes.imshow(image[..., 0] if channels == 1 else image, cmap="gray", vmin=0, vmax=255, extent=left)
         axes.imshow(pixel, cmap="seismic", vmin=-reach, vmax=reach, extent=right)
         axes.set_xlim(0, 2 * width)
-        axes.set_title(title, fontsize=7)
+        axes.set_title("\n".join(map(_short, title)), fontsize=7)
     return figure
 
 
 @mpl.rc_context(STYLE)  # ticks are made when a figure is drawn
 def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _choose_fonts(figure.findobj(Text))
     figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def _short(name: str) -> str:
+    """A name on one line, cut to fit."""
+    line = "".join(c if c.isprintable() else " " for c in name).strip()
+    end = 10  # characters: a title ends with a probability
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - end - 1]}\N{HORIZONTAL ELLIPSIS}{line[-end:]}"
+
+
+def _choose_fonts(texts: Any) -> None:
+    """Letters that the usual font lacks are drawn by the first of the machine's fonts that has them, or as boxes."""
+    usual = mpl.rcParams["font.sans-serif"][0]
+    lacking = {ord(c) for text in texts for c in text.get_text() if c != "\n"} - _letters(font_manager.findfont(usual))
+    if not lacking:
+        return
+    fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith(FORMULAS)]
+    fonts.sort(key=lambda font: (font.name.startswith(BOXES), font.weight != 400, font.name, font.fname))
+    families = [usual]
+    for font in fonts:
+        if has := lacking & _letters(font.fname):
+            families.append(font.name)
+            lacking -= has
+    for text in texts:
+        text.set_fontfamily(families)
+
+
+@cache
+def _letters(font: str) -> frozenset[int]:
+    """The code points that a font file draws; none where it cannot be read."""
+    try:
+        return frozenset(FT2Font(font).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()

@@ -8,6 +8,7 @@ from pipeline.inspection.sample import Observation
 from pipeline.readers.example import Label
 
 LABELS = 8  # that are listed
+LONGEST = 60  # characters of a label
 
 
 def label_counts(labels: Sequence[Label]) -> Counter[str]:
@@ -28,10 +29,15 @@ def balance(counts: Mapping[str, int], word: str) -> str:
     """How many labels there are, and how frequent: the most frequent and the rarest."""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     first = ordered if len(ordered) <= LABELS else ordered[: LABELS - 2]
-    text = ", ".join(f"{label} {count:,}" for label, count in first)
+    text = ", ".join(f"{_short(label)} {count:,}" for label, count in first)
     if len(ordered) > LABELS:
-        text += f", ... {ordered[-1][0]} {ordered[-1][1]:,}"
+        text += f", ... {_short(ordered[-1][0])} {ordered[-1][1]:,}"
     return f"{len(ordered):,} {word}: {text}"
+
+
+def _short(label: str) -> str:
+    line = " ".join(label.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def _number(name: str, values: Sequence[float]) -> str:

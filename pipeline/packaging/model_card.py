@@ -1,5 +1,6 @@
 """README.md, the model card: what the model does, its test figures, and how to use it. The texts are in cards/."""
 
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline.examples.task import Task
+from pipeline.runtime import printing
 
 CARDS = Path(__file__).with_name("cards")
 ROWS = 30  # classes or documents in a table, at most
+MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what Markdown, GitHub's included, gives a meaning
 
 
 def fill(card: str, **values: Any) -> str:
@@ -49,7 +52,17 @@ def figures_table(rows: dict[str, str]) -> str:
     return markdown(pd.DataFrame({"test figure": list(rows), "value": list(rows.values())}))
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of figures by class or document, whose names in the first column are text: `007`, `1e5`, `null`."""
+    return pd.read_csv(path, keep_default_na=False, converters={0: str})
+
+
+def plain(text: str) -> str:
+    """A name as Markdown that shows it as it is, on one line."""
+    return MARKUP.sub(r"\\\g<0>", printing.shown(" ".join(text.split())))
+
+
 def markdown(table: pd.DataFrame) -> str:
-    """The table in Markdown. Cells are text by then, so that a class called "1e5" keeps its name, and on one line."""
-    cells = table.map(lambda x: f"{x:.3f}" if isinstance(x, float) else " ".join(str(x).split()).replace("|", "\\|"))
+    """The table in Markdown. Cells are text by then, so that a class called "1e5" keeps its name."""
+    cells = table.map(lambda x: f"{x:.3f}" if isinstance(x, float) else plain(str(x)))
     return cells.to_markdown(index=False, disable_numparse=True)

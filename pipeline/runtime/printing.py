@@ -1,43 +1,58 @@
-"""What is printed never ends a command or a stage: text that an encoding lacks is escaped, and a stage goes on when
-nobody can read its output any more.
+"""What is printed never ends a command or a stage, and is text to the terminal, never an order to it: what the encoding
+of an output lacks, and what would move its cursor or turn its direction, is escaped.
 """
 
 import io
 import os
+import re
 import sys
 from typing import Any, TextIO
 
+# Control characters but for tabs and line ends, and those that change the direction of the text after them.
+ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
-def escape() -> None:
-    """From now on, characters that the encoding of an output lacks are printed as escapes: `\\u2013`, `\\udcff`."""
+
+def set_up() -> None:
+    """For the rest of this process. Standard error stays as it is but for the encoding: progress bars move its cursor,
+    and what errors quote is escaped already.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before this process began
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    sys.stdout = Output(sys.stdout)  # type: ignore[assignment]
 
 
-def utf8() -> None:
-    """Standard output holds a file's content from now on, CSV or JSON, which is UTF-8 wherever it goes."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+def content() -> None:
+    """Standard output holds a file's content from now on, CSV or JSON: as it is, and UTF-8 wherever it goes."""
+    if isinstance(sys.stdout, Output):
+        sys.stdout.escapes = False
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def outlive_readers() -> None:
     """A stage trains on when the terminal is closed, the pipe's reader ends, or the log's disk is full."""
-    sys.stdout, sys.stderr = _Outlasting(sys.stdout), _Outlasting(sys.stderr)  # type: ignore[assignment]
+    sys.stdout = Output(sys.stdout, outlasts=True, escapes=isinstance(sys.stdout, Output))  # type: ignore[assignment]
+    sys.stderr = Output(sys.stderr, outlasts=True, escapes=False)  # type: ignore[assignment]
 
 
-class _Outlasting:
-    """An output stream that falls silent where the original one fails."""
+def shown(text: str) -> str:
+    """The text with an escape for each character that is an order."""
+    return ORDERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+
+class Output:
+    """An output stream that escapes orders to the terminal; where it `outlasts`, it falls silent when writing fails."""
+
+    def __init__(self, stream: TextIO, *, escapes: bool = True, outlasts: bool = False) -> None:
+        self._stream, self.escapes, self._outlasts = stream, escapes, outlasts
 
     def write(self, text: str) -> int:
         try:
-            self._stream.write(text)
+            self._stream.write(shown(text) if self.escapes else text)
         except OSError:
             self._fall_silent()
         return len(text)
@@ -50,6 +65,8 @@ class _Outlasting:
 
     def _fall_silent(self) -> None:
         """Below Python's buffers, which still hold what could not be written."""
+        if not self._outlasts:
+            raise
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, self._stream.fileno())
         os.close(silence)

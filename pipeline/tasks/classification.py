@@ -103,7 +103,7 @@ class Classification(Labelled):
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.classification(probabilities, targets)
         if len(self.labels) <= PRINTED:
-            print(by_class.to_string(index=False, float_format="{:.3f}".format))
+            print(by_class.to_string(index=False, max_colwidth=60, float_format="{:.3f}".format))
         baseline = float((targets == int(np.argmax(self.counts))).mean())
         results = {"examples": len(targets), "baseline_accuracy": baseline, **results}
         print_accuracy(split, results)
@@ -223,14 +223,13 @@ def class_card(
     task: Labelled, labels: tuple[str, ...], figures: dict[str, Any], rows: dict[str, str], **names: Any
 ) -> str:
     """The model card of a task with one of several labels for each target."""
-    import pandas as pd
-
     from pipeline.packaging import model_card
 
-    classes = pd.read_csv(paths.EVALUATION / "per_class_test.csv", keep_default_na=False)
+    classes = model_card.read_table(paths.EVALUATION / "per_class_test.csv")
     if len(classes) > model_card.ROWS:
         classes = classes.sort_values("examples", ascending=False, kind="stable").head(model_card.ROWS)
-    listed = ", ".join(labels[: model_card.ROWS]) + (", ..." if len(labels) > model_card.ROWS else "")
+    listed = ", ".join(map(model_card.plain, labels[: model_card.ROWS]))
+    listed += ", ..." if len(labels) > model_card.ROWS else ""
     return model_card.labelled(
         task,
         what=f"Chooses one of {len(labels)} labels: {listed}.",

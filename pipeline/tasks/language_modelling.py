@@ -150,7 +150,7 @@ class LanguageModelling(Task):
         documents.to_csv(paths.EVALUATION / f"per_document_{split}.csv", index=False, lineterminator="\n")
         results = metrics.language_modelling(tokens.loss, tokens.token, tokens.guess, sizes, np.array(self.counts))
         if len(documents) <= PRINTED:
-            print(documents.to_string(index=False, float_format="{:.4f}".format))
+            print(documents.to_string(index=False, max_colwidth=60, float_format="{:.4f}".format))
         print(
             f"{split}: {results['nats_per_character']:.4f} nats a character, {results['bits_per_byte']:.4f} bits a "
             f"byte, perplexity {results['perplexity']:.3f} a token (by the tokens' frequency alone: "
@@ -176,14 +176,12 @@ class LanguageModelling(Task):
         return configuration.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
-        import pandas as pd
-
         from pipeline.packaging import model_card
 
         rows = model_card.accuracy(figures)
         for name in ("nats_per_character", "bits_per_byte", "perplexity", "baseline_nats_per_character"):
             rows[name.replace("_", " ")] = f"{figures[name]:.4f}"
-        documents = pd.read_csv(paths.EVALUATION / "per_document_test.csv").head(model_card.ROWS)
+        documents = model_card.read_table(paths.EVALUATION / "per_document_test.csv").head(model_card.ROWS)
         return model_card.fill(
             "language-modelling.md",
             vocabulary=f"{self.outputs:,}",

@@ -135,7 +135,7 @@ class MultiLabelClassification(Labelled):
         baseline = np.broadcast_to(2 * np.array(self.counts) > self.examples, targets.shape)
         results = multi_label.figures(probabilities, guesses, targets, baseline)
         if len(self.labels) <= PRINTED:
-            print(by_label.to_string(index=False, float_format="{:.3f}".format))
+            print(by_label.to_string(index=False, max_colwidth=60, float_format="{:.3f}".format))
         print(
             f"{split}: micro F1 {results['micro']['f1']:.4f} (95 % interval {results['micro']['f1_low']:.4f} to "
             f"{results['micro']['f1_high']:.4f}; the baseline's {results['baseline_micro_f1']:.4f}), macro F1 "
@@ -178,8 +178,6 @@ class MultiLabelClassification(Labelled):
         strict_json.write(folder / "labels.json", content)
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
-        import pandas as pd
-
         from pipeline.packaging import model_card
 
         micro = figures["micro"]
@@ -191,10 +189,11 @@ class MultiLabelClassification(Labelled):
             "all labels right": f"{figures['exact_match']:.4f}",
             "coverage error": f"{figures['coverage_error']:.4g}",
         }
-        classes = pd.read_csv(paths.EVALUATION / "per_class_test.csv", keep_default_na=False).head(model_card.ROWS)
+        classes = model_card.read_table(paths.EVALUATION / "per_class_test.csv").head(model_card.ROWS)
+        listed = ", ".join(map(model_card.plain, self.labels[: model_card.ROWS]))
         return model_card.labelled(
             self,
-            what=f"Gives any number of {len(self.labels)} labels: {', '.join(self.labels[: model_card.ROWS])}.",
+            what=f"Gives any number of {len(self.labels)} labels: {listed}.",
             metrics="f1",
             figures=rows,
             details=f"By label, on the same {figures['examples']:,} test examples:\n\n{model_card.markdown(classes)}",

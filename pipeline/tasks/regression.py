@@ -181,12 +181,12 @@ class Regression(Labelled):
             rows[f"{title}: root mean squared error"] = f"{of['rmse']:.4g}"
             rows[f"{title}: R2"] = f"{of['r2']:.4f} (95 % {of['r2_low']:.4f} to {of['r2_high']:.4f})"
         ranges = ", ".join(
-            f"{title} (mean {mean:.4g}, standard deviation {std:.4g})"
+            f"{model_card.plain(title)} (mean {mean:.4g}, standard deviation {std:.4g})"
             for title, mean, std in zip(self._titles(), self.mean, self.std)
         )
         return model_card.labelled(
             self,
-            what=f"Estimates {', '.join(self._titles())}.",
+            what=f"Estimates {', '.join(map(model_card.plain, self._titles()))}.",
             metrics="mae, rmse, r2",
             figures=rows,
             details=f"In training: {ranges}.",

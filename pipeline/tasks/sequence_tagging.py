@@ -189,7 +189,7 @@ class SequenceTagging(Labelled):
         actual, predicted = self._tags(split, targets, guesses, sentences)
         types = spans.by_type(actual, predicted)
         types.to_csv(paths.EVALUATION / f"per_type_{split}.csv", index=False, lineterminator="\n")
-        print(types.to_string(index=False, float_format="{:.3f}".format))
+        print(types.to_string(index=False, max_colwidth=60, float_format="{:.3f}".format))
         return spans.scores(actual, predicted)
 
     def _tags(self, split: str, *numbers_and_sentences: np.ndarray) -> tuple[list[list[str]], ...]:

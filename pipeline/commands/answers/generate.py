@@ -51,7 +51,7 @@ def continue_prompt(generator: Generator, arguments: argparse.Namespace, samplin
     tokens = generator.generate(prompt, arguments.tokens, sampling, seed=arguments.seed)
     parts = until(generator.tokenizer.decode(tokens), arguments.stop)
     if arguments.json:
-        print(json.dumps({"prompt": arguments.prompt, "text": "".join(parts)}))
+        print(json.dumps({"prompt": arguments.prompt, "text": "".join(parts)}, ensure_ascii=False))
         return
     print(arguments.prompt, end="", flush=True)
     for part in parts:
@@ -99,7 +99,8 @@ def score(generator: Generator, arguments: argparse.Namespace, texts: Iterable[t
         if arguments.json:
             answer = dict(zip(COLUMNS, (name, len(tokens), nats, *rates)))
             pieces = list(generator.tokenizer.decode(tokens.tolist()))
-            print(json.dumps(answer | {"pieces": pieces, "losses": [round(float(loss), 6) for loss in losses]}))
+            answer |= {"pieces": pieces, "losses": [round(float(loss), 6) for loss in losses]}
+            print(json.dumps(answer, ensure_ascii=False))
         elif arguments.csv:
             table.writerow((name, len(tokens), *(f"{x:.6f}" for x in (nats, *rates))))
         else:

@@ -37,7 +37,7 @@ class Json:
 
     def write(self, name: str, content: Any, answer: Answer) -> None:
         words = {"words": content} if isinstance(content, list) else {}
-        print(json.dumps({"input": name, **words, **answer}))
+        print(json.dumps({"input": name, **words, **answer}, ensure_ascii=False))
 
 
 class Csv:

@@ -51,7 +51,7 @@ def _images(
         f"{title}. Integrated gradients from a black image: red pixels raise {output}, blue ones lower it; "
         f"their sum equals the difference between the two up to {float(np.max(errors)):.2g}"
     )
-    titles = [f"{one.answer}\n({one.truth})" for one in shown]
+    titles = [(one.answer, f"({one.truth})") for one in shown]
     plots.save(plots.explained(images, np.asarray(pixels), titles, note), paths.IMAGES / f"{name}.png")
 
 

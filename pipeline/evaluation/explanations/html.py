@@ -13,7 +13,7 @@ HEAD = """<!doctype html>
 <style>
 body {{ font: 15px/1.7 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }}
 p {{ overflow-wrap: anywhere; border-left: 3px solid #ddd; padding-left: 1em }}
-b {{ font-weight: 600 }}
+b {{ font-weight: 600; unicode-bidi: isolate }}
 span {{ border-radius: 3px }}
 .pre {{ white-space: pre-wrap }}
 </style>

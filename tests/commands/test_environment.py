@@ -1,0 +1,32 @@
+"""A Python that lacks the libraries, as the system's does, is not met by a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imports import TOP
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment whose `python` has no libraries."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys._base_executable}" -S "$@"\n')  # type: ignore[attr-defined]
+    python.chmod(0o755)
+    return {"PATH": f"{python.parent}:/usr/bin:/bin", "PYTHONPATH": ""}
+
+
+def test_it_says_what_is_missing(bare):
+    done = subprocess.run(["sh", "-c", "python -m pipeline check"], cwd=TOP, env=bare, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is not this project's environment: `. .venv/bin/activate`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stage_starts_with_the_python_of_the_dvc_that_runs_it(bare, tmp_path):
+    dvc = tmp_path / "dvc"
+    dvc.write_text('import subprocess, sys\nsys.exit(subprocess.call(["sh", "-c", "python -m pipeline config"]))\n')
+    done = subprocess.run([sys.executable, dvc], cwd=TOP, env=bare, capture_output=True, text=True)
+    assert "dataset: fashion-mnist" in done.stdout, done.stderr
