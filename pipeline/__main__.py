@@ -21,8 +21,8 @@ def start_in_environment() -> None:
         os.execv(python, [python, "-m", "pipeline", *sys.argv[1:]])
     major, minor = sys.version_info[:2]
     sys.exit(
-        f"error: {sys.executable} (Python {major}.{minor}) is not this project's environment: `. .venv/bin/activate`, after "
-        "`make repro` has made it"
+        f"error: {sys.executable} (Python {major}.{minor}) is not this project's environment: `. .venv/bin/activate`, "
+        "after `make repro` has made it"
     )
 
 
