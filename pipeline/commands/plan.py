@@ -15,19 +15,17 @@ import jax
 import jax.numpy as jnp
 
 from pipeline import tasks
-from pipeline.config import params as yaml
 from pipeline.config import paths
-from pipeline.config.networks import NETWORKS, LanguageModelConfig
+from pipeline.config.networks import LanguageModelConfig
 from pipeline.config.preprocessing import CorpusPreprocessing
-from pipeline.config.section import validate
-from pipeline.config.training import Training, TrainingSection
+from pipeline.config.training import Training
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Corpus
 from pipeline.loaders import token_store
 from pipeline.loaders.buckets import BLOCK
 from pipeline.parallel import sharding
 from pipeline.runtime.errors import UserError
-from pipeline.tasks.dataset import read as read_dataset
+from pipeline.stages import check
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import memory_plan, optimizers
 from pipeline.training.memory_plan import GIB, ONE_DEVICE, Plan
@@ -81,6 +79,9 @@ def main() -> None:
     trainer, state = abstract_start(config, settings, vocabulary)
     plan = memory_plan.estimate(trainer, state, config, settings, gpu=True if arguments.card else None)
     total = memory_plan.total(plan.memory)
+    optimizers.learning_rate(
+        settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps_per_epoch(choice)
+    )
 
     print(f"{name} {config.variant}: {plan.parameters:,} parameters, vocabulary {vocabulary:,}")
     print(f"batch {settings.batch_size} x {config.context} tokens", end="")
@@ -109,24 +110,28 @@ def print_speed(choice: Choice, plan: Plan, peak: float, utilisation: float) -> 
     each = f" on each of {devices} devices" if devices > 1 else ""
     print(f"{rate:,.0f} tokens/s at {utilisation:.0%} of {peak / 1e12:,.2f} x 10^12 operations a second{each}")
     if tokens:
-        per_pass = token_store.steps_per_pass(tokens, context=config.context, batch=settings.batch_size)
-        epoch = (settings.epoch_steps or per_pass) * settings.batch_size * config.context
+        epoch = steps_per_epoch(choice) * settings.batch_size * config.context
         hours = settings.epochs * epoch / rate / 3600
         print(f"{epoch:,} tokens an epoch, {settings.epochs} epochs: {hours:,.2f} hours without validation")
 
 
+def steps_per_epoch(choice: Choice) -> int:
+    """Raises UserError where the text, if its size is known, is too short for one."""
+    _, config, settings, _, tokens = choice
+    size = tokens or A_LARGE_TEXT * config.context
+    per_pass = token_store.steps_per_pass(size, context=config.context, batch=settings.batch_size)
+    return settings.epoch_steps or per_pass
+
+
 def chosen() -> Choice:
     """Raises UserError where params.yaml chooses no language model, or is wrong."""
-    content = yaml.read()
-    name, dataset = (str(content.get(key)) for key in ("model", "dataset"))
-    chosen = read_dataset(yaml.look_up(content, f"datasets.{dataset}"), dataset)
-    if chosen.inputs != "corpus" or name not in NETWORKS:
+    file, chosen, model = check.params()
+    name, settings = file.model, model.training
+    config: Any = model.network
+    if chosen.inputs != "corpus":
         raise UserError(f"{paths.PARAMS}: the plan is for language models: choose such a dataset, and gpt or rnn")
-    key = f"models.{name}"
-    settings = validate(TrainingSection, yaml.look_up(content, f"{key}.training"), under=f"{key}.training")
-    config: Any = validate(NETWORKS[name], yaml.look_up(content, f"{key}.network"), under=f"{key}.network")
     if (path := paths.FEATURES / "task.json").exists():
-        task: Any = tasks.read(chosen.settings.model_dump(), dataset, path)
+        task: Any = tasks.read(chosen.settings.model_dump(), file.dataset, path)
         if task.inputs.settings == chosen.preprocessing:
             tokens = sum(task.counts)
             return Choice(name, config, settings.resolved(tokens // config.context), task.outputs, tokens)

@@ -49,7 +49,7 @@ def schema() -> dict[str, Any]:
     top = {
         "dataset": {"type": "string", "description": "The section of `datasets` that is in use."},
         "model": {"enum": list(NETWORKS), "description": "The section of `models` that is in use."},
-        "seed": {"type": "integer", "minimum": 0},
+        "seed": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1},
         "datasets": {"type": "object", "additionalProperties": _object(dataset)},
         "models": _object(models, required=False),
     }

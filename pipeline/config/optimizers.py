@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pipeline.config.section import Section
+from pipeline.runtime.errors import UserError
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -68,6 +69,16 @@ class Cosine(Section):
     name: Literal["cosine"]
     warmup: Share = 0.0
     """0.02 to 0.1 for attention, large batches and high learning rates."""
+
+    def warmup_steps(self, total: int) -> int:
+        """Of so many steps. Raises UserError where none is left for the cosine."""
+        steps = round(self.warmup * total)
+        if steps and steps >= total:
+            raise UserError(
+                f"training.schedule.warmup: {self.warmup:g} of {total:,} steps is all of them, none of which has the "
+                "full learning rate: lower it, or raise epochs"
+            )
+        return steps
 
 
 class Step(Section):

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+from pydantic import Field
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.config import paths
@@ -23,6 +24,9 @@ class Key:
 
     path: str
     tag: str | None = None
+
+
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]  # JAX's keys have so many bits: two larger ones may share a key
 
 
 class StageParams(Section):

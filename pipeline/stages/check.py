@@ -3,25 +3,30 @@
 It only refuses; nothing that it reads enters a result. By hand: `python -m pipeline check`.
 """
 
+import math
+import re
 from pathlib import Path
-from typing import Any
-
-from pydantic import NonNegativeInt
+from typing import Any, NamedTuple
 
 from pipeline.config import params as yaml
 from pipeline.config import paths
-from pipeline.config.networks import NETWORKS, Network
+from pipeline.config.networks import NETWORKS, CNNConfig, Network, TransformerConfig
+from pipeline.config.optimizers import Cosine
+from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.config.section import Section, validate
 from pipeline.config.training import TrainingSection
+from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import dataset
 from pipeline.tasks.dataset import Dataset
+
+LEVELS = re.compile(r"[.\[\]{}$:=,]")  # what DVC gives a meaning in a key
 
 
 class File(Section):
     dataset: str
     model: str
-    seed: NonNegativeInt
+    seed: yaml.Seed
     datasets: dict[str, Any]
     models: dict[str, Any]
 
@@ -31,9 +36,20 @@ class Model(Section):
     training: TrainingSection
 
 
-def params(path: Path = paths.PARAMS) -> tuple[File, Dataset, Model]:
-    """The file, and the sections that it chooses. Raises UserError with one line for the first mistake in it."""
+class Chosen(NamedTuple):
+    """The file, and the sections that it chooses."""
+
+    file: File
+    dataset: Dataset
+    model: Model
+
+
+def params(path: Path = paths.PARAMS) -> Chosen:
+    """What params.yaml says. Raises UserError with one line for the first mistake in it."""
     file = validate(File, yaml.read(path), path)
+    for name in file.datasets:
+        if mark := LEVELS.search(name):
+            raise UserError(f"{path}: datasets: {name!r}: DVC cannot read a name with {mark[0]!r}: use - instead")
     datasets = {name: dataset.read(section, name, path) for name, section in file.datasets.items()}
     models: dict[str, Model] = {}
     for name, section in file.models.items():
@@ -58,4 +74,60 @@ def params(path: Path = paths.PARAMS) -> tuple[File, Dataset, Model]:
             f"{path}: model: {file.model} does not read {kind}, the inputs of {file.dataset}; choose one of "
             f"{', '.join(able)}"
         )
-    return file, datasets[file.dataset], models[file.model]
+    chosen = Chosen(file, datasets[file.dataset], models[file.model])
+    fit(chosen.dataset, chosen.model, path)
+    return chosen
+
+
+def fit(dataset: Dataset, model: Model, path: Path = paths.PARAMS) -> None:
+    """Raises UserError where a setting of the model does not fit the others, or the examples as far as the data that
+    prepare has made is this dataset's as it is now: a stage would find the same later.
+    """
+    network, training, preprocessing = model.network, model.training, dataset.preprocessing
+    section = f"{path}: models.{network.name}"
+    match network, preprocessing:
+        case TransformerConfig(width=width, heads=heads), _ if width % (2 * heads):
+            raise UserError(f"{section}.network.width: {width} is not a multiple of twice the heads ({heads})")
+        case CNNConfig(kernel=kernel), ImagePreprocessing(height=height, width=width) if min(height, width) <= kernel:
+            raise UserError(f"{section}.network.kernel: {kernel} is too large for images of {height} x {width}")
+        case _:
+            pass
+    if training.epoch_steps and dataset.inputs != "corpus":
+        raise UserError(f"{section}.training.epoch_steps: is for language models: remove it")
+    if training.mesh and training.batch_size != "auto":
+        from pipeline.parallel import sharding  # loads JAX
+
+        try:
+            part = training.batch_size // training.microbatches
+            sharding.check(training.mesh, batch=part, tensor_parallel=network.tensor_parallel)
+        except UserError as error:
+            raise UserError(f"{section}.{error}") from error
+    if dataset.inputs == "corpus" or not (examples := prepared_examples(dataset)):
+        return
+    if dataset.inputs == "images" and training.batch_size != "auto" and training.batch_size > examples:
+        raise UserError(
+            f"{section}.training.batch_size: {training.batch_size} is more than the {examples:,} training examples; "
+            "lower it"
+        )
+    settings = training.resolved(examples)
+    if isinstance(settings.schedule, Cosine):
+        try:
+            settings.schedule.warmup_steps(settings.epochs * math.ceil(examples / settings.batch_size))
+        except UserError as error:
+            raise UserError(f"{section}.{error}") from error
+
+
+def prepared_examples(dataset: Dataset) -> int:
+    """How many there are to train on; 0 where that is not known: prepare has not run since the data or its settings
+    changed.
+    """
+    report = paths.PREPARED / "report.json"
+    try:
+        content, made = strict_json.read(report), report.stat().st_mtime
+        source = Path(content["data"]["source"])
+        if content["data"] != dataset.data.model_dump(mode="json"):
+            return 0
+        changed = max(at.stat().st_ctime for at in (source, *source.rglob("*")))
+        return content["splits"]["train"]["examples"] if changed < made else 0
+    except (UserError, OSError, KeyError, TypeError):
+        return 0

@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import jax
 import optax
-from pydantic import NonNegativeInt
 
 from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network, NetworkSettings
-from pipeline.config.params import Key, StageParams
+from pipeline.config.params import Key, Seed, StageParams
 from pipeline.config.training import ENOUGH_STEPS, Training, TrainingSection
 from pipeline.evaluation.predictor import Tree
 from pipeline.examples.task import Task
@@ -33,7 +32,7 @@ from pipeline.training.training_log import TrainingLog
 
 
 class Params(StageParams):
-    seed: Annotated[NonNegativeInt, Key("seed")]
+    seed: Annotated[Seed, Key("seed")]
     model: Annotated[str, Key("model")]
     task: Annotated[dict[str, Any], Key("datasets.{dataset}.task")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]

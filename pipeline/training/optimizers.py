@@ -13,13 +13,16 @@ from pipeline.models.weights import dotted
 
 
 def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: int, steps: int) -> optax.Schedule:
-    """The learning rate as a function of the step, in a run of so many epochs of so many steps each."""
+    """The learning rate as a function of the step, in a run of so many epochs of so many steps each. Raises UserError
+    where the warm-up is all of it.
+    """
     match schedule:
         case Constant():
             return optax.constant_schedule(peak)
         case Cosine(warmup=warmup):
             total = epochs * steps
-            return optax.warmup_cosine_decay_schedule(0.0 if warmup else peak, peak, round(warmup * total), total)
+            start = 0.0 if warmup else peak
+            return optax.warmup_cosine_decay_schedule(start, peak, schedule.warmup_steps(total), total)
         case Step(epochs=every, factor=factor):
             return optax.exponential_decay(peak, every * steps, factor, staircase=True)
 

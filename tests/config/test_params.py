@@ -1,6 +1,9 @@
 """A mistake in params.yaml is one line that names the key and what would be right."""
 
+import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,11 @@ MISTAKES = [
     ({"seed": True}, "seed: must be a valid integer, not True"),
     ({"seed": -1}, "seed: must be greater than or equal to 0, not -1"),
     ({"seed": ...}, "seed: is missing"),
+    ({"seed": 1 << 32}, "seed: must be less than 4294967296, not 4294967296"),
+    ({"datasets__v1.2": {}}, "datasets: 'v1.2': DVC cannot read a name with '.': use - instead"),
+    ({CNN + "epoch_steps": 3}, "models.cnn.training.epoch_steps: is for language models: remove it"),
+    ({"models__cnn__network__kernel": 28}, "models.cnn.network.kernel: 28 is too large for images of 28 x 28"),
+    ({CNN + "mesh": {"data": 3, "fsdp": 1}}, "cnn.training.mesh: 3 devices cannot share 32 examples evenly"),
     (
         {"dataset": "fashion"},
         "dataset: must be one of fashion-mnist, spam, spam-later, brown, brown-12, shakespeare, not 'fashion'",
@@ -141,6 +149,35 @@ def test_a_mistake_is_one_line(write, change, message):
         check.params(write(**change))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {CNN + "batch_size": 21},
+            "models.cnn.training.batch_size: 21 is more than the 20 training examples; lower it",
+        ),
+        (
+            {CNN + "schedule": {"name": "cosine", "warmup": 0.95}},
+            "models.cnn.training.schedule.warmup: 0.95 of 5 steps is all of them",
+        ),
+    ],
+)
+def test_a_value_that_the_prepared_data_is_too_small_for(write, change, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(**({CNN + "batch_size": 20} | change))
+    data = check.params(path).dataset.data.model_dump(mode="json")  # no data is prepared: it may be right
+    Path(data["source"]).mkdir(parents=True)
+    paths.PREPARED.mkdir(parents=True)
+    report, content = paths.PREPARED / "report.json", {"data": data, "splits": {"train": {"examples": 20}}}
+    report.write_text(json.dumps(content))
+    os.utime(report, (time.time() + 10, time.time() + 10))
+    with pytest.raises(UserError) as caught:
+        check.params(path)
+    assert message in str(caught.value)
+    os.utime(report, (0, 0))  # the data has changed since
+    check.params(path)
 
 
 def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):
