@@ -2,6 +2,7 @@
 
 python -m pipeline predict package shirt.png folder/ --json
 python -m pipeline predict package "a text" --file mails.csv
+echo "a text" | python -m pipeline predict package -
 python -m pipeline predict package "the words of a sentence"
 python -m pipeline predict package --prompt "To be, or" --temperature 0.8 --seed 1
 """
@@ -11,17 +12,20 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pipeline.runtime import printing
 from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.commands.answers import predictions
+    from pipeline.readers.files import Entry
     from pipeline.runtime.inputs import Arrays, Raw
     from pipeline.runtime.predictor import Predictor
 
+T = TypeVar("T")
 BLOCK = 1_024  # inputs held in memory together
+STDIN, STDIN_PATH, STDIN_NAME = "-", "/dev/stdin", "standard input"
 
 
 class Input(NamedTuple):
@@ -63,7 +67,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("package", type=Path, help="folder that the package stage wrote")
     parser.add_argument(
-        "inputs", nargs="*", metavar="input", help="image file or folder of images; text; sentence, words apart"
+        "inputs",
+        nargs="*",
+        metavar="input",
+        help="image file or folder of images; text; sentence, words apart; -: standard input",
     )
     parser.add_argument(
         "--file",
@@ -123,7 +130,12 @@ def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], co
         if files:
             raise UserError("--file: the package reads images: name each image, or a folder of images")
         for path in image_files(inputs):
-            yield encode(predictor, str(path), str(path))
+            if path.is_dir():
+                yield Input(str(path), UserError(f"{path}: is a link to a folder: name that folder itself"))
+            elif str(path) == STDIN:
+                yield encode(predictor, STDIN_NAME, STDIN_PATH)
+            else:
+                yield encode(predictor, str(path), str(path))
         return
     for name, text in read_texts(inputs, files, column):
         yield encode(predictor, name, text)
@@ -143,12 +155,12 @@ def encode(predictor: "Predictor", name: str, text: str | UserError) -> Input:
 
 
 def image_files(inputs: list[str]) -> Iterator[Path]:
-    """The named files, and those in the named folders except hidden ones."""
+    """The named files, and those in the named folders except hidden ones; links that lead to no file too."""
     for path in map(Path, inputs):
         if not path.is_dir():
             yield path
             continue
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        files = sorted(p for p in path.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
         if not files:
             raise UserError(f"{path}: the folder is empty")
         yield from files
@@ -156,27 +168,60 @@ def image_files(inputs: list[str]) -> Iterator[Path]:
 
 def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tuple[str, str | UserError]]:
     """The texts on the command line, then those in files, each with its name; or the error that says why not."""
-    yield from ((f"input {i}", text) for i, text in enumerate(inputs, start=1))
+    for i, text in enumerate(inputs, start=1):
+        if text == STDIN:
+            yield from read_file(Path(STDIN), column)
+        elif is_path(text):
+            why = f"is the name of a file or folder, not a text: --file '{text}' reads the texts in it"
+            yield f"input {i}", UserError(f"input {i}: {text!r} {why}")
+        else:
+            yield f"input {i}", text
     for path in files:
         yield from read_file(path, column)
+
+
+def is_path(text: str) -> bool:
+    """Whether a text can only be meant as the path of something that exists: `mails.csv`, `mails/`, not `mails`."""
+    try:
+        return ("/" in text or bool(Path(text).suffix)) and Path(text).exists()
+    except (OSError, ValueError):  # longer than any path, or with a NUL
+        return False
 
 
 def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
     """The texts in a file, each with its place: a column of a table, or the lines of any other file."""
     from pipeline.readers import Refused
-    from pipeline.readers.files import entries
+    from pipeline.readers.files import Entry, entries
     from pipeline.readers.formats import table
-    from pipeline.readers.lines import lines
 
     if path.name.removesuffix(".gz").lower().endswith(table.SUFFIXES):
         # The reader needs a column of labels, which new texts lack: the column of texts stands in for it.
-        for item in table.Reader(format="table", source=str(path), text=column, label=column).read():
+        rows = table.Reader(format="table", source=str(path), text=column, label=column).read()
+        for item in with_cure(rows, "no column", "--column names the one with the texts"):
             if isinstance(item, Refused):
-                yield item.where, UserError(f"{item.where}: {item.reason}")
+                yield item.where, UserError(f"{item.where}: {item.reason.replace('its label', 'its text')}")
             else:
                 yield item.where, str(item.content)
         return
+    if str(path) == STDIN:
+        yield from read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb")))  # noqa: SIM115
+        return
     for entry in entries(path):
-        for number, line in enumerate(lines(entry), start=1):
-            if line.strip():
-                yield f"{entry.where} line {number}", line
+        yield from read_lines(entry)
+
+
+def with_cure(items: Iterator[T], mistake: str, cure: str) -> Iterator[T]:
+    """The items; a UserError that speaks of this mistake says the cure too."""
+    try:
+        yield from items
+    except UserError as error:
+        raise UserError(f"{error}: {cure}" if mistake in str(error) else str(error)) from error
+
+
+def read_lines(entry: "Entry") -> Iterator[tuple[str, str]]:
+    """The lines of a file that have text, each with its place."""
+    from pipeline.readers.lines import lines
+
+    for number, line in enumerate(lines(entry), start=1):
+        if line.strip():
+            yield f"{entry.where} line {number}", line

@@ -122,7 +122,8 @@ def sample_token(logits: Float[np.ndarray, " k"], sampling: Sampling, random: np
     if sampling.temperature == 0:
         return int(logits.argmax())
     order = np.argsort(-logits, kind="stable")[: sampling.top_k]  # the likeliest first
-    scaled = (logits[order].astype(np.float64) - float(logits[order[0]])) / sampling.temperature
+    with np.errstate(over="ignore"):  # at a tiny temperature, what is not the likeliest is infinitely unlikely
+        scaled = (logits[order].astype(np.float64) - float(logits[order[0]])) / sampling.temperature
     probabilities = np.exp(scaled)
     probabilities /= probabilities.sum()
     if sampling.top_p is not None:

@@ -1,12 +1,19 @@
-"""Each output form, for labels of whole inputs and of words."""
+"""What predict reads, and each output form, for labels of whole inputs and of words."""
 
 import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.commands import predict
+from pipeline.commands.answers import generate
 from pipeline.commands.answers.predictions import Csv, Json, Table
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.generator import Sampling, sample_token
 from pipeline.runtime.tasks.classification import Classification
 from pipeline.runtime.tasks.sequence_tagging import SequenceTagging
 
@@ -51,3 +58,57 @@ def test_words(capsys):
 
 def test_no_title_stands_above_nothing(capsys):
     assert printed(capsys, Table, ONE) == ""
+
+
+def test_a_label_of_two_lines_stays_on_one(capsys):
+    assert printed(capsys, Table, Classification(["a\nb", "c"]), ("x", None, UNSURE)).count("\n") == 2
+
+
+def read(inputs: list[str], *files: str) -> dict[str, str]:
+    """Each text by its place, or what is wrong with it."""
+    return {name: str(text) for name, text in predict.read_texts(inputs, [Path(file) for file in files], "text")}
+
+
+def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mails.txt").write_text("one\n\ntwo\n")
+    Path("README").write_text("a word that is a file's name too\n")
+    Path("mails.csv").write_text('text\n"a, b"\n""\n')
+    assert read(["a.b", "README", "x" * 5_000, "a\0b/"], "mails.txt", "mails.csv") == {
+        "input 1": "a.b",
+        "input 2": "README",
+        "input 3": "x" * 5_000,
+        "input 4": "a\0b/",
+        "mails.txt line 1": "one\n",
+        "mails.txt line 3": "two\n",
+        "mails.csv row 2": "a, b",
+        "mails.csv row 3": "mails.csv row 3: its text is empty",
+    }
+    assert "input 1: 'mails.txt' is the name of a file or folder, not a text: --file" in read(["mails.txt"])["input 1"]
+    with pytest.raises(UserError, match=r"mails.csv: has no column words .*: --column names the one with the texts"):
+        list(predict.read_texts([], [Path("mails.csv")], "words"))
+
+
+def test_a_minus_is_standard_input(tmp_path, monkeypatch):
+    (tmp_path / "in.txt").write_text("one\ntwo\n")
+    monkeypatch.setattr(predict, "STDIN_PATH", str(tmp_path / "in.txt"))
+    lines = {"standard input line 1": "one\n", "standard input line 2": "two\n"}
+    assert read(["-"]) == read([], "-") == lines
+
+
+def test_a_link_in_a_folder_of_images_that_leads_nowhere_is_named(tmp_path):
+    for name, target in (("gone.png", "nowhere.png"), ("folder", tmp_path.parent), (".hidden", "nowhere")):
+        os.symlink(target, tmp_path / name)
+    assert [path.name for path in predict.image_files([str(tmp_path)])] == ["folder", "gone.png"]
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_language_model_rates_no_empty_text(text, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["predict", "package", text])
+    assert generate.score(None, predict.parse(), [("input 1", text)]) == 1  # type: ignore[arg-type]
+    assert "error: input 1: has no text" in capsys.readouterr().err
+
+
+def test_a_tiny_temperature_chooses_the_likeliest():
+    logits, random = np.array([1.0, 3.0, 2.0], np.float32), np.random.default_rng(0)
+    assert sample_token(logits, Sampling(temperature=5e-324), random) == 1

@@ -85,6 +85,8 @@ def score(generator: Generator, arguments: argparse.Namespace, texts: Iterable[t
         try:
             if isinstance(text, UserError):
                 raise text
+            if not text.strip():
+                raise UserError(f"{name}: has no text")
             tokens = generator.tokenizer.encode(valid_text(text, name))
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
