@@ -2,6 +2,7 @@
 
 import re
 import string
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what Markdown, GitHub's included, 
 
 def fill(card: str, **values: Any) -> str:
     """The text of a card with these values in it."""
-    return string.Template((CARDS / card).read_text(encoding="utf-8")).substitute(values)
+    return string.Template((CARDS / card).read_text(encoding="utf-8")).substitute(values, jax=version("jax"))
 
 
 def labelled(

@@ -3,7 +3,7 @@
 Needs jax, flatbuffers, jaxtyping, numpy, safetensors, tokenizers and tiktoken.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from . import tasks
 from .encoders import specs, text_tokenizer
 from .encoders.byte_tokenizer import START, ByteTokenizer
 from .errors import UserError
-from .package import load_function, open_package
+from .package import load_function, open_package, run
 from .windows import windows
 
 CHUNKS = (256, 16, 1)  # tokens that are decoded at once: few sizes, since each is compiled
@@ -61,7 +61,7 @@ class Generator:
             raise UserError(
                 f"{folder / 'config.json'}: context and bounded are not the model's; copy the package again"
             )
-        self._decode: Callable[..., Any] = jax.jit(lambda cache, tokens: function.call(weights, cache, tokens))
+        self._decode = run(folder, jax.jit(lambda cache, tokens: function.call(weights, cache, tokens)))
 
     def init_cache(self) -> Cache:
         """The cache of one text before its first token."""

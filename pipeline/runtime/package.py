@@ -5,11 +5,12 @@ made the package: whoever can change a file can change the manifest too. The exp
 `runtime/` run with your rights. Trust a package as you trust a program.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from . import strict_json, tasks
-from .errors import UserError
+from .errors import UserError, refusal
 from .hashes import sha256
 
 FORMAT = 4
@@ -45,7 +46,8 @@ def read_object(path: Path, *keys: str) -> dict[str, Any]:
 def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
     """The function that `jax.export` serialised, and the weights, its first argument. Raises UserError.
 
-    `jax.export.deserialize` requires trusted input; safetensors does not.
+    `jax.export.deserialize` requires trusted input; safetensors does not. A JAX that is much older or newer than the
+    one that made the package may not read it, or only fail to compile it: the error names both.
     """
     from jax import export
     from safetensors.numpy import load_file
@@ -54,8 +56,35 @@ def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
         function = export.deserialize(bytearray((folder / "model.jaxexp").read_bytes()))
         weights = load_file(folder / "model.safetensors")
     except Exception as error:  # a damaged file raises whatever its parser runs into
-        raise UserError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error})") from error
+        raise UserError(
+            f"{folder}: the model cannot be loaded ({type(error).__name__}: {error}){other_jax(folder)}"
+        ) from error
     return function, weights
+
+
+def other_jax(folder: Path) -> str:
+    """The end of an error: which JAX made the package, and which is here; nothing where they are the same."""
+    from jax import __version__ as here
+
+    try:
+        made_by = strict_json.read(folder / "provenance.json")["package"]["versions"]["jax"]
+    except (UserError, KeyError, TypeError):
+        return ""
+    return "" if made_by == here else f": JAX {made_by} made it, and {here} is here: pip install jax=={made_by}"
+
+
+def run(folder: Path, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The package's compiled function. It raises UserError where the JAX here cannot compile what another one made."""
+
+    def run(*inputs: Any) -> Any:
+        try:
+            return call(*inputs)
+        except Exception as error:
+            if refusal(error) or not (why := other_jax(folder)):
+                raise
+            raise UserError(f"{folder}: the model cannot be run ({type(error).__name__}: {error}){why}") from error
+
+    return run
 
 
 def seal(folder: Path) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Shaped
 from . import inputs, tasks
 from .errors import UserError
 from .inputs import Arrays, Raw
-from .package import load_function, open_package, read_object
+from .package import load_function, open_package, read_object, run
 from .tasks import Answer
 
 
@@ -110,4 +110,5 @@ def _compile(folder: Path) -> tuple[Callable[..., Any], int]:
 
     exported, weights = load_function(folder)
     # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
-    return jax.jit(lambda *inputs: exported.call(weights, *inputs)), exported.out_avals[0].shape[-1]
+    call = jax.jit(lambda *inputs: exported.call(weights, *inputs))
+    return run(folder, call), exported.out_avals[0].shape[-1]
