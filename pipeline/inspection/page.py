@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageOps
-
 from pipeline.evaluation.explanations.html import HEAD
 from pipeline.readers.example import Example
+from pipeline.runtime.encoders import images
 
 SIDE, CHARACTERS = 160, 1_500  # pixels of a picture; of a text
 IMAGE = "min-width:64px;image-rendering:pixelated"  # an icon of 8 x 8 pixels is seen too
@@ -46,10 +45,9 @@ def _example(label: str, example: Example) -> str:
 
 
 def _thumbnail(content: bytes) -> str:
-    with Image.open(io.BytesIO(content)) as image:
-        upright = ImageOps.exif_transpose(image)
-        shown = upright if upright.mode in ("L", "LA", "RGB", "RGBA") else upright.convert("RGBA")
-        shown.thumbnail((SIDE, SIDE))
-        out = io.BytesIO()
-        shown.save(out, "PNG")
+    image = images.load(content, "RGB", (SIDE, SIDE))
+    shown = image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGBA")
+    shown.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    shown.save(out, "PNG")
     return base64.b64encode(out.getvalue()).decode()

@@ -1,6 +1,5 @@
 """The examples of a source as a reader yields them, with what is kept of each: not its content, but how large it is."""
 
-import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,13 +12,12 @@ from tqdm import tqdm
 from pipeline.readers import Example, Refused, split
 from pipeline.readers.example import Label
 from pipeline.readers.split import Keys, Placement
+from pipeline.runtime.encoders import images
 
 MOST, SECONDS = 100_000, 20  # examples that are looked at, and for how long
 LOOKED_INTO = 300  # pictures whose pixels are looked at
 SHOWN, LONGEST = 3, 70  # examples that are shown, and characters of them
 GREY = 12  # of 255: channels that differ by less look grey
-TURNED = range(5, 9)  # values of EXIF's orientation at which width and height change places
-ORIENTATION = 0x0112
 
 
 class Picture(NamedTuple):
@@ -92,19 +90,14 @@ def observe(example: Example, *, look_inside: bool = True) -> Observation:
 
 
 def _picture(content: bytes, look_inside: bool) -> Picture:
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
-        if image.getexif().get(ORIENTATION) in TURNED:
-            width, height = height, width
-        transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
-        grey = True if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else None
-        if look_inside and (grey is None or transparent):
-            image.draft("RGB", (64, 64))
-            pixels = image.convert("RGBA")
-            pixels.thumbnail((64, 64))
-            *colours, alpha = pixels.split()
-            transparent = transparent and alpha.getextrema()[0] < 255  # type: ignore[operator]
-            grey = grey or _is_grey(colours)
+    width, height, mode, transparent = images.outside(content)
+    grey = True if mode in ("1", "L", "LA", "F") or mode.startswith("I") else None
+    if look_inside and (grey is None or transparent):
+        pixels = images.load(content, "RGB", (64, 64)).convert("RGBA")
+        pixels.thumbnail((64, 64))
+        *colours, alpha = pixels.split()
+        transparent = transparent and alpha.getextrema()[0] < 255  # type: ignore[operator]
+        grey = grey or _is_grey(colours)
     return Picture(width, height, grey, transparent)
 
 

@@ -1,7 +1,7 @@
 """Bytes of an image file -> the pixels that the model takes. Preprocessing and packages run this same code.
 
-1. EXIF orientation is applied. Transparent parts become the background. Of 16 bits the upper 8 are kept. Grey is the
-   luma of ITU-R 601-2.
+1. EXIF orientation is applied; other metadata is not read. Colours of an ICC profile, such as those of CMYK, become
+   sRGB. Transparent parts become the background. Of 16 bits the upper 8 are kept. Grey is the luma of ITU-R 601-2.
 2. The image is resized: `exact` ignores its proportions; `shorter` scales its shorter side to fit and crops the longer
    one; `pad` scales its longer side to fit and fills up with background.
 3. With a `margin`, the image is resized to that many pixels more on each axis. In use the centre is cropped; training
@@ -21,10 +21,20 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from ..errors import UserError
+from . import colours, metadata
 from .specs import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 100_000_000  # 300 MB decoded: enough for a large photograph, too little for a decompression bomb
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(content: bytes, spec: ImageSpec, name: str, *, margin: int = 0) -> UInt8[np.ndarray, "h w c"]:
@@ -33,43 +43,81 @@ def decode(content: bytes, spec: ImageSpec, name: str, *, margin: int = 0) -> UI
     Raises UserError that names the image as `name`.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                size = f"{image.width} x {image.height}"
-                raise UserError(f"{name}: {size} pixels are too many (limit {MAX_PIXELS:,})")
-            wanted = (2 * (spec.width + spec.margin), 2 * (spec.height + spec.margin))
-            image.draft("L" if spec.colour == "grey" else "RGB", wanted)
-            return _pixels(image, spec, margin)
-    except UserError:
-        raise
+        wanted = (2 * (spec.width + spec.margin), 2 * (spec.height + spec.margin))
+        return _pixels(load(content, "L" if spec.colour == "grey" else "RGB", wanted), spec, margin)
     except Exception as error:  # Pillow's decoders raise a dozen kinds of error for a damaged file
-        kinds = ", ".join(FORMATS)
-        what = "is empty" if not content else f"is not a readable {kinds} image ({type(error).__name__})"
-        raise UserError(f"{name}: {what}") from error
+        raise UserError(f"{name}: {_what(content, error)}") from error
 
 
 def check(content: bytes) -> str | None:
     """Why `decode` would refuse an image file, or None. The whole file is decoded, a JPEG at an eighth of its size."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            image.draft("L", (1, 1))
-            ImageOps.exif_transpose(image).load()
-    except Image.DecompressionBombError:
-        return f"has too many pixels (limit {MAX_PIXELS:,})"
-    except Exception:
-        return f"is not a readable {', '.join(FORMATS)} image" if content else "is empty"
+        load(content, "L", (1, 1))
+    except Exception as error:
+        return _what(content, error)
     return None
 
 
+def _what(content: bytes, error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"has too many pixels (limit {MAX_PIXELS:,})"
+    return f"is not a readable {', '.join(FORMATS)} image" if content else "is empty"
+
+
+def load(content: bytes, mode: str, size: tuple[int, int]) -> Image.Image:
+    """An image file, decoded and upright. A JPEG is decoded at a part of its size, though not below `size`, and to
+    `mode` at once. Raises what Pillow raises.
+    """
+
+    def loaded(content: bytes) -> Image.Image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            needs_colours = "icc_profile" in image.info and colours.transform(image.info["icc_profile"], image.mode)
+            image.draft("RGB" if needs_colours else mode, size)
+            turn = TURNS.get(orientation(image))
+            image.load()
+            return image.transpose(turn) if turn is not None else image
+
+    return metadata.without_damage(content, loaded)
+
+
+def outside(content: bytes) -> tuple[int, int, str, bool]:
+    """Width and height of an upright image, its mode, and whether it may be transparent, without decoding it."""
+
+    def look(content: bytes) -> tuple[int, int, str, bool]:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size if orientation(image) < 5 else image.size[::-1]
+            return width, height, image.mode, _is_transparent(image)
+
+    return metadata.without_damage(content, look)
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+
+
+def orientation(image: Image.Image) -> int:
+    """How the camera was held, as EXIF numbers it; 1, upright, where the metadata cannot be read."""
+    try:
+        found = image.getexif().get(0x0112)
+    except Exception:  # a wrong type in another field is no reason to refuse a picture
+        return 1
+    return found if isinstance(found, int) else 1
+
+
 def _pixels(image: Image.Image, spec: ImageSpec, margin: int) -> UInt8[np.ndarray, "h w c"]:
-    image = ImageOps.exif_transpose(image)
+    profile, see_through = image.info.get("icc_profile"), image.info.get("transparency")
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel, which Pillow's own conversion would clip
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
-        image = image.convert("RGBA")
+        deep = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((deep >> 8).clip(0, 255).astype(np.uint8))
+        if isinstance(see_through, int):
+            image.putalpha(Image.fromarray(np.where(deep == see_through, 0, 255).astype(np.uint8)))
+    if _is_transparent(image):
+        image = colours.to_srgb(image.convert("LA" if image.mode in ("LA", "La") else "RGBA"), profile).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, _background(image, spec)), image)
+    else:
+        image = colours.to_srgb(image, profile)
     image = image.convert("L" if spec.colour == "grey" else "RGB")
     image = _resize(image, spec, (spec.width + spec.margin, spec.height + spec.margin))
     left = (spec.margin - margin) // 2
@@ -101,8 +149,7 @@ def _background(image: Image.Image, spec: ImageSpec) -> str | tuple[int, ...]:
 
 def suffix(content: bytes) -> str:
     """The usual file name extension of an image file."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        return str(image.format).lower().replace("jpeg", "jpg")
+    return {b"\x89P": "png", b"\xff\xd8": "jpg"}.get(content[:2], "webp")
 
 
 def encode(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
