@@ -45,7 +45,7 @@ def propose(
 
     `task` is the one that the user chose, `bad_rows` how many may be refused; `models` are the sections of params.yaml.
     """
-    seen = formats.look(source)
+    seen = formats.look(source, given.encoding)
     choice = formats.choose(source, seen)
     data = _data(source, seen, choice, given, ask, task)
     reader = _reader(name, data)
@@ -92,9 +92,10 @@ def _data(
     """The section `data`, with the format and what the reader must know of the source."""
     source = choice.only or source  # the files beside it are none of the table's
     data: dict[str, Any] = {"source": source.as_posix(), "format": choice.format}
+    data |= {"encoding": given.encoding} if given.encoding else {}
     if choice.format == "table":
         learns = TASKS[task].labels_are if task else None
-        columns = tables.columns(source)
+        columns = tables.columns(source, given.encoding)
         pictures = any(one.format == "image-folder" for one in seen)
         if not pictures or given.columns or any(column.is_picture for column in columns):
             return data | roles.find(source, columns, given, learns, ask)

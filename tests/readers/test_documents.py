@@ -93,4 +93,22 @@ def test_a_text_in_parts(tmp_path):
     (tmp_path / "splits.csv").write_text("pattern,split\nbook.txt,test\n")
     assert {e.split for e in examples(tmp_path, format="text", part=60)} == {"test"}
     (tmp_path / "a/book.txt").write_text("")
-    assert refused(tmp_path, format="text", part=60) == {"is empty": "a/book.txt line 1"}
+    assert refused(tmp_path, format="text", part=60) == {"is empty": "a/book.txt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("one line", {"line 1": "one line"}),  # as long as a part
+        ("a line\n\n\n\n\n\n\n\n\n\n\n", {"line 1": "a line\n\n"}),
+        ("to be or not to be\nthat", {"line 1": "to be or ", "line 1, character 10": "not to be\n", "line 2": "that"}),
+        ("一" * 20, {"line 1": "一" * 8, "line 1, character 9": "一" * 12}),
+        ("abcdefgh\u0301" * 2, {"line 1": "abcdefgh\u0301", "line 1, character 10": "abcdefgh\u0301"}),
+        ("\r\n".join(["abcdefgh"] * 2), {"line 1": "abcdefgh\r\n", "line 2": "abcdefgh"}),
+        ("\r".join(["abcdefgh"] * 2), {"line 1": "abcdefgh\r", "line 2": "abcdefgh"}),
+    ],
+)
+def test_parts_of_long_lines(tmp_path, text, parts):
+    write(tmp_path, {"a.txt": text})
+    found = {item.where.partition("a.txt ")[2]: item.content for item in examples(tmp_path, format="text", part=8)}
+    assert found == parts

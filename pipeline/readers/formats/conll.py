@@ -37,10 +37,10 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
         rules = self.rules()
-        for entry in files.entries(source, self.files):
+        for entry in files.entries(source, self.files, self.encoding):
             split = rules(entry).split
             form = None
-            for block in _blocks(lines.lines(entry)):
+            for block in _blocks(lines.lines(entry, self.encoding)):
                 form = next((line.form for line in block if not line.text.startswith("#")), form)
                 sentence = [line for line in block if _is_word(line, form)]
                 if sentence:

@@ -28,7 +28,7 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         rules = self.rules()
         level = class_level(rules)
-        for file in files.walk(rules.source):
+        for file in files.walk(rules.source, encoding=self.encoding):
             split, folders = rules(file)
             if not file.name.lower().endswith(SUFFIXES):
                 yield Refused(file.where, "not a PNG, JPEG or WebP file")

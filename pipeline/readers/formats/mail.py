@@ -29,7 +29,7 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
         rules = self.rules()
-        for file in files.walk(source, self.files):
+        for file in files.walk(source, self.files, self.encoding):
             where, (split, folders) = file.where, rules(file)
             folder = folders[-1] if folders else ""
             label = folder if self.labels is None else self.labels.get(folder)

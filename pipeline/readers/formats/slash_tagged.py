@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import files, lines, raw_data
+from pipeline.readers import delimited, files, lines, raw_data
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
@@ -25,9 +25,9 @@ class Reader(DataSection):
         source = Path(self.source)
         rules = self.rules()
         coarser = _coarser(Path(self.tags)) if self.tags is not None else None
-        for entry in files.entries(source, self.files):
+        for entry in files.entries(source, self.files, self.encoding):
             split = rules(entry).split
-            for number, line in enumerate(lines.lines(entry), start=1):
+            for number, line in enumerate(lines.lines(entry, self.encoding), start=1):
                 where = f"{entry.where} line {number}"
                 parts = [token.rpartition("/") for token in line.split()]
                 tags = [coarser.get(tag, "") if coarser else tag for _, _, tag in parts]
@@ -41,7 +41,7 @@ class Reader(DataSection):
 
 def _coarser(path: Path) -> dict[str, str]:
     raw_data.refuse_folder_links(path)
-    rows = lines.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ",")
+    rows = delimited.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ("tag", "becomes"))
     header = next(rows, None)
     if header is None or header.cells != ("tag", "becomes"):
         raise UserError(f"{path}: its first line must be tag,becomes")

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.readers import files, raw_data, split_names
+from pipeline.readers.delimited import Form, Quoting
 from pipeline.readers.example import Example, Label, Refused, Split
 from pipeline.readers.formats import table_rows
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
@@ -61,6 +62,8 @@ class Reader(DataSection):
     targets: Columns | None = None  # numbers
     split: str | None = None
     group: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # between cells; null: what fits best
+    quoting: Quoting | None = None  # minimal: cells may stand in quotes; none: quotes are text; null: what fits best
 
     @property
     def content(self) -> str:
@@ -86,7 +89,8 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
         rules = self.rules()
-        for entry in files.entries(source):
+        form = Form(self.delimiter, self.quoting, self.encoding)
+        for entry in files.entries(source, encoding=self.encoding):
             suffix = PurePosixPath(entry.name).suffix.lower()
             if suffix not in SUFFIXES:
                 if entry.path == source:
@@ -95,10 +99,10 @@ class Reader(DataSection):
                     yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
                 continue
             split = rules(entry).split
-            if split in HELD_OUT and self._lacks_labels(entry):
+            if split in HELD_OUT and self._lacks_labels(entry, form):
                 yield Refused(entry.where, "has no label", split)
                 continue
-            for number, row in table_rows.read(entry, self._columns()):
+            for number, row in table_rows.read(entry, self._columns(), form):
                 where = f"{entry.where} row {number}"
                 try:
                     yield self._example(row, where, entry, split)
@@ -109,9 +113,9 @@ class Reader(DataSection):
         names = [self.text, self.image, *self._label_columns(), self.split, self.group]
         return [name for name in names if name is not None]
 
-    def _lacks_labels(self, entry: files.Entry) -> bool:
+    def _lacks_labels(self, entry: files.Entry, form: Form) -> bool:
         """Whether a table has all columns but those of the labels."""
-        missing = set(self._columns()).difference(table_rows.columns(entry))
+        missing = set(self._columns()).difference(table_rows.columns(entry, form))
         return bool(missing) and missing <= set(self._label_columns())
 
     def _label_columns(self) -> tuple[str, ...]:
