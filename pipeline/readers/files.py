@@ -68,12 +68,17 @@ def walk(source: Path, pattern: str = "*", encoding: str | None = None) -> Itera
 
 def read(entry: Entry) -> bytes:
     """The whole content. Raises UserError if it is damaged, unreadable or too large."""
-    content = bytearray()
     with reading(entry.where), entry.open() as file:
-        while part := file.read(1 << 20):  # reading all at once would allocate a gigabyte
-            content += part
-            if len(content) > MAX_BYTES:
-                raise UserError(f"{entry.where}: is larger than {MAX_BYTES:,} bytes when unpacked: split it up")
+        return rest(file, entry.where)
+
+
+def rest(file: BinaryIO, where: str, begun: bytes = b"") -> bytes:
+    """What is left of a file, after what was read of it. Raises UserError where it is too large."""
+    content = bytearray(begun)
+    while part := file.read(1 << 20):  # reading all at once would allocate a gigabyte
+        content += part
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{where}: is larger than {MAX_BYTES:,} bytes when unpacked: split it up")
     return bytes(content)
 
 
