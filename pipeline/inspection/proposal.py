@@ -15,7 +15,7 @@ from pipeline.inspection import figures, formats, roles, sample, settings, table
 from pipeline.inspection.formats import Choice, Seen
 from pipeline.inspection.roles import Ask, Given
 from pipeline.inspection.sample import Sample
-from pipeline.readers import Reader
+from pipeline.readers import Reader, class_names
 from pipeline.readers.formats import image_folder
 from pipeline.readers.split import NO_SPLIT, Placement
 from pipeline.readers.split_names import Rules
@@ -233,7 +233,10 @@ def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | No
         groups = len({one.keys.split_key for one in taken.seen})
         problems.append(f"no example is left for the {empty[0]} split: {groups:,} different ones are too few")
     elif taken.complete:
-        problems += _label_problems(checked, {split: figures.label_counts(some) for split, some in labels.items()})
+        counts = {split: figures.label_counts(some) for split, some in labels.items()}
+        problems += _label_problems(checked, counts)
+        alike = class_names.note((name for some in counts.values() for name in some), checked.task.class_word)
+        problems += [alike] if alike else []
     return problems
 
 

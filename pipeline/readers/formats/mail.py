@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar, Literal
 
-from pipeline.readers import files
+from pipeline.readers import class_names, files
 from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.formats import mail_text
 from pipeline.readers.section import DataSection
@@ -39,13 +39,13 @@ class Reader(DataSection):
             split, folders = rules(entry)
             folder = next((part for part in reversed(folders) if part not in MAILDIR), "")
             for where, content, is_of_several in mails(entry):
-                if is_of_several or entry.name.lower().endswith((".mbox", ".mbx")):
-                    if len(rules.kept) == 1 or not folder:  # all lie in one folder: each mbox is a class
-                        folder = PurePosixPath(entry.name).stem
+                is_box = is_of_several or entry.name.lower().endswith((".mbox", ".mbx"))
+                if is_box and (len(rules.kept) == 1 or not folder):  # all lie in one folder: each mbox is a class
+                    folder = PurePosixPath(entry.name).stem
                 yield self._example(where, content, folder, split)
 
     def _example(self, where: str, content: bytes, folder: str, split: Split | None) -> Example | Refused:
-        label = folder if self.labels is None else self.labels.get(folder)
+        label = class_names.clean(folder) if self.labels is None else self.labels.get(folder)
         if not folder:
             return Refused(where, "lies in no folder", split)
         if label is None:
@@ -58,7 +58,8 @@ class Reader(DataSection):
             return Refused(where, "is not a readable mail")
         if not shown.text:
             return Refused(where, "has no text")
-        changed = "bytes that are not in the mail's charset became U+FFFD" if shown.replaced else None
+        changed = class_names.change(label, folder) if self.labels is None else None
+        changed = "bytes that are not in the mail's charset became U+FFFD" if shown.replaced else changed
         return Example(where, shown.text, label, split, changed=changed)
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +20,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
+SHORT = {pa.float16(): np.float16, pa.float32(): np.float32}
 FIRST = 100  # objects of JSON Lines, whose keys are its columns
 ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
@@ -94,11 +96,40 @@ def _json_lines(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[t
 def _parquet(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
     number = 0
     with _table(entry) as table:
-        _check_columns(entry, table.schema_arrow.names, wanted)
+        schema = table.schema_arrow
+        _check_columns(entry, schema.names, wanted)
+        classes = {name: names for name, names in _class_labels(schema).items() if name in wanted}
+        short = {name: SHORT[kind] for name in wanted if (kind := schema.field(name).type) in SHORT}
         for batch in table.iter_batches(ROWS, columns=wanted):
             for row in batch.to_pylist():
                 number += 1
+                try:
+                    row |= {name: _named(row[name], names) for name, names in classes.items()}
+                except IndexError:
+                    yield number, "its label has no name in the table's schema"
+                    continue
+                for name, kind in short.items():  # 0.1 in 32 bits would be 0.10000000149
+                    row[name] = None if row[name] is None else float(str(kind(row[name])))
                 yield number, row
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes in each column of class numbers, which the library datasets writes into a schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        found = {name: feature.get("feature", feature) for name, feature in features.items()}
+        return {name: list(one["names"]) for name, one in found.items() if one.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError, AttributeError):  # no such schema
+        return {}
+
+
+def _named(value: Any, names: Sequence[str]) -> Any:
+    """The class of a number, or of each in a list; None for -1, which stands for a hidden label. Raises IndexError."""
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    if not isinstance(value, int):
+        return value
+    return names[value] if value >= 0 else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from pipeline.readers import files, lines
+from pipeline.readers import class_names, files, lines
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.files import Entry
 from pipeline.readers.section import DataSection
@@ -45,7 +45,10 @@ class Reader(DataSection):
                 continue
             if text.strip():
                 split, folders = rules(file)
-                yield Example(file.where, text, folders[-1] if folders else "", split, group=file.name)
+                folder = folders[-1] if folders else ""
+                label = class_names.clean(folder)
+                changed = class_names.change(label, folder)
+                yield Example(file.where, text, label, split, group=file.name, changed=changed)
             else:
                 yield Refused(file.where, "is empty")
 
@@ -54,7 +57,7 @@ def parts(entry: Entry, size: int, place: Place, encoding: str | None = None) ->
     """A file of any length, one part in memory at a time; parts that are blank are left out. Where the source does not
     define the file's split, each part's own content decides.
     """
-    label = place.folders[-1] if place.folders else ""
+    label = class_names.clean(place.folders[-1]) if place.folders else ""
     held: list[str] = []
     length, line, column, is_empty = 0, 1, 0, True
     for piece in chain(lines.pieces(entry, encoding), [""]):
