@@ -37,6 +37,7 @@ def main() -> None:
         targets=tuple(arguments.targets) if arguments.targets else None,
         split=arguments.split,
         group=arguments.group,
+        encoding=arguments.encoding,
     )
     models = yaml.look_up(yaml.read(), "models")
     found = proposal.propose(
@@ -76,6 +77,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--separator", help="what stands between several labels in a cell")
     parser.add_argument("--split", metavar="COLUMN", help="a column that says train, validation, test or shifted")
     parser.add_argument("--group", metavar="COLUMN", help="rows with the same value stay in one split")
+    parser.add_argument("--encoding", help="of texts that are not in Unicode, such as cp1252")
     parser.add_argument("--max-bad-rows", type=int, default=0, help="rows or files that may be unusable")
     parser.add_argument("--dry", action="store_true", help="only show the section")
     parser.add_argument("--yes", action="store_true", help="write it without asking")

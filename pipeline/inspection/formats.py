@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from pipeline.readers import files, lines
+from pipeline.readers import encodings, files
 from pipeline.readers.formats.idx import NAME as IDX
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.readers.formats.table_rows import SUFFIXES as TABLES
@@ -24,8 +24,8 @@ HEADER = re.compile(r"([!-9;-~]+):[ \t]")  # RFC 5322, 2.2
 MAIL_HEADERS = {"from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "newsgroups"}
 CURES = {
     ".json": "write one object a line (JSON Lines): jq -c '.[]' x.json > x.jsonl",
-    ".xlsx": "save it as CSV, with commas, in UTF-8",
-    ".xls": "save it as CSV, with commas, in UTF-8",
+    ".xlsx": "save it as CSV, in UTF-8",
+    ".xls": "save it as CSV, in UTF-8",
     ".xml": "write a table: CSV or JSON Lines",
     ".gif": "convert the pictures to PNG or JPEG",
     ".bmp": "convert the pictures to PNG or JPEG",
@@ -56,18 +56,19 @@ class Choice(NamedTuple):
     only: Path | None  # the one table among files of other kinds
 
 
-def look(source: Path) -> list[Seen]:
+def look(source: Path, encoding: str | None = None) -> list[Seen]:
     """The files of a source. Raises UserError where there are none or they cannot be read."""
     seen: list[Seen] = []
     opened: Counter[str] = Counter()
-    for entry in tqdm(files.entries(source), desc="look", unit=" files", disable=None, delay=2, leave=False):
+    entries = files.entries(source, encoding=encoding)
+    for entry in tqdm(entries, desc="look", unit=" files", disable=None, delay=2, leave=False):
         form, is_long = _by_name(entry.name), False
         kind = f"{entry.name.rpartition('/')[0]}/{PurePosixPath(entry.name).suffix}"
         if form == "" and opened.total() < OPENED and opened[kind] < OPENED_OF_A_KIND:
             opened[kind] += 1
             with files.reading(entry.where), entry.open() as file:
                 head = file.read(HEAD)
-            form, is_long = by_content(head), len(head) > LONG
+            form, is_long = by_content(head, encoding), len(head) > LONG
         seen.append(Seen(entry.name, form, is_long, entry.path, entry.archive))
         if len(seen) == MOST:
             break
@@ -82,15 +83,16 @@ def _by_name(name: str) -> str:
     return "table" if suffix in TABLES else "image-folder" if suffix in PICTURES else ""
 
 
-def by_content(head: bytes) -> str | None:
+def by_content(head: bytes, encoding: str | None = None) -> str | None:
     """The format of a file that begins with `head`: mail, slash-tagged, conll, text, or None."""
     if _is_mail(head):
         return "mail"
-    whole = head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head[:-4]
     try:
-        text = lines.decode(whole)
+        text = encodings.beginning(head, encodings.of(head, encoding))
     except UnicodeDecodeError:
         return None
+    if len(head) == HEAD:
+        text = text[: text.rfind("\n") + 1] or text
     if "\0" in text or not text.strip():
         return None
     rows = [line.rstrip("\r\n") for line in text.splitlines()]
@@ -180,5 +182,5 @@ def _unknown(seen: Sequence[Seen]) -> str:
     cure = CURES.get(suffix, "convert them, or write a reader: docs/new-reader.md")
     return (
         f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {seen[0].name} (neither "
-        f"pictures in PNG, JPEG or WebP, nor tables, nor text in UTF-8): {cure}"
+        f"pictures in PNG, JPEG or WebP, nor tables, nor text in Unicode or --encoding): {cure}"
     )

@@ -15,7 +15,7 @@ from pipeline.inspection import figures, formats, roles, sample, settings, table
 from pipeline.inspection.formats import Choice, Seen
 from pipeline.inspection.roles import Ask, Given
 from pipeline.inspection.sample import Sample
-from pipeline.readers import Reader
+from pipeline.readers import Reader, class_names
 from pipeline.readers.formats import image_folder
 from pipeline.readers.split import NO_SPLIT, Placement
 from pipeline.readers.split_names import Rules
@@ -45,7 +45,7 @@ def propose(
 
     `task` is the one that the user chose, `bad_rows` how many may be refused; `models` are the sections of params.yaml.
     """
-    seen = formats.look(source)
+    seen = formats.look(source, given.encoding)
     choice = formats.choose(source, seen)
     data = _data(source, seen, choice, given, ask, task)
     reader = _reader(name, data)
@@ -92,9 +92,10 @@ def _data(
     """The section `data`, with the format and what the reader must know of the source."""
     source = choice.only or source  # the files beside it are none of the table's
     data: dict[str, Any] = {"source": source.as_posix(), "format": choice.format}
+    data |= {"encoding": given.encoding} if given.encoding else {}
     if choice.format == "table":
         learns = TASKS[task].labels_are if task else None
-        columns = tables.columns(source)
+        columns = tables.columns(source, given.encoding)
         pictures = any(one.format == "image-folder" for one in seen)
         if not pictures or given.columns or any(column.is_picture for column in columns):
             return data | roles.find(source, columns, given, learns, ask)
@@ -232,7 +233,10 @@ def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | No
         groups = len({one.keys.split_key for one in taken.seen})
         problems.append(f"no example is left for the {empty[0]} split: {groups:,} different ones are too few")
     elif taken.complete:
-        problems += _label_problems(checked, {split: figures.label_counts(some) for split, some in labels.items()})
+        counts = {split: figures.label_counts(some) for split, some in labels.items()}
+        problems += _label_problems(checked, counts)
+        alike = class_names.note((name for some in counts.values() for name in some), checked.task.class_word)
+        problems += [alike] if alike else []
     return problems
 
 

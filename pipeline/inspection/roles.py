@@ -23,6 +23,7 @@ class Given(NamedTuple):
     targets: tuple[str, ...] | None = None
     split: str | None = None
     group: str | None = None
+    encoding: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The columns of a table, with the cells of rows from its beginning to its end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from pipeline.inspection.columns import PICTURE, Column
 from pipeline.readers import files, split_names
+from pipeline.readers.delimited import Form
 from pipeline.readers.formats import table_rows
 from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.errors import UserError
@@ -16,28 +17,29 @@ from pipeline.runtime.errors import UserError
 ROWS = 4_000  # whose cells are kept
 SECONDS = 10  # of reading
 CHARACTERS = 2_000  # of a cell
-OTHER_DELIMITERS = (";", "\t", "|")
+BRIEF, LONG = 30, 40  # characters: of a name, at most; of texts, on average, at least
 
 
-def columns(source: Path) -> list[Column]:
+def columns(source: Path, encoding: str | None = None) -> list[Column]:
     """Those of the first table to train on, which all others of these must have: tables that the source holds out may
     lack the labels. Raises UserError where they differ or cannot be read.
     """
-    rules = split_names.rules(source, suffixes=table_rows.SUFFIXES)
+    rules = split_names.rules(source, suffixes=table_rows.SUFFIXES, encoding=encoding)
     names: list[str] = []
     first = ""
     kept: list[dict[str, Any]] = []
     folder: Path | None = None
     stride, number, end = 1, 0, time.monotonic() + SECONDS
-    for entry in _tables(source):
+    form = Form(encoding=encoding)
+    for entry in _tables(source, encoding):
         if rules(entry).split in HELD_OUT:
             continue
-        own = _unique(entry)
+        own = _unique(entry, form)
         names, first = names or own, first or entry.where
         if other := sorted(set(names) ^ set(own)):
             raise UserError(f"{entry.where}: only one of it and {first} has a column {other[0]}: add one of them alone")
         folder = entry.path.parent if entry.path else None
-        rows = tqdm(table_rows.read(entry, own), desc="look", unit=" rows", disable=None, delay=2, leave=False)
+        rows = tqdm(table_rows.read(entry, own, form), desc="look", unit=" rows", disable=None, delay=2, leave=False)
         for _, row in rows:
             if isinstance(row, str):
                 continue
@@ -52,23 +54,44 @@ def columns(source: Path) -> list[Column]:
         raise UserError(f"{source}: its names say that all of it is held out: rename what is to be trained on")
     if not kept:
         raise UserError(f"{source}: holds no row that can be read; its columns: {', '.join(names)}")
-    return [Column(name, tuple(row.get(name) for row in kept), folder) for name in names]
+    found = [Column(name, tuple(row.get(name) for row in kept), folder) for name in names]
+    if first.lower().removesuffix(".gz").endswith(tuple(table_rows.DELIMITERS)) and _lack_names(found):
+        raise UserError(
+            f"{first}: its first line looks like a row ({', '.join(names)[:80]}): insert a line above it that names "
+            "the columns"
+        )
+    return found
 
 
-def _tables(source: Path) -> Iterator[files.Entry]:
-    for entry in files.entries(source):
+def _lack_names(columns: Sequence[Column]) -> bool:
+    """Whether the names look like cells: one is a class of its own column; or they are numbers where the column holds
+    numbers, and none is much shorter than the texts below it.
+    """
+    if any(column.counts[column.name] and column.is_label and not _is_number(column.name) for column in columns):
+        return True
+    numeric = [column for column in columns if column.is_numeric]
+    counted = [column.name for column in columns] == [str(i) for i in range(len(columns))]  # as pandas names them
+    named = any(len(column.name) <= BRIEF and column.length >= LONG for column in columns)
+    return bool(numeric) and all(_is_number(column.name) for column in numeric) and not counted and not named
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _tables(source: Path, encoding: str | None) -> Iterator[files.Entry]:
+    for entry in files.entries(source, encoding=encoding):
         if PurePosixPath(entry.name).suffix.lower() in table_rows.SUFFIXES:
             yield entry
 
 
-def _unique(entry: files.Entry) -> list[str]:
+def _unique(entry: files.Entry, form: Form) -> list[str]:
     """The columns with a name of their own. Raises UserError where the first line names none."""
-    names = table_rows.columns(entry)
-    for delimiter in OTHER_DELIMITERS:
-        if len(names) == 1 and names[0].count(delimiter):
-            shown = {"\t": "tabs"}.get(delimiter, repr(delimiter))
-            cure = "name it .tsv" if delimiter == "\t" else "save it with commas, or with tabs as .tsv"
-            raise UserError(f"{entry.where}: its columns are separated by {shown}: {cure}")
+    names = table_rows.columns(entry, form)
     if not names:
         raise UserError(f"{entry.where}: its first line must name the columns")
     return [name for name in names if names.count(name) == 1]

@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+from pipeline.readers import encodings
 from pipeline.runtime.errors import UserError
 
 MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or picture, too little for a gzip bomb
@@ -25,6 +26,7 @@ ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ABOUT = re.compile(r"(README|LICEN[SC]E|COPYING)([.-].*)?|SHA256SUMS|.+\.dvc")  # files about the data
 SPLITS = "splits.csv"
+UTF_8 = 0x800  # the flag of a zip's member whose name is in UTF-8
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # Python reads bytes that are not UTF-8 as surrogates
 DAMAGE = (
     OSError,  # gzip.BadGzipFile among them
@@ -58,30 +60,36 @@ class Entry(NamedTuple):
     archive: str = ""  # as in File
 
 
-def walk(source: Path, pattern: str = "*") -> Iterator[File]:
+def walk(source: Path, pattern: str = "*", encoding: str | None = None) -> Iterator[File]:
     """The files of `source` that fit `pattern`, read one by one."""
-    for entry in entries(source, pattern):
+    for entry in entries(source, pattern, encoding):
         yield File(entry.name, read(entry), entry.where, entry.archive)
 
 
 def read(entry: Entry) -> bytes:
     """The whole content. Raises UserError if it is damaged, unreadable or too large."""
-    content = bytearray()
     with reading(entry.where), entry.open() as file:
-        while part := file.read(1 << 20):  # reading all at once would allocate a gigabyte
-            content += part
-            if len(content) > MAX_BYTES:
-                raise UserError(f"{entry.where}: is larger than {MAX_BYTES:,} bytes when unpacked: split it up")
+        return rest(file, entry.where)
+
+
+def rest(file: BinaryIO, where: str, begun: bytes = b"") -> bytes:
+    """What is left of a file, after what was read of it. Raises UserError where it is too large."""
+    content = bytearray(begun)
+    while part := file.read(1 << 20):  # reading all at once would allocate a gigabyte
+        content += part
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{where}: is larger than {MAX_BYTES:,} bytes when unpacked: split it up")
     return bytes(content)
 
 
-def entries(source: Path, pattern: str = "*") -> Iterator[Entry]:
-    """The files of `source` that fit `pattern`: a folder's sorted by name, an archive's in its own order.
+def entries(source: Path, pattern: str = "*", encoding: str | None = None) -> Iterator[Entry]:
+    """The files of `source` that fit `pattern`: a folder's sorted by name, an archive's in its own order. `encoding` is
+    that of names in an archive which are not in UTF-8.
 
     Hidden files, and files about the data (README, LICENSE, COPYING, SHA256SUMS, splits.csv, *.dvc), are left out.
     """
     empty = True
-    for entry in _all(source):
+    for entry in _all(source, encoding):
         if matches(entry.name, pattern):
             empty = False
             yield entry
@@ -122,15 +130,15 @@ def reading(where: str | Path) -> Iterator[None]:
         raise UserError(f"{where}: cannot be read ({' '.join(reason.split())}); fetch it again") from error
 
 
-def _all(source: Path) -> Iterator[Entry]:
+def _all(source: Path, encoding: str | None) -> Iterator[Entry]:
     with reading(source):
         is_folder = stat.S_ISDIR(source.stat().st_mode)
     for path, name in _folder(source) if is_folder else [(source, source.name)]:
         _printable(path)
         if path.name.lower().endswith(ZIP):
-            yield from _zip(path, name if is_folder else "")
+            yield from _zip(path, name if is_folder else "", encoding)
         elif path.name.lower().endswith(TAR):
-            yield from _tar(path, name if is_folder else "")
+            yield from _tar(path, name if is_folder else "", encoding)
         else:
             yield _entry(name, str(path), lambda path=path: path.open("rb"), path)
 
@@ -160,10 +168,10 @@ def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iter
             yield folder / name, prefix + name
 
 
-def _zip(path: Path, inside: str) -> Iterator[Entry]:
+def _zip(path: Path, inside: str, encoding: str | None) -> Iterator[Entry]:
     with reading(path), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            name = _member(path, member.filename)
+            name = _member(path, _zip_name(path, member, encoding))
             mode = stat.S_IFMT(member.external_attr >> 16)  # 0 where the archive was not made on Unix
             if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
@@ -172,11 +180,12 @@ def _zip(path: Path, inside: str) -> Iterator[Entry]:
                 yield entry._replace(archive=inside)
 
 
-def _tar(path: Path, inside: str) -> Iterator[Entry]:
+def _tar(path: Path, inside: str, encoding: str | None) -> Iterator[Entry]:
     with reading(path), tarfile.open(path) as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]  # else they pile up
-            name = _member(path, member.name)
+            raw = _decoded(path, os.fsencode(member.name), encoding) if encoding else member.name
+            name = _member(path, raw)
             if not member.isfile() and not member.isdir():
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
             if member.isfile() and not _left_out_path(name):
@@ -185,6 +194,26 @@ def _tar(path: Path, inside: str) -> Iterator[Entry]:
                 )
                 yield entry._replace(archive=inside)
         _ended(archive)
+
+
+def _zip_name(path: Path, member: zipfile.ZipInfo, encoding: str | None) -> str:
+    """The name as its archiver meant it: many write UTF-8 and do not say so, old ones the code page of their system."""
+    if member.flag_bits & UTF_8:
+        return member.filename
+    raw = member.orig_filename.partition("\0")[0].encode("cp437")  # as zipfile has decoded it
+    return _decoded(path, raw, encoding or "cp437")
+
+
+def _decoded(path: Path, name: bytes, encoding: str) -> str:
+    """A name in UTF-8, or else in this encoding."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        pass
+    try:
+        return name.decode(encodings.known(encoding) or encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: a name in it is not in {encoding}: correct the reader's encoding") from error
 
 
 def _ended(archive: tarfile.TarFile) -> None:

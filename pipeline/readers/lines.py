@@ -1,93 +1,99 @@
-"""Text line by line, in UTF-8, with or without a byte order mark, or in UTF-16 with one."""
+"""Texts, piece by piece and line by line: one decoder for all readers.
+
+A line ends in LF, CR LF, CR CR LF or, as on old Macs, CR alone.
+"""
 
 import codecs
-import csv
 import io
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from pipeline.readers import encodings
 from pipeline.readers.files import Entry, reading
 from pipeline.runtime.errors import UserError
 
-MAX_LINE = 1 << 26  # bytes: longer than any sentence or row of a table
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MAX_LINE = 1 << 26  # characters: longer than any sentence or row of a table
+MARK = "\ufeff"  # also inside a file, where several with a mark were joined
 
 
-class Row(NamedTuple):
-    """A row of a table, and the line that it starts on."""
-
-    line: int
-    cells: tuple[str, ...] | None  # None where its quotes are wrong
-
-
-def decode(content: bytes) -> str:
+def decode(content: bytes, encoding: str | None = None) -> str:
     """The text in `content`. Raises UnicodeDecodeError."""
-    return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+    return content.decode(encodings.of(content[: encodings.HEAD], encoding))
 
 
-def lines(entry: Entry) -> Iterator[str]:
-    """The lines, each with its ending (LF or CR LF). Raises UserError, naming the line, if the file is not Unicode."""
+def pieces(entry: Entry, encoding: str | None = None) -> Iterator[str]:
+    """The text in parts of some thousand characters. Raises UserError, naming line and byte, where it is not in its
+    encoding.
+    """
     with reading(entry.where), entry.open() as file:
-        line = file.readline(MAX_LINE)
-        if line.startswith(UTF_16):
-            yield from _utf_16(entry)
-            return
-        row, offset = 1, 0
-        while line:
+        content = file.read(encodings.HEAD)
+        codec = encodings.of(content, encoding)
+        decoder = codecs.getincrementaldecoder(codec)()
+        offset = 0
+        while content:
+            start = offset - len(decoder.getstate()[0])  # a character may have begun in the content before
             try:
-                text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+                text = decoder.decode(content)
+                offset += len(content)
+                if not (content := file.read(encodings.HEAD)):
+                    start = offset - len(decoder.getstate()[0])
+                    text += decoder.decode(b"", final=True)
             except UnicodeDecodeError as error:
-                at = f"line {row}, byte {offset + error.start + 1:,} of the file"
-                raise UserError(f"{entry.where}: is not UTF-8 ({at}): save it as UTF-8") from error
-            yield _checked(entry, row, text)
-            row, offset, line = row + 1, offset + len(line), file.readline(MAX_LINE)
+                at = start + error.start
+                raise UserError(
+                    f"{entry.where}: is not {codec.upper().removesuffix('-SIG')} (line {_line(entry, codec, at)}, "
+                    f"byte {at + 1:,} of the file): {_cure(encoding)}"
+                ) from error
+            if text:
+                yield text
 
 
-def _utf_16(entry: Entry) -> Iterator[str]:
-    with reading(entry.where), entry.open() as file, io.TextIOWrapper(file, "utf-16", newline="\n") as wide:
-        row = 1
-        while True:
-            try:
-                line = wide.readline(MAX_LINE)
-            except UnicodeDecodeError as error:
-                raise UserError(f"{entry.where}: is not UTF-16 (after line {row - 1}): save it as UTF-8") from error
-            if not line:
-                return
-            yield _checked(entry, row, line)
-            row += 1
-
-
-def _checked(entry: Entry, row: int, line: str) -> str:
-    if len(line) == MAX_LINE:
-        raise UserError(f"{entry.where} line {row}: is longer than {MAX_LINE:,} bytes: is this a text file?")
+def _line(entry: Entry, codec: str, at: int) -> int:
+    """The line of the byte at that place."""
+    decoder, line = codecs.getincrementaldecoder(codec)(), 1
+    with entry.open() as file:
+        while at > 0 and (content := file.read(min(at, encodings.HEAD))):
+            text, at = decoder.decode(content), at - len(content)
+            line += ends(text)
     return line
 
 
-def rows(entry: Entry, delimiter: str) -> Iterator[Row]:
-    """The rows of a table, without blank lines. Only tables with commas have quotes, those of CSV.
+def ends(text: str) -> int:
+    """How many lines end in a text."""
+    return text.count("\n") + (text.count("\r") - text.count("\r\n") if "\r" in text else 0)
 
-    Raises UserError where a wrong quote spans lines: there is no telling how many rows it swallowed.
-    """
-    if delimiter != ",":
-        for number, line in enumerate(lines(entry), start=1):
-            if line.strip():
-                yield Row(number, tuple(line.rstrip("\r\n").split(delimiter)))
-        return
-    csv.field_size_limit(MAX_LINE)  # of the process; the default of 128 KiB is less than a long document
-    reader = csv.reader(lines(entry), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if reader.line_num > line or "end of data" in str(error):
-                raise UserError(
-                    f"{entry.where} row {line}: a quote is opened here and not closed correctly; "
-                    "inside quotes, write a quote twice"
-                ) from error
-            yield Row(line, None)
-            continue
-        if cells:
-            yield Row(line, tuple(cells))
+
+def _cure(encoding: str | None) -> str:
+    if encoding is not None:
+        return "correct the reader's encoding, or save it as UTF-8"
+    return "save it as UTF-8, or name its encoding, such as cp1252, as the reader's encoding"
+
+
+def lines(entry: Entry, encoding: str | None = None) -> Iterator[str]:
+    """The lines, each with its ending. Raises UserError where the text is not in its encoding."""
+    held: list[str] = []  # the beginning of a line
+    size, row = 0, 0
+    for piece in pieces(entry, encoding):
+        if "\n" in piece or "\r" in piece:
+            text = "".join([*held, piece])
+            end = text.rstrip("\r")  # LF may follow
+            end = max(end.rfind("\n"), end.rfind("\r")) + 1
+            batch = _split(text[:end])
+            yield from batch
+            held, size, row = [text[end:]], len(text) - end, row + len(batch)
+        else:
+            held.append(piece)
+            size += len(piece)
+        if size > MAX_LINE:
+            raise UserError(
+                f"{entry.where} line {row + 1}: is longer than {MAX_LINE:,} characters: is this a text file?"
+            )
+    yield from _split("".join(held))
+
+
+def _split(text: str) -> list[str]:
+    ends = "\n"
+    if "\r" in text:
+        text = text.replace("\r\r\n", "\r\n")
+        ends = "" if text.count("\r") > text.count("\r\n") else "\n"  # "" is all of them, and slower
+    found = list(io.StringIO(text, newline=ends))
+    return [line.lstrip(MARK) for line in found] if MARK in text else found

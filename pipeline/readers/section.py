@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import AfterValidator, Field, NonNegativeInt
+from pydantic_core import PydanticCustomError
 
 from pipeline.config.section import Section
-from pipeline.readers import split_names
+from pipeline.readers import encodings, split_names
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
+
+
+def _known(label: str) -> str:
+    if encodings.known(label) is None:
+        raise PydanticCustomError("no_encoding", "must be an encoding, such as utf-8, cp1252 or gb18030")
+    return label
 
 
 class DataSection(Section):
@@ -28,6 +35,8 @@ class DataSection(Section):
     only what is the same."""
     max_bad_rows: NonNegativeInt = 0
     """How many unusable rows or files to tolerate; more are an error."""
+    encoding: Annotated[str, AfterValidator(_known)] | None = None
+    """That of texts that are not in Unicode, such as cp1252, gb18030 or shift_jis; also of file names in a zip."""
 
     def check_task(self, learns: str | None) -> str | None:
         """The setting that makes no sense for a task that learns this, and why."""
@@ -38,4 +47,6 @@ class DataSection(Section):
     def rules(self) -> split_names.Rules:
         """What the names of the source's files and folders say of splits. Raises UserError where that is ambiguous."""
         pattern = getattr(self, "files", "*")
-        return split_names.rules(Path(self.source), pattern, self.suffixes, one_per_file=self.one_per_file)
+        return split_names.rules(
+            Path(self.source), pattern, self.suffixes, one_per_file=self.one_per_file, encoding=self.encoding
+        )

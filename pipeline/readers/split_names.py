@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
-from pipeline.readers import lines
+from pipeline.readers import delimited
 from pipeline.readers.example import Split
 from pipeline.readers.files import SPLITS, TAR, ZIP, Entry, entries, matches, reading
 from pipeline.runtime.errors import UserError
@@ -196,13 +196,20 @@ class Rules:
         return () in level.splits and len(known) == len(folders)
 
 
-def rules(source: Path, pattern: str = "*", suffixes: tuple[str, ...] = (), *, one_per_file: bool = False) -> Rules:
+def rules(
+    source: Path,
+    pattern: str = "*",
+    suffixes: tuple[str, ...] = (),
+    *,
+    one_per_file: bool = False,
+    encoding: str | None = None,
+) -> Rules:
     """The rules for the files that fit `pattern` and have one of the `suffixes`. Raises UserError where their names, or
     splits.csv, cannot be understood.
     """
     with reading(source):
         source.stat()
-    found = entries(source, pattern)
+    found = entries(source, pattern, encoding)
     wanted = (entry for entry in found if not suffixes or entry.name.lower().endswith(suffixes))
     return Rules(source, wanted, one_per_file=one_per_file)
 
@@ -213,7 +220,7 @@ def _patterns(source: Path) -> list[tuple[str, Split]] | None:
     with reading(source):
         if not path.is_file():
             return None
-    rows = lines.rows(Entry(SPLITS, str(path), lambda: path.open("rb")), ",")
+    rows = delimited.rows(Entry(SPLITS, str(path), lambda: path.open("rb")), ("pattern", "split"))
     header = next(rows, None)
     if header is None or header.cells != ("pattern", "split"):
         raise UserError(f"{path}: its first line must be pattern,split")

@@ -4,6 +4,7 @@ An example's id is the hash of its own content.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
-from pipeline.readers import Reader, files, raw_data, split, split_tables
+from pipeline.readers import Example, Reader, Refused, class_names, files, raw_data, split, split_tables
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
@@ -32,7 +33,7 @@ class Params(StageParams):
 
 
 class LeftOut:
-    """How often something was left out, or kept by an exception; why, and the first places where it stood."""
+    """How often something was left out, kept by an exception or changed; why, and the first places where it stood."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -58,6 +59,8 @@ def main(params: Params, inputs: Inputs) -> None:
     refused, dropped, kept, unlabelled = LeftOut(), LeftOut(), LeftOut(), LeftOut()
     total = files.count(source) if params.data.one_per_file else None
     items = tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None)
+    changed = LeftOut()
+    items = _noting(items, changed)
     keys, where, hidden = split_tables.write_spool(items, spool, refused.add, params.data.duplicates)
     for item in split.settle(hidden, keys):
         (unlabelled if item.reason in split.NO_SPLIT else refused).add(item.where, item.reason)
@@ -74,14 +77,27 @@ def main(params: Params, inputs: Inputs) -> None:
         name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
     }
     others = {"dropped": dropped, "kept_in_train": kept, "refused": refused, "unlabelled": unlabelled}
+    others |= {"changed": changed} if changed.counts else {}
     write_report(params, sizes, labels, others)
     check(params, inputs.dataset, sizes, refused, kept, keys)
     for reason, count in unlabelled.counts.items():
         print(
             f"note: {reason}: {count:,} left out, such as {unlabelled.first[reason][0]}; the others are split instead"
         )
+    for reason, count in changed.counts.items():
+        print(f"note: {reason}: {count:,} changed, such as {changed.first[reason][0]}")
+    if alike := class_names.note((name for one in labels.values() for name in one), TASKS[params.task].class_word):
+        print(f"note: {alike}")
     TASKS[params.task].check_labels(params.source, labels)
     print(summary(params, sizes, labels, dropped, kept, refused))
+
+
+def _noting(items: Iterable[Example | Refused], changed: LeftOut) -> Iterator[Example | Refused]:
+    """The same items; what was changed in them is added up."""
+    for item in items:
+        if isinstance(item, Example) and item.changed:
+            changed.add(item.where, item.changed)
+        yield item
 
 
 def unseen_labels(labels: dict[str, Counter[str]], name: str) -> dict[str, int]:

@@ -74,6 +74,20 @@ def test_params_keeps_every_other_line(raw, run):
     assert Path("params.yaml").read_text() == after  # DVC's own form
 
 
+def test_a_table_with_semicolons_in_an_old_encoding(raw, run):
+    (raw / "mine.csv").write_text(GOOD.replace(",", ";"), encoding="cp1252")
+    assert "is not UTF-8 (line 2" in refused(run, "data/raw/mine.csv")
+    use_model(run("data/raw/mine.csv", "--encoding", "cp1252"))
+    assert sections()["mine"]["data"] == {
+        "source": "data/raw/mine.csv",
+        "format": "table",
+        "encoding": "cp1252",
+        "text": "Text",
+        "label": "Klasse",
+    }
+    prepared("mine")
+
+
 def test_dry_writes_nothing(raw, run):
     before = Path("params.yaml").read_text()
     (raw / "mine.csv").write_text(GOOD)
@@ -121,7 +135,8 @@ def test_what_is_refused(raw, run):
     (raw / "mine.csv").write_text(GOOD)
     (raw / "empty").mkdir()
     Path("elsewhere.csv").write_text(GOOD)
-    write(raw, {"odd/a.xlsx": b"PK\x03\x04\0", "german.csv": GOOD.replace(",", ";"), "few.csv": "a,b\n1,2\n"})
+    write(raw, {"odd/a.xlsx": b"PK\x03\x04\0", "nameless.csv": GOOD.partition("\n")[2], "few.csv": "a,b\n1,2\n"})
+    write(raw, {"numbers.csv": "".join(f"ein Satz {i % 7}{chr(97 + i % 26)},{0.37 * i}\n" for i in range(1, 50))})
     assert "datasets.spam exists already: choose another name with --name" in refused(
         run, "data/raw/mine.csv", "--name", "spam"
     )
@@ -131,7 +146,8 @@ def test_what_is_refused(raw, run):
     assert "data/raw/empty: holds no file" in refused(run, "data/raw/empty")
     assert "no such file or folder" in refused(run, "data/raw/nothing")
     assert "no reader reads its .xlsx files, such as a.xlsx" in refused(run, "data/raw/odd")
-    assert "separated by ';': save it with commas" in refused(run, "data/raw/german.csv")
+    assert "its first line looks like a row (ein Satz" in refused(run, "data/raw/nameless.csv")
+    assert "its first line looks like a row (ein Satz" in refused(run, "data/raw/numbers.csv")
     assert "no column looks like the input: name it with" in refused(run, "data/raw/few.csv")
     assert "must name a column either as text or as image" in refused(
         run, "data/raw/mine.csv", "--text", "Text", "--image", "Text"

@@ -5,6 +5,7 @@ import pytest
 from sources import examples, pack, read, refused, write
 
 from pipeline.readers import Example, Refused
+from pipeline.readers.formats import mail_text
 
 PLAIN = b"From: a@b.org\nSubject: =?iso-8859-1?q?Caf=E9?= and\n tea\n\nHello  you,\nwrite to me.too@some.host.org.\n"
 HTML = b"""Subject: x
@@ -70,6 +71,103 @@ def test_damaged_mails(tmp_path):
     assert all("x" in e.content for e in examples(tmp_path, format="mail"))  # type: ignore[operator]
 
 
+def shown(headers: str, body: str | bytes) -> str:
+    return mail_text.Shown(f"{headers}\n\n".encode() + (body.encode() if isinstance(body, str) else body), None).text
+
+
+@pytest.mark.parametrize(
+    ("charset", "body", "text"),
+    [
+        ("iso-8859-1", b"\x93so\x94 \x80 5", "“so” € 5"),
+        ("gb2312", "朱镕基".encode("gbk"), "朱镕基"),
+        ("ks_c_5601-1987", "똠방각하".encode("cp949"), "똠방각하"),
+        ("shift_jis", "①髙".encode("cp932"), "①髙"),
+        ("iso-2022-kr", "한국어".encode("iso2022_kr"), "한국어"),
+        ("utf-7", "Käse".encode("utf-7"), "Käse"),
+        ("us-ascii", "žluť".encode(), "žluť"),
+        ("us-ascii", b"caf\xe9", "café"),
+        ("x-unknown", "žluť".encode(), "žluť"),
+        ("utf-16", b"in fact ASCII", "in fact ASCII"),
+        ("utf-8", "žluť".encode() + b"\xff", "žluť\ufffd"),
+        ("iso-8859-2; delsp=yes", b"http://a.b/ \n\xb9", "http://a.b/š"),
+    ],
+)
+def test_charsets_are_those_of_browsers(charset, body, text):
+    assert shown(f"Content-Type: text/plain; charset={charset}", body) == text
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Žluťoučký =?utf-8?q?k=C5=AF=C5=88?= 中", "Žluťoučký kůň 中"),
+        ("=?utf-8?b?w4==?=\n =?utf-8?b?qQ==?= =?utf-8?q?t=C3=A9?= x", "été x"),
+        ("=?utf-8*en?Q?Hello World=21?=", "Hello World!"),
+        ("=?gb2312?b?1uzpRrv5?=", "朱镕基"),
+    ],
+)
+def test_subjects(subject, text):
+    assert shown(f"Subject: {subject}", "") == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("V<!-- x -->ia<b>gr</b>a <p>one</p>two<br>three<td>four</td><td>five", "Viagra one two three four five"),
+        ("<title>no</title><div style='display: none'>no <b>no</b></div>y<i style='font-size:0px'>no</i>es", "yes"),
+        ("<p hidden>no</p>Vi&shy;agra &#150;&nbsp;x</xyz>y", "Viagra \u2013 xy"),
+        ("<meta charset=windows-1251>\ufeff", ""),
+    ],
+)
+def test_html_is_what_a_browser_shows(html, text):
+    assert shown("Content-Type: text/html; charset=utf-8", html) == text
+
+
+def test_html_names_its_charset():
+    assert shown("Content-Type: text/html", "<meta charset=windows-1251>привет".encode("cp1251")) == "привет"
+
+
+def parts(kind: str, *bodies: tuple[str, str]) -> str:
+    body = "".join(f"--B\nContent-Type: {headers}\n\n{text}\n" for headers, text in bodies)
+    return shown(f"Content-Type: multipart/{kind}; boundary=B", f"{body}--B--\n")
+
+
+PLAIN_TEXT, ATTACHED = "text/plain", "\nContent-Disposition: attachment"
+
+
+def test_parts_that_a_mail_program_shows():
+    assert parts("alternative", (PLAIN_TEXT, "plain"), ("text/html", "<b>rich"), ("text/calendar", "BEGIN")) == "rich"
+    assert parts("alternative", (PLAIN_TEXT, "plain"), ("text/html", "<img src=x>")) == "plain"
+    assert parts("related", ("text/html", "page"), ("text/html", "frame")) == "page"
+    attachments = [
+        (f"{PLAIN_TEXT}; name=a.pdf", "no"),
+        (f"{PLAIN_TEXT}{ATTACHED}; filename=a.txt", "no"),
+        (f"message/rfc822{ATTACHED}", "Subject: no\n\nno"),
+    ]
+    texts = [(PLAIN_TEXT, "one"), (f"{PLAIN_TEXT}; name=b.txt", "two"), ("message/rfc822", "Subject: x\n\nthree")]
+    assert parts("mixed", *attachments, *texts) == "one two three"
+    assert shown("Subject: x", "a\nbegin 644 a.exe\nM1234567890\n`\nend\nb") == "x a b"
+
+
+BOX = (
+    "From a@b Sat Jan  1 00:00:00 2000\nSubject: one\n\nFrom here\n\nFrom there at 10:00 on\nwe go\n>From x\n\n"
+    "From - Sat Jan  1 00:00:00 2000\nSubject: two\n\nbody\n\nFrom \nSubject: three\n\nbody\n"
+)
+
+
+def test_an_mbox_holds_several_mails(tmp_path):
+    write(tmp_path, {"d/spam.mbox": BOX, "d/ham": BOX.replace("\n", "\r\n")})
+    expected = ["one From here From there at 10:00 on we go From x", "two body", "three body"]
+    items = examples(tmp_path, format="mail")
+    assert [(e.label, e.content) for e in items] == [(name, text) for name in ("ham", "spam") for text in expected]
+    assert [e.where.removeprefix(f"{tmp_path}/d/") for e in items[3:]] == [f"spam.mbox mail {n}" for n in (1, 2, 3)]
+    write(tmp_path, {"e/x": BOX, "e/new/1:2,S": "Subject: four\n\n", "e/a.msg": b"\xd0\xcf\x11\xe0" + bytes(99)})
+    assert [(e.label, e.content) for e in read(tmp_path, format="mail") if isinstance(e, Example)][6:] == [
+        ("e", "four"),
+        *(("e", text) for text in expected),
+    ]
+    assert refused(tmp_path, format="mail") == {"is in Outlook's own format: save it as .eml": "e/a.msg"}
+
+
 def test_text(tmp_path):
     write(tmp_path, {"a/1.txt": "one\n", "a/b/2.txt": "two".encode("utf-16"), "3.txt": "three".encode("utf-8-sig")})
     assert [(e.content, e.label, e.group) for e in examples(tmp_path, format="text")] == [
@@ -93,4 +191,22 @@ def test_a_text_in_parts(tmp_path):
     (tmp_path / "splits.csv").write_text("pattern,split\nbook.txt,test\n")
     assert {e.split for e in examples(tmp_path, format="text", part=60)} == {"test"}
     (tmp_path / "a/book.txt").write_text("")
-    assert refused(tmp_path, format="text", part=60) == {"is empty": "a/book.txt line 1"}
+    assert refused(tmp_path, format="text", part=60) == {"is empty": "a/book.txt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("one line", {"line 1": "one line"}),  # as long as a part
+        ("a line\n\n\n\n\n\n\n\n\n\n\n", {"line 1": "a line\n\n"}),
+        ("to be or not to be\nthat", {"line 1": "to be or ", "line 1, character 10": "not to be\n", "line 2": "that"}),
+        ("一" * 20, {"line 1": "一" * 8, "line 1, character 9": "一" * 12}),
+        ("abcdefgh\u0301" * 2, {"line 1": "abcdefgh\u0301", "line 1, character 10": "abcdefgh\u0301"}),
+        ("\r\n".join(["abcdefgh"] * 2), {"line 1": "abcdefgh\r\n", "line 2": "abcdefgh"}),
+        ("\r".join(["abcdefgh"] * 2), {"line 1": "abcdefgh\r", "line 2": "abcdefgh"}),
+    ],
+)
+def test_parts_of_long_lines(tmp_path, text, parts):
+    write(tmp_path, {"a.txt": text})
+    found = {item.where.partition("a.txt ")[2]: item.content for item in examples(tmp_path, format="text", part=8)}
+    assert found == parts

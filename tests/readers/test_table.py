@@ -66,7 +66,7 @@ def test_a_folder_and_an_archive_of_tables(tmp_path):
 def test_labels_that_are_no_text(tmp_path):
     table = pa.table({"text": ["a", "b", "c"], "label": [1.0, float("nan"), None], "n": [1, 2, None]})
     pq.write_table(table.append_column("b", pa.array([True, False, None])), tmp_path / "a.parquet")
-    for label, expected in (("label", ["1.0"]), ("n", ["1", "2"]), ("b", ["True", "False"])):
+    for label, expected in (("label", ["1"]), ("n", ["1", "2"]), ("b", ["true", "false"])):
         items = read(tmp_path / "a.parquet", format="table", text="text", label=label)
         assert [row.label for row in items if isinstance(row, Example)] == expected
         assert {row.reason for row in items if isinstance(row, Refused)} == {"its label is empty"}
@@ -103,14 +103,13 @@ def test_lines_of_json_that_are_no_example(tmp_path):
     ("name", "content", "message"),
     [
         ("a.csv", "txt,label\na,b\n", r"has no column text \(its columns: txt, label\)"),
-        ("a.tsv", "text,label\na,b\n", r"has no column text \(its columns: text,label\)"),
         ("a.csv", "text,label,text\n", "has 2 columns text"),
         ("a.csv", "", "its first line must name the columns text, label"),
         ("a.csv", 'text,label\na,b\n"c,d\ne,f\n', "row 3: a quote is opened here"),
         ("a.csv", 'text,label\na,b\n"c,d\n"e,f\n', "row 3: a quote is opened here"),
         ("a.csv", b"text,label\na,b\nc\xe9,d\n", "is not UTF-8 .line 3, byte 17 of the file.: save it as UTF-8"),
         ("a.csv", "text,label\na,b\n".encode("utf-16")[:-1], "is not UTF-16"),
-        ("a.csv", "text,label\na,b\n".encode("utf-16-le"), "its first line holds NUL bytes: save it as UTF-8"),
+        ("a.csv", "te\0xt,label\n", "its first line holds NUL bytes: save it as UTF-8"),
         ("a.csv.gz", "text,label\na,b\n", "cannot be read"),
         ("a.csv.gz", gzip.compress(b"text,label\na,b\n", mtime=0)[:-9], "cannot be read"),
         ("a.xlsx", "PK", "is no table: its name must end with .csv, .tsv"),

@@ -243,3 +243,13 @@ def test_labels_that_are_several(make, capsys):
     (folder / "rows.csv").write_text("\n".join(["text,label", *rows]))
     run(prepare)
     assert "note: labels such as 'a;b' look like several: check the reader's separator" in capsys.readouterr().out
+
+
+def test_what_is_changed_is_counted(make, capsys):
+    texts(make, [*GOOD, ("one more", "e\u0301"), ("and more", "é"), ("no more", "Yes")])
+    run(prepare)
+    reason = "its label is spelled as that of others of its class"
+    assert report()["changed"] == {reason: {"count": 1, "examples": ["data/raw/mine/rows.csv row 62"]}}
+    out = capsys.readouterr().out
+    assert f"note: {reason}: 1 changed, such as data/raw/mine/rows.csv row 62" in out
+    assert "note: classes that differ only in case or blanks: 'Yes' and 'yes': spell them alike" in out

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from pipeline.readers import files, lines
+from pipeline.readers import class_names, files, lines
 from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.section import DataSection
 
@@ -37,17 +37,17 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
         rules = self.rules()
-        for entry in files.entries(source, self.files):
+        for entry in files.entries(source, self.files, self.encoding):
             split = rules(entry).split
             form = None
-            for block in _blocks(lines.lines(entry)):
+            for block in _blocks(lines.lines(entry, self.encoding)):
                 form = next((line.form for line in block if not line.text.startswith("#")), form)
                 sentence = [line for line in block if _is_word(line, form)]
                 if sentence:
                     yield self._example(entry.where, sentence, split)
 
     def _example(self, file: str, sentence: list[Line], split: Split | None) -> Example | Refused:
-        words, tags = [], []
+        words, cells = [], []
         for line in sentence:
             word, tag = _cell(line.columns, self.token), _cell(line.columns, self.tag)
             if not word or not tag or (self.token - self.tag) in (0, len(line.columns), -len(line.columns)):
@@ -55,8 +55,10 @@ class Reader(DataSection):
             if line.form != sentence[0].form:
                 return Refused(f"{file} line {line.number}", "a line has more or fewer columns than the one before")
             words.append(word)
-            tags.append(tag)
-        return Example(f"{file} line {sentence[0].number}", tuple(words), tuple(tags), split)
+            cells.append(tag)
+        tags = [class_names.clean(cell) for cell in cells]
+        where, changed = f"{file} line {sentence[0].number}", class_names.change(tags, cells)
+        return Example(where, tuple(words), tuple(tags), split, changed=changed)
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[Line]]:

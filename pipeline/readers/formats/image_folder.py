@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import files
+from pipeline.readers import class_names, files
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 from pipeline.readers.split_names import DEEPEST, Folder, Rules
@@ -28,7 +28,7 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         rules = self.rules()
         level = class_level(rules)
-        for file in files.walk(rules.source):
+        for file in files.walk(rules.source, encoding=self.encoding):
             split, folders = rules(file)
             if not file.name.lower().endswith(SUFFIXES):
                 yield Refused(file.where, "not a PNG, JPEG or WebP file")
@@ -37,7 +37,9 @@ class Reader(DataSection):
             elif reason := images.check(file.content):
                 yield Refused(file.where, reason)
             else:
-                yield Example(file.where, file.content, folders[level], split)
+                label = class_names.clean(folders[level])
+                changed = class_names.change(label, folders[level])
+                yield Example(file.where, file.content, label, split, changed=changed)
 
 
 def class_level(rules: Rules) -> int:

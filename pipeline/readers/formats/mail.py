@@ -1,20 +1,26 @@
-"""RFC 822 mails, one a file; the folder that a mail lies in is its class. Of the headers only the subject is kept."""
+"""RFC 822 mails, one a file or several in an mbox; the folder that a mail lies in is its class.
 
-import email
+Of the headers only the subject is kept.
+"""
+
 import re
 from collections.abc import Iterator
-from email.header import decode_header
-from email.message import Message
-from html.parser import HTMLParser
-from pathlib import Path
-from typing import ClassVar, Literal
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, ClassVar, Literal
 
-from pipeline.readers import files
-from pipeline.readers.example import Example, Refused
+from pipeline.readers import class_names, files
+from pipeline.readers.example import Example, Refused, Split
+from pipeline.readers.formats import mail_text
 from pipeline.readers.section import DataSection
+from pipeline.runtime.errors import UserError
 
-# Bounded: otherwise matching would need quadratic time.
-ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")
+# The line above each mail of an mbox: From, then an address and a date, or a hyphen, or nothing.
+FROM_LINE = re.compile(rb"From( +\S+.*\d\d:\d\d.*| -.*)? *\r?\n")
+HEADER = re.compile(rb"[!-9;-~]{1,76}:|>?From ")  # what follows that line
+QUOTED_FROM = re.compile(rb"(?m)^>(>*From )")
+LONGEST = 1 << 20  # bytes of a line that are read at a time
+MAILDIR = ("cur", "new", "tmp")  # folders that say nothing of a mail's class
+OUTLOOK = b"\xd0\xcf\x11\xe0"  # how a file of Outlook's own format begins
 
 
 class Reader(DataSection):
@@ -29,82 +35,68 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
         rules = self.rules()
-        for file in files.walk(source, self.files):
-            where, (split, folders) = file.where, rules(file)
-            folder = folders[-1] if folders else ""
-            label = folder if self.labels is None else self.labels.get(folder)
-            if not folder:
-                yield Refused(where, "lies in no folder", split)
-                continue
-            if label is None:
-                yield Refused(where, "its folder is not in labels")
-                continue
-            try:
-                text = text_of(file.content)
-            except Exception:  # the parsers of mail and HTML promise to accept anything, and nearly do
-                yield Refused(where, "is not a readable mail")
-                continue
-            yield Example(where, text, label, split) if text else Refused(where, "has no text")
+        for entry in files.entries(source, self.files, self.encoding):
+            split, folders = rules(entry)
+            folder = next((part for part in reversed(folders) if part not in MAILDIR), "")
+            for where, content, is_of_several in mails(entry):
+                is_box = is_of_several or entry.name.lower().endswith((".mbox", ".mbx"))
+                if is_box and (len(rules.kept) == 1 or not folder):  # all lie in one folder: each mbox is a class
+                    folder = PurePosixPath(entry.name).stem
+                yield self._example(where, content, folder, split)
 
-
-def text_of(content: bytes) -> str:
-    """Subject and text of a mail in one line, without HTML's tags; an e-mail address becomes the word address."""
-    mail = email.message_from_bytes(content)
-    parts = [_subject(mail), *(_part(part) for part in mail.walk())]
-    text = " ".join(" ".join(parts).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
-    return ADDRESS.sub("address", text)
-
-
-def _subject(mail: Message) -> str:
-    raw = str(mail.get("subject", ""))
-    try:
-        parts = decode_header(raw)
-    except Exception:  # damaged base64
-        return raw
-    return " ".join(_decoded(part, charset) if isinstance(part, bytes) else part for part, charset in parts)
-
-
-def _part(part: Message) -> str:
-    """A part's text; a multipart mail without parts counts as plain text."""
-    if part.is_multipart() or part.get_content_maintype() not in ("text", "multipart"):
-        return ""
-    content = part.get_payload(decode=True)
-    text = _decoded(content, part.get_content_charset()) if isinstance(content, bytes) else ""
-    return _Text.of(text) if part.get_content_subtype() == "html" else text
-
-
-def _decoded(content: bytes, charset: str | None) -> str:
-    for known in (charset or "utf-8", "utf-8"):
+    def _example(self, where: str, content: bytes, folder: str, split: Split | None) -> Example | Refused:
+        label = class_names.clean(folder) if self.labels is None else self.labels.get(folder)
+        if not folder:
+            return Refused(where, "lies in no folder", split)
+        if label is None:
+            return Refused(where, "its folder is not in labels")
+        if content.startswith(OUTLOOK):
+            return Refused(where, "is in Outlook's own format: save it as .eml")
         try:
-            return content.decode(known)
-        except (LookupError, ValueError):  # an unknown or wrong charset
-            continue
-    return content.decode("latin-1")
+            shown = mail_text.Shown(content, self.encoding)
+        except Exception:  # the parsers of mail and HTML promise to accept anything, and nearly do
+            return Refused(where, "is not a readable mail")
+        if not shown.text:
+            return Refused(where, "has no text")
+        changed = class_names.change(label, folder) if self.labels is None else None
+        changed = "bytes that are not in the mail's charset became U+FFFD" if shown.replaced else changed
+        return Example(where, shown.text, label, split, changed=changed)
 
 
-class _Text(HTMLParser):
-    """What a browser would show."""
+def mails(entry: files.Entry) -> Iterator[tuple[str, bytes, bool]]:
+    """The mails in a file, one at a time: where each is, its bytes, and whether it is one of several."""
+    with files.reading(entry.where), entry.open() as file:
+        line = file.readline(LONGEST)
+        if not FROM_LINE.fullmatch(line):
+            yield entry.where, files.rest(file, entry.where, line), False
+            return
+        before: bytes | None = None  # the mail before
+        number = 1
+        for number, mail in enumerate(_split(file, entry.where), start=1):
+            if before is not None:
+                yield f"{entry.where} mail {number - 1}", before, True
+            before = mail
+        if before is not None:
+            yield (f"{entry.where} mail {number}", before, True) if number > 1 else (entry.where, before, False)
 
-    HIDDEN = ("script", "style")
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.hidden = 0
-        self.parts: list[str] = []
-
-    @classmethod
-    def of(cls, html: str) -> str:
-        parser = cls()
-        parser.feed(html)
-        parser.close()
-        return " ".join(parser.parts)
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.hidden += tag in self.HIDDEN
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden = max(0, self.hidden - (tag in self.HIDDEN))
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.parts.append(data)
+def _split(file: BinaryIO, where: str) -> Iterator[bytes]:
+    """The mails of an mbox, after its first line. A line that begins with "From " is text unless a blank line stands
+    above it and a header below.
+    """
+    mail, size, is_blank = list[bytes](), 0, False
+    above: bytes | None = None  # a line that may stand above the next mail
+    while line := file.readline(LONGEST):
+        if above is not None and HEADER.match(line):
+            yield QUOTED_FROM.sub(rb"\1", b"".join(mail))
+            mail, size = [], 0
+        elif above is not None:
+            mail.append(above)
+        above = line if is_blank and FROM_LINE.fullmatch(line) else None
+        is_blank = not line.strip()
+        if above is None:
+            mail.append(line)
+            size += len(line)
+            if size > files.MAX_BYTES:
+                raise UserError(f"{where}: a mail in it is larger than {files.MAX_BYTES:,} bytes: split it up")
+    yield QUOTED_FROM.sub(rb"\1", b"".join(mail))

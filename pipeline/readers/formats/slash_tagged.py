@@ -1,13 +1,16 @@
 """The format of the Brown corpus: one sentence a line, each word followed by a slash and its tag."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import files, lines, raw_data
+from pipeline.readers import class_names, delimited, files, lines, raw_data
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
+
+BLANKS = re.compile(r"[ \t\n\v\f\r]+")
 
 
 class Reader(DataSection):
@@ -25,23 +28,33 @@ class Reader(DataSection):
         source = Path(self.source)
         rules = self.rules()
         coarser = _coarser(Path(self.tags)) if self.tags is not None else None
-        for entry in files.entries(source, self.files):
+        for entry in files.entries(source, self.files, self.encoding):
             split = rules(entry).split
-            for number, line in enumerate(lines.lines(entry), start=1):
+            for number, line in enumerate(lines.lines(entry, self.encoding), start=1):
                 where = f"{entry.where} line {number}"
-                parts = [token.rpartition("/") for token in line.split()]
-                tags = [coarser.get(tag, "") if coarser else tag for _, _, tag in parts]
+                parts = [token.rpartition("/") for token in (line.split() if line.isascii() else _tokens(line))]
+                cells = tags = [tag for _, _, tag in parts]
+                if coarser:
+                    cells = tags = [coarser.get(tag, "") for tag in tags]
+                elif not line.isascii():
+                    tags = [class_names.clean(tag) for tag in cells]
                 if not all(word and tag for word, _, tag in parts):
                     yield Refused(where, "a word has no tag")
                 elif not all(tags):
                     yield Refused(where, f"a tag is not in {self.tags}")
                 elif parts:
-                    yield Example(where, tuple(word for word, _, _ in parts), tuple(tags), split, group=entry.name)
+                    words, changed = tuple(word for word, _, _ in parts), class_names.change(tags, cells)
+                    yield Example(where, words, tuple(tags), split, group=entry.name, changed=changed)
+
+
+def _tokens(line: str) -> list[str]:
+    """What ASCII's blanks separate: others may be words, or parts of words."""
+    return [token for token in BLANKS.split(line) if token]
 
 
 def _coarser(path: Path) -> dict[str, str]:
     raw_data.refuse_folder_links(path)
-    rows = lines.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ",")
+    rows = delimited.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ("tag", "becomes"))
     header = next(rows, None)
     if header is None or header.cells != ("tag", "becomes"):
         raise UserError(f"{path}: its first line must be tag,becomes")

@@ -5,13 +5,15 @@ A column holds the text, or the path of a picture relative to the table's folder
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.readers import files, raw_data, split_names
+from pipeline.readers import class_names, files, raw_data, split_names
+from pipeline.readers.delimited import Form, Quoting
 from pipeline.readers.example import Example, Label, Refused, Split
 from pipeline.readers.formats import table_rows
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
@@ -21,6 +23,7 @@ from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
+SHORT = 100  # characters: names of classes are shorter, and occur often
 MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numbers into 32
 
 
@@ -61,6 +64,8 @@ class Reader(DataSection):
     targets: Columns | None = None  # numbers
     split: str | None = None
     group: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # between cells; null: what fits best
+    quoting: Quoting | None = None  # minimal: cells may stand in quotes; none: quotes are text; null: what fits best
 
     @property
     def content(self) -> str:
@@ -86,7 +91,8 @@ class Reader(DataSection):
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
         rules = self.rules()
-        for entry in files.entries(source):
+        form = Form(self.delimiter, self.quoting, self.encoding)
+        for entry in files.entries(source, encoding=self.encoding):
             suffix = PurePosixPath(entry.name).suffix.lower()
             if suffix not in SUFFIXES:
                 if entry.path == source:
@@ -95,10 +101,10 @@ class Reader(DataSection):
                     yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
                 continue
             split = rules(entry).split
-            if split in HELD_OUT and self._lacks_labels(entry):
+            if split in HELD_OUT and self._lacks_labels(entry, form):
                 yield Refused(entry.where, "has no label", split)
                 continue
-            for number, row in table_rows.read(entry, self._columns()):
+            for number, row in table_rows.read(entry, self._columns(), form):
                 where = f"{entry.where} row {number}"
                 try:
                     yield self._example(row, where, entry, split)
@@ -109,9 +115,9 @@ class Reader(DataSection):
         names = [self.text, self.image, *self._label_columns(), self.split, self.group]
         return [name for name in names if name is not None]
 
-    def _lacks_labels(self, entry: files.Entry) -> bool:
+    def _lacks_labels(self, entry: files.Entry, form: Form) -> bool:
         """Whether a table has all columns but those of the labels."""
-        missing = set(self._columns()).difference(table_rows.columns(entry))
+        missing = set(self._columns()).difference(table_rows.columns(entry, form))
         return bool(missing) and missing <= set(self._label_columns())
 
     def _label_columns(self) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ class Reader(DataSection):
 
     def _label(self, row: dict[str, Any], where: str, split: Split | None) -> Label:
         if self.label is not None:
-            label = _text(row[self.label], "label").strip()
+            label = _name(row[self.label], "label")
             if not label:
                 raise Refusal("its label is empty", split)
             return label
@@ -137,7 +143,7 @@ class Reader(DataSection):
             if split is None:
                 raise Refusal(f"its split is none of {split_names.ALLOWED}")
         label = self._label(row, where, split)
-        group = _text(row[self.group], "group").strip() if self.group is not None else ""
+        group = _name(row[self.group], "group") if self.group is not None else ""
         content: bytes | str
         if self.text is not None:
             content = _text(row[self.text], "text")
@@ -145,13 +151,16 @@ class Reader(DataSection):
                 raise Refusal("its text is empty")
         else:
             content = _picture(row[cast(str, self.image)], entry)
-        return Example(where, content, label, split, group or None)
+        changed = None
+        if self.label is not None and label != (cell := row[self.label]):
+            changed = class_names.change(label, str(cell).strip())
+        return Example(where, content, label, split, group or None, changed=changed)
 
 
 def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
     """The labels in a cell, each once, in order: a list, or a text with a separator. An empty cell has none."""
     if isinstance(value, list):
-        names = [_text(item, "list of labels").strip() for item in value]
+        names = [_name(item, "list of labels") for item in value]
     else:
         text = _text(value, "labels").strip()
         if text and separator is None:
@@ -159,7 +168,7 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
                 f"{where}: its labels are the text {text[:60]!r}, not a list: set separator, in the reader's section, "
                 "to what stands between two labels; or name a column of 0 and 1 for each label"
             )
-        names = [name.strip() for name in text.split(separator)] if text else []
+        names = [class_names.of(name) for name in text.split(separator)] if text else []
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -200,6 +209,19 @@ def _text(value: Any, what: str) -> str:
     if "\0" in text or not _is_unicode(text):
         raise Refusal(f"its {what} holds a NUL byte or half a character")
     return text
+
+
+def _name(value: Any, what: str) -> str:
+    """A cell as the name of a class or a group."""
+    if isinstance(value, str) and len(value) < SHORT:
+        return _short_name(value, what)
+    text = _text(value, what)
+    return class_names.of(text if isinstance(value, str) else value) if text else ""
+
+
+@lru_cache(10_000)
+def _short_name(cell: str, what: str) -> str:
+    return class_names.of(_text(cell, what))
 
 
 def _is_unicode(text: str) -> bool:

@@ -8,39 +8,42 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.readers import files, lines
+from pipeline.readers import delimited, files, lines
+from pipeline.readers.delimited import FIND_OUT, Form
 from pipeline.runtime.errors import UserError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
+SHORT = {pa.float16(): np.float16, pa.float32(): np.float32}
 FIRST = 100  # objects of JSON Lines, whose keys are its columns
 ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
 
-def read(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def read(entry: files.Entry, wanted: list[str], form: Form = FIND_OUT) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """The number and the `wanted` cells of each row, or why it cannot be used. Raises UserError where the table cannot
     be read or lacks a column.
     """
     suffix = PurePosixPath(entry.name).suffix.lower()
     rows = _parquet if suffix in PARQUET else _json_lines if suffix in JSON_LINES else _cells
-    return rows(entry, wanted)
+    return rows(entry, wanted, form)
 
 
-def columns(entry: files.Entry) -> list[str]:
+def columns(entry: files.Entry, form: Form = FIND_OUT) -> list[str]:
     """The names of a table's columns; of JSON Lines, those in its first objects. Raises UserError."""
     suffix = PurePosixPath(entry.name).suffix.lower()
     if suffix in PARQUET:
         with _table(entry) as table:
             return list(table.schema_arrow.names)
     if suffix in JSON_LINES:
-        return _keys(entry)
-    header = next(lines.rows(entry, DELIMITERS[suffix]), None)
-    return list(header.cells or ()) if header else []
+        return _keys(entry, form)
+    header = next(delimited.rows(entry, likely=DELIMITERS[suffix], form=form), None)
+    return delimited.names(header.cells or ()) if header else []
 
 
 def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]) -> None:
@@ -51,26 +54,30 @@ def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]
             raise UserError(f"{entry.where}: has {columns.count(name)} columns {name}: rename all but one")
 
 
-def _cells(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    rows = lines.rows(entry, DELIMITERS[PurePosixPath(entry.name).suffix.lower()])
+def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    likely = DELIMITERS[PurePosixPath(entry.name).suffix.lower()]
+    rows = delimited.rows(entry, wanted, likely=likely, form=form)
     header = next(rows, None)
     if header is None or header.cells is None:
         raise UserError(f"{entry.where}: its first line must name the columns {', '.join(wanted)}")
     if any("\0" in name for name in header.cells):
         raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
-    _check_columns(entry, header.cells, wanted)
-    places = {name: header.cells.index(name) for name in wanted}
+    names = delimited.names(header.cells)
+    _check_columns(entry, names, wanted)
+    places = {name: names.index(name) for name in wanted}
     for number, cells in rows:
         if cells is None:
             yield number, "its quotes are wrong"
-        elif len(cells) != len(header.cells):
-            yield number, f"has {'more' if len(cells) > len(header.cells) else 'fewer'} cells than the header"
+        elif len(cells) != len(names):
+            yield number, f"has {'more' if len(cells) > len(names) else 'fewer'} cells than the header"
+        elif cells == header.cells:
+            yield number, "is the header again"
         else:
             yield number, {name: cells[at] for name, at in places.items()}
 
 
-def _json_lines(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    for number, line in enumerate(lines.lines(entry), start=1):
+def _json_lines(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    for number, line in enumerate(lines.lines(entry, form.encoding), start=1):
         if not line.strip():
             continue
         try:
@@ -86,14 +93,43 @@ def _json_lines(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, di
             yield number, row
 
 
-def _parquet(entry: files.Entry, wanted: list[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _parquet(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
     number = 0
     with _table(entry) as table:
-        _check_columns(entry, table.schema_arrow.names, wanted)
+        schema = table.schema_arrow
+        _check_columns(entry, schema.names, wanted)
+        classes = {name: names for name, names in _class_labels(schema).items() if name in wanted}
+        short = {name: SHORT[kind] for name in wanted if (kind := schema.field(name).type) in SHORT}
         for batch in table.iter_batches(ROWS, columns=wanted):
             for row in batch.to_pylist():
                 number += 1
+                try:
+                    row |= {name: _named(row[name], names) for name, names in classes.items()}
+                except IndexError:
+                    yield number, "its label has no name in the table's schema"
+                    continue
+                for name, kind in short.items():  # 0.1 in 32 bits would be 0.10000000149
+                    row[name] = None if row[name] is None else float(str(kind(row[name])))
                 yield number, row
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes in each column of class numbers, which the library datasets writes into a schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        found = {name: feature.get("feature", feature) for name, feature in features.items()}
+        return {name: list(one["names"]) for name, one in found.items() if one.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError, AttributeError):  # no such schema
+        return {}
+
+
+def _named(value: Any, names: Sequence[str]) -> Any:
+    """The class of a number, or of each in a list; None for -1, which stands for a hidden label. Raises IndexError."""
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    if not isinstance(value, int):
+        return value
+    return names[value] if value >= 0 else None
 
 
 @contextmanager
@@ -111,9 +147,9 @@ def _table(entry: files.Entry) -> Iterator[pq.ParquetFile]:
         raise UserError(f"{entry.where}: cannot be read ({reason}); fetch it again") from error
 
 
-def _keys(entry: files.Entry) -> list[str]:
+def _keys(entry: files.Entry, form: Form) -> list[str]:
     names: dict[str, None] = {}
-    for line in islice(lines.lines(entry), FIRST):
+    for line in islice(lines.lines(entry, form.encoding), FIRST):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
