@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from pipeline.config.networks import NETWORKS
-from pipeline.config.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, Step
+from pipeline.config.optimizers import SGD, Adagrad, Adam, AdamW, Constant, Cosine, Muon, Step
 from pipeline.config.section import Section
 from pipeline.config.training import Augmentation, Mesh, TrainingSection
 from pipeline.readers import Reader
@@ -91,7 +91,7 @@ def page() -> str:
             parts += [f"`name: {name}`\n", _table(task.Settings)]
     parts += ["## `models.NAME.training`\n", _table(TrainingSection)]
     for title, sections in (
-        ("optimizer", (SGD, Adam, AdamW, Muon)),
+        ("optimizer", (SGD, Adagrad, Adam, AdamW, Muon)),
         ("schedule", (Constant, Cosine, Step)),
         ("augmentation", (Augmentation,)),
         ("mesh", (Mesh,)),

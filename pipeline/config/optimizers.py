@@ -20,6 +20,14 @@ class SGD(Section):
     """Nesterov's form of it."""
 
 
+class Adagrad(Section):
+    """Duchi et al. 2011, jmlr.org/papers/v12/duchi11a.html, for rare features: the more often a weight was updated, the
+    smaller its steps.
+    """
+
+    name: Literal["adagrad"]
+
+
 class Adam(Section):
     """Kingma and Ba 2015, arXiv:1412.6980. Weight decay is added to the gradient (L2)."""
 
@@ -91,5 +99,5 @@ class Step(Section):
     """By which each multiplies the learning rate."""
 
 
-Optimizer = Annotated[SGD | Adam | AdamW | Muon, Field(discriminator="name")]
+Optimizer = Annotated[SGD | Adagrad | Adam | AdamW | Muon, Field(discriminator="name")]
 Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]

@@ -17,8 +17,6 @@ from pipeline.examples.batch import PAD, Batch
 from pipeline.examples.inputs import Texts
 from pipeline.layers.embedding import Embed
 
-MIN_TEXTS = 2  # of the training split, that a bucket must occur in
-
 
 def build(config: LinearConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs) -> "Linear":
     return Linear(config, outputs, rngs=rngs)
@@ -68,10 +66,9 @@ def _count(containing: Int[Array, " r"], tokens: Int[Array, "b t"], max_n: int) 
 def inverse_document_frequency(texts: Int[Array, ""], containing: Int[Array, " r"]) -> Float[Array, " r"]:
     """As scikit-learn's TfidfTransformer: ln((1 + texts) / (1 + containing)) + 1.
 
-    What fewer than MIN_TEXTS contain weighs nothing (`min_df` of scikit-learn): a single text's n-grams would let the
-    model learn that text by heart, and those of no text would make the weights of the others smaller.
+    What no text of the training split contains weighs nothing: it would only make the weights of the others smaller.
     """
-    return jnp.where(containing >= MIN_TEXTS, jnp.log((1 + texts) / (1 + containing)) + 1, 0)
+    return jnp.where(containing > 0, jnp.log((1 + texts) / (1 + containing)) + 1, 0)
 
 
 def ngrams(tokens: Int[Array, "b t"], max_n: int, buckets: int) -> tuple[Int[Array, "b n"], Int[Array, "b n"]]:

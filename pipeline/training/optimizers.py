@@ -7,7 +7,7 @@ import jax
 import optax
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from pipeline.config.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, Step
+from pipeline.config.optimizers import SGD, Adagrad, Adam, AdamW, Constant, Cosine, Muon, Step
 from pipeline.layers.parameters import Role, Roles
 from pipeline.models.weights import dotted
 
@@ -28,7 +28,7 @@ def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: in
 
 
 def build(
-    optimizer: SGD | Adam | AdamW | Muon,
+    optimizer: SGD | Adagrad | Adam | AdamW | Muon,
     rate: optax.Schedule,
     roles: Roles,
     *,
@@ -44,6 +44,8 @@ def build(
     match optimizer:
         case SGD(momentum=momentum, nesterov=nesterov):
             return optax.chain(*clip, *decay, optax.sgd(rate, momentum or None, nesterov))
+        case Adagrad():
+            return optax.chain(*clip, *decay, optax.adagrad(rate, initial_accumulator_value=0.0))
         case Adam(b1=b1, b2=b2, eps=eps):
             return optax.chain(*clip, *decay, optax.adam(rate, b1, b2, eps))
         case AdamW(b1=b1, b2=b2, eps=eps):

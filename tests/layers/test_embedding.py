@@ -14,7 +14,7 @@ from flax import nnx
 from networks import batch, config
 
 from pipeline import models
-from pipeline.config.optimizers import SGD, Adam, AdamW, Muon
+from pipeline.config.optimizers import SGD, Adagrad, Adam, AdamW, Muon
 from pipeline.examples.loss import cross_entropy
 from pipeline.layers import embedding
 from pipeline.layers.embedding import Embed
@@ -46,10 +46,16 @@ def close(a: Any, b: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "clip"), [("linear", None), ("linear", 0.01), pytest.param("textcnn", 0.01, marks=pytest.mark.long)]
+    ("name", "kind", "clip"),
+    [
+        ("linear", SGD(name="sgd"), 0.01),
+        ("linear", Adagrad(name="adagrad"), None),
+        pytest.param("textcnn", SGD(name="sgd"), 0.01, marks=pytest.mark.long),
+    ],
 )
-def test_equals_dense_gradient_descent(name, clip):
-    optimizer = partial(optimizers.build, SGD(name="sgd"), lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
+def test_equals_the_dense_optimizer(name, kind, clip):
+    """In both, a row that is not looked up stands still."""
+    optimizer = partial(optimizers.build, kind, lambda _: 0.1, weight_decay=0.0, gradient_clip=clip)
     learn, one = begin(optimizer, name)
     _, other = begin(optimizer, name)
     step = jax.jit(learn.train_step)

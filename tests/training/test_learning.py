@@ -10,7 +10,7 @@ import pytest
 import small_tasks
 
 from pipeline.config.networks import CNNConfig, ResNetConfig
-from pipeline.config.optimizers import SGD, AdamW, Cosine, Muon, Step
+from pipeline.config.optimizers import SGD, Adagrad, AdamW, Cosine, Muon, Step
 from pipeline.config.training import Augmentation, EarlyStopping
 from pipeline.examples.augmentation import augment
 from pipeline.examples.batch import Examples
@@ -146,6 +146,7 @@ def test_too_few_examples_for_a_batch():
     [
         pytest.param({"optimizer": SGD(name="sgd", momentum=0.9, nesterov=True)}, marks=pytest.mark.long),
         {"optimizer": SGD(name="sgd")},
+        {"optimizer": Adagrad(name="adagrad")},
         pytest.param({"optimizer": AdamW(name="adamw"), "weight_decay": 0.1}, marks=pytest.mark.long),
         {"optimizer": Muon(name="muon")},
         {"weight_decay": 0.1},
