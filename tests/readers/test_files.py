@@ -54,7 +54,7 @@ def test_a_single_file(tmp_path):
 LEFT = (
     "Thumbs.db,ehthumbs.db,Desktop.ini,Icon\r,.DS_Store,_SUCCESS,_metadata,_common_metadata,_committed_42,"
     "readme.txt,ReadMe,README.en.md,README_de.md,read_me.txt,licence.md,License-MIT,COPYING.LESSER,NOTICE,"
-    "CHANGELOG.md,CITATION.cff,md5sums.txt,SHA512SUMS,a.csv.md5,a.zip.sha256,checksums.txt,a.csv~,~$a.csv,"
+    "CHANGELOG.md,CITATION.cff,md5sums.txt,SHA512SUMS,a.csv.md5,a.zip.sha256,checksums.txt,part-0.crc,a.csv~,~$a.csv,"
     "#a.csv#,dataset_infos.json,@eaDir/a.png,$RECYCLE.BIN/a.txt,lost+found/1,_temporary/0/a.parquet,d/thumbs.db,"
     "d/__pycache__/a.pyc"
 )
