@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from pipeline.readers import encodings, files
+from pipeline.readers import encodings, files, lines
+from pipeline.readers.formats.conll import columns
 from pipeline.readers.formats.idx import NAME as IDX
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.readers.formats.table_rows import SUFFIXES as TABLES
@@ -95,7 +96,7 @@ def by_content(head: bytes, encoding: str | None = None) -> str | None:
         text = text[: text.rfind("\n") + 1] or text
     if "\0" in text or not text.strip():
         return None
-    rows = [line.rstrip("\r\n") for line in text.splitlines()]
+    rows = [line.rstrip("\r\n") for line in lines.split(text)]
     return "slash-tagged" if _is_slash_tagged(text) else "conll" if _is_conll(rows) else "text"
 
 
@@ -124,13 +125,13 @@ def _is_conll(rows: Sequence[str]) -> bool:
     """Whether nearly all lines have the same number of columns, two or more, with few values in the last, and blank
     lines stand between some of them.
     """
-    words = [row for row in rows if row.strip() and not row.startswith("#") and not row.startswith("-DOCSTART-")]
-    cells = [row.split("\t") if "\t" in row else row.split() for row in words]
+    words = [row for row in rows if row.strip(" \t") and not row.startswith("#") and not row.startswith("-DOCSTART-")]
+    cells = [columns(row) for row in words]
     if not cells or len(words) == len(rows):
         return False
-    (columns, count), *_ = Counter(map(len, cells)).most_common(1)
+    (width, count), *_ = Counter(map(len, cells)).most_common(1)
     tags = {row[-1] for row in cells}
-    return columns >= 2 and count >= 0.95 * len(cells) and len(tags) <= max(2, len(cells) // 3)
+    return width >= 2 and count >= 0.95 * len(cells) and len(tags) <= max(2, len(cells) // 3)
 
 
 def choose(source: Path, seen: Sequence[Seen]) -> Choice:

@@ -20,6 +20,7 @@ from pipeline.readers.formats import image_folder
 from pipeline.readers.split import NO_SPLIT, Placement
 from pipeline.readers.split_names import Rules
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.tag_grammar import find_scheme, title
 from pipeline.tasks import TASKS, dataset
 
 IMBALANCE = 5  # the largest class has more than so many times the smallest's examples: class weights are balanced
@@ -197,6 +198,9 @@ def _lines(reader: Reader, task: str, taken: Sample, labels: Counter[str]) -> li
     word = TASKS[task].class_word
     lines += [figures.balance(labels, word)] if word and labels else figures.numbers(taken.seen)
     lines.append(figures.sizes(taken.seen))
+    tags = [one.label for one in taken.seen if isinstance(one.label, tuple)] if reader.labels_are == "tags" else []
+    if scheme := find_scheme(tags):
+        lines.append(f"the tags mark spans in {title(scheme, labels)}")
     lines += [f"refused {line}" for line in figures.left_out(_first(taken.refused))]
     return [*lines, *(f"  {example}" for example in taken.shown)]
 

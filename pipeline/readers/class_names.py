@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 RESPELLED = "its label is spelled as that of others of its class"  # what a report says of a changed one
+TRUTHS = ("True", "TRUE", "False", "FALSE")
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 EXACT = 2.0**53  # floats up to here are exact integers
 # Characters that nobody sees. Joiners are left inside a name, where some scripts and emoji need them.
@@ -26,19 +27,19 @@ def of(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return str(int(value))
     text = clean(f"{value:f}" if isinstance(value, Decimal) else str(value))
-    return _number(text) if text[-1:] == "0" and "." in text else text
-
-
-def _number(text: str) -> str:
-    whole = WHOLE.fullmatch(text)
+    if text in TRUTHS:  # as pandas and Excel write them
+        return text.lower()
+    whole = WHOLE.fullmatch(text) if text[-1:] == "0" else None
     return whole[1] if whole else text
 
 
-@lru_cache(10_000)
 def clean(name: str) -> str:
     """A name in Unicode's form NFC, without blanks around it and characters that nobody sees."""
-    if name.isascii():
-        return name.strip()
+    return name.strip() if name.isascii() else _clean(name)
+
+
+@lru_cache(1_000)
+def _clean(name: str) -> str:
     name = unicodedata.normalize("NFC", name.translate(UNSEEN)).strip()
     while name != (name := name.strip(JOINERS).strip()):
         pass

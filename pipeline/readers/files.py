@@ -24,7 +24,17 @@ from pipeline.runtime.errors import UserError
 MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or picture, too little for a gzip bomb
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-ABOUT = re.compile(r"(README|LICEN[SC]E|COPYING)([.-].*)?|SHA256SUMS|.+\.dvc")  # files about the data
+DATA = re.compile(r"(?i).+\.(png|jpe?g|webp|csv|tsv|jsonl|ndjson|parquet)(\.gz)?")  # data, whatever else a name says
+# Files about the data, and what systems and programs leave beside it.
+HOUSEKEEPING = re.compile(
+    r"(?i:(READ[ _-]?ME|LICEN[SC]E|COPYING)([. -].*|_[a-z]{2}(\..*)?)?|(SHA\d+|MD5)SUMS?(\.txt)?|checksums?\.\w+)"
+    r"|(NOTICE|CHANGELOG|CITATION|AUTHORS|CONTRIBUTORS)(\.(txt|md|rst|cff|bib))?|(?i:.+\.(dvc|crc|(md5|sha1|sha256|sha512)(sum)?))"
+    r"|(?i:(eh)?thumbs(_vista)?\.db|desktop\.ini)|.*~|#.*#"  # Windows, editors
+    r"|_(SUCCESS|(common_)?metadata|(committed|started)_\d+)|dataset_(dict|infos?)\.json"  # Spark, datasets
+)
+FOLDERS = {"__MACOSX", "__pycache__", "CVS", "lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN"}  # of the same kind
+FOLDERS |= {"System Volume Information", "_temporary", "_delta_log"}
+ICON = "Icon\r"  # of a folder on a Mac
 SPLITS = "splits.csv"
 UTF_8 = 0x800  # the flag of a zip's member whose name is in UTF-8
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # Python reads bytes that are not UTF-8 as surrogates
@@ -86,7 +96,7 @@ def entries(source: Path, pattern: str = "*", encoding: str | None = None) -> It
     """The files of `source` that fit `pattern`: a folder's sorted by name, an archive's in its own order. `encoding` is
     that of names in an archive which are not in UTF-8.
 
-    Hidden files, and files about the data (README, LICENSE, COPYING, SHA256SUMS, splits.csv, *.dvc), are left out.
+    Hidden files are left out, and those of HOUSEKEEPING, and splits.csv.
     """
     empty = True
     for entry in _all(source, encoding):
@@ -153,6 +163,8 @@ def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iter
             for entry in scanned:
                 if entry.is_dir():
                     folders.add(entry.name)
+                elif is_left_out(entry.name):
+                    continue
                 elif not entry.is_file():
                     raise UserError(f"{entry.path}: is a broken link, or neither a file nor a folder: remove it")
                 names.append(entry.name)
@@ -160,7 +172,7 @@ def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iter
             if os.path.realpath(folder / name) in above:
                 raise UserError(f"{folder / name}: links to a folder above it: remove it")
     for name in sorted(names):
-        if _left_out(name, top=not prefix, folder=name in folders):
+        if is_left_out(name, folder=name in folders) or (name == SPLITS and not prefix):
             continue
         if name in folders:
             yield from _folder(folder / name, f"{prefix}{name}/", above)
@@ -252,7 +264,7 @@ class _Gzip(gzip.GzipFile):
 
 def _member(archive: Path, raw: str) -> str:
     """The name of an archive's member, without "./" and "//". Raises UserError where it leads out of the archive."""
-    name = raw.replace("\\", "/")
+    name = raw.replace("\\", "/").replace(ICON, f".{ICON[:-1]}")
     _printable(archive, name)
     if not name:
         raise UserError(f"{archive}: a member has no name: fetch it again")
@@ -270,10 +282,11 @@ def _printable(path: Path, member: str = "") -> None:
 
 def _left_out_path(name: str) -> bool:
     *folders, last = name.split("/")
-    return any(_left_out(part, folder=True) for part in folders) or _left_out(last)
+    return any(is_left_out(part, folder=True) for part in folders) or is_left_out(last)
 
 
-def _left_out(name: str, *, top: bool = False, folder: bool = False) -> bool:
-    if name.startswith(".") or name == "__MACOSX":
+def is_left_out(name: str, *, folder: bool = False) -> bool:
+    """Whether a file or folder of this name is no data."""
+    if name.startswith((".", "~$")) or name in (ICON, *FOLDERS):
         return True
-    return not folder and (ABOUT.fullmatch(name) is not None or (top and name == SPLITS))
+    return not folder and HOUSEKEEPING.fullmatch(name) is not None and not DATA.fullmatch(name)

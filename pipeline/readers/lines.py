@@ -77,7 +77,7 @@ def lines(entry: Entry, encoding: str | None = None) -> Iterator[str]:
             text = "".join([*held, piece])
             end = text.rstrip("\r")  # LF may follow
             end = max(end.rfind("\n"), end.rfind("\r")) + 1
-            batch = _split(text[:end])
+            batch = split(text[:end])
             yield from batch
             held, size, row = [text[end:]], len(text) - end, row + len(batch)
         else:
@@ -87,10 +87,11 @@ def lines(entry: Entry, encoding: str | None = None) -> Iterator[str]:
             raise UserError(
                 f"{entry.where} line {row + 1}: is longer than {MAX_LINE:,} characters: is this a text file?"
             )
-    yield from _split("".join(held))
+    yield from split("".join(held))
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """The lines of a text, each with its ending."""
     ends = "\n"
     if "\r" in text:
         text = text.replace("\r\r\n", "\r\n")

@@ -1,7 +1,8 @@
 """The grammar of tags that mark spans: which tag may follow which, and the most probable sequence that keeps to it.
 
 Schemes: IOB1 (Ramshaw and Marcus 1995, arXiv:cmp-lg/9505040), IOB2 (Tjong Kim Sang and Veenstra 1999,
-arXiv:cs/9907006), and BIOES, also called IOBES, or BILOU with other letters. Axes: n words of one sentence, k labels.
+arXiv:cs/9907006), and BIOES, also called IOBES, or BILOU, BMES and BMEWO with other letters. Axes: n words of one
+sentence, k labels.
 """
 
 import re
@@ -17,15 +18,18 @@ from jaxtyping import Bool, Float, Int
 Scheme: TypeAlias = Literal["IOB2", "IOB1", "BIOES"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
-TAG = re.compile(r"(?P<letter>[BIESLU])(?:-(?P<type>.+))?", re.DOTALL)
-ONE_MEANING = {"L": "E", "U": "S"}  # BILOU's letters, in BIOES
+TAG = re.compile(r"(?P<letter>[BIESLUMW])(?:[-_](?P<type>.+))?", re.DOTALL)
+ONE_MEANING = {"L": "E", "U": "S", "M": "I", "W": "S"}  # other letters, in BIOES
+ALPHABETS = ("BIOES", "BILOU", "BMOES", "BMEOW")  # that mark the ends of spans
+OUTSIDE = ("O", "_")  # of any span
 SMALLEST = np.finfo(np.float64).tiny  # the logarithm of 0 is -inf, which is kept for what is forbidden
 
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """A tag's letter, one of B, I, O, E and S, and its type: "B-PER" is B, PER. L counts as E, and U as S. A tag
-    without a type has the type "_", as in seqeval; O, and all else that is in no span, has "".
+    """A tag's letter, one of B, I, O, E and S, and its type: "B-PER" is B, PER. L counts as E, U and W as S, M as I.
+
+    A tag without a type has the type "_", as in seqeval; O, and all else that is in no span, has "".
     """
     match = TAG.fullmatch(tag)
     if match is None:
@@ -46,20 +50,27 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> Scheme | None:
         before = ""
         for tag in tags:
             letter, kind = split_tag(tag)
-            if not kind and tag != "O":
+            if not kind and tag not in OUTSIDE:
                 return None
-            letters.add(tag[0])
+            letters.add(tag[0] if kind else "O")
             first[letter] += kind not in ("", before)
             before = kind
     if letters <= {"O"}:
         return None
     if letters <= set("BIO"):
         return "IOB1" if first["I"] > first["B"] else "IOB2"
-    if not (letters <= set("BIOES") or letters <= set("BILOU")):
+    if not any(letters <= set(alphabet) for alphabet in ALPHABETS):
         return None
     # Spans of several words have a B and an E, so other sets of letters are another scheme, such as IOE.
-    several = letters & set("BIEL")
+    several = letters & set("BIELM")
     return "BIOES" if not several or ("B" in several and several & set("EL")) else None
+
+
+def title(scheme: Scheme, tags: Iterable[str]) -> str:
+    """The name of a scheme, which these letters of its tags have: BIOES is also BILOU, BMES or BMEWO."""
+    letters = {tag[0] for tag in tags if split_tag(tag)[1]}
+    others = {"BILOU": "LU", "BMEWO": "W", "BMES": "M"}
+    return next((name for name, some in others.items() if letters & set(some)), scheme)
 
 
 @dataclass(frozen=True, eq=False)

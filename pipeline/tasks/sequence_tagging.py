@@ -15,7 +15,7 @@ from pipeline.examples.batch import Batch, Examples, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
-from pipeline.runtime.tag_grammar import Grammar, Scheme, find_scheme, split_tag
+from pipeline.runtime.tag_grammar import OUTSIDE, Grammar, Scheme, find_scheme, split_tag, title
 from pipeline.tasks.classification import (
     ClassSettings,
     Counts,
@@ -94,17 +94,17 @@ class SequenceTagging(Labelled):
                 tag: int((targets == i).sum()) for i, tag in enumerate(unseen, start=len(labels))
             }
         scheme = find_scheme(tables.column("train", "label"))
-        stray = [tag for tag in labels if split_tag(tag) == ("O", "") and tag != "O"]
+        stray = [tag for tag in labels if split_tag(tag) == ("O", "") and tag not in OUTSIDE]
         if scheme is None and len(stray) < len(labels) / 2:
             print(
-                f"note: the tags mark spans, but in no known scheme (IOB2, IOB1, BIOES){': ' if stray else ''}"
+                f"note: the tags mark spans, but in no known scheme (IOB2, IOB1, BIOES, BILOU){': ' if stray else ''}"
                 f"{', '.join(map(repr, stray[:3]))}: they are predicted word by word, and no spans are scored"
             )
         return cls(inputs=inputs, labels=labels, counts=tuple(counts.tolist()), scheme=scheme)
 
     @property
     def summary(self) -> str:
-        return f"{len(self.labels)} labels" + (f" in {self.scheme}" if self.scheme else "")
+        return f"{len(self.labels)} labels" + (f" in {title(self.scheme, self.labels)}" if self.scheme else "")
 
     @property
     def outputs(self) -> int:

@@ -24,6 +24,7 @@ PROSE = "It was a dark night, and nobody came.\nThe rain fell on the old town.\n
         (PROSE.encode("utf-16"), "text"),
         ("".join(CONLL).encode(), "conll"),
         (b"# text = a b\n1\ta\tA\tDET\n2\tb\tB\tNOUN\n\n1\tc\tC\tDET\n2\td\tD\tNOUN\n\n", "conll"),
+        ("a O\r\u3000 B\r\rc O\rd O\r\r".encode(), "conll"),
         (b"The/at dog/nn ran/vbd ./.\nThe/at cat/nn sat/vbd ./.\n", "slash-tagged"),
         (b"and/or this/that are no tags: they/them he/she\n" * 3, "text"),
         (MAIL, "mail"),
@@ -78,6 +79,11 @@ def test_small_grey_images(added: Add):
     section = added("x", {f"x/train-{name}-ubyte": pack(np.asarray(array)) for name, array in parts.items()})
     assert section["data"]["format"] == "idx"
     assert section["preprocessing"] == {"height": 12, "width": 12, "colour": "grey", "resize": "exact"}
+
+
+def test_the_scheme_of_tags_is_said(raw, run):
+    write(raw, {"x.conll": "".join(f"a U-X\nb{letters(i)} B-Y\nc L-Y\nd O\n\n" for i in range(60))})
+    assert "the tags mark spans in BILOU\n" in run("data/raw/x.conll")
 
 
 def test_sentences(added: Add):

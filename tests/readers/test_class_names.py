@@ -18,7 +18,7 @@ TABLE = {"format": "table", "text": "text", "label": "label"}
     ("cells", "name"),
     [
         ((1, "1", 1.0, "1.0", Decimal("1.00"), " 1 "), "1"),
-        ((True, "true"), "true"),
+        ((True, "true", "True", "TRUE"), "true"),
         ((-2.0, "-2.00"), "-2"),
         ((1.5, "1.5", Decimal("1.5")), "1.5"),
         (("1.10", " 1.10"), "1.10"),

@@ -5,7 +5,7 @@ import pytest
 from sources import examples, pack, read, refused, write
 
 from pipeline.readers import Example, Refused
-from pipeline.readers.formats import mail_text
+from pipeline.readers.formats import mail_text, text
 
 PLAIN = b"From: a@b.org\nSubject: =?iso-8859-1?q?Caf=E9?= and\n tea\n\nHello  you,\nwrite to me.too@some.host.org.\n"
 HTML = b"""Subject: x
@@ -114,6 +114,7 @@ def test_subjects(subject, text):
     [
         ("V<!-- x -->ia<b>gr</b>a <p>one</p>two<br>three<td>four</td><td>five", "Viagra one two three four five"),
         ("<title>no</title><div style='display: none'>no <b>no</b></div>y<i style='font-size:0px'>no</i>es", "yes"),
+        ("a<!--->b<!-->c<!-- > no --!>d<!-- no <b>no", "abcd"),
         ("<p hidden>no</p>Vi&shy;agra &#150;&nbsp;x</xyz>y", "Viagra \u2013 xy"),
         ("<meta charset=windows-1251>\ufeff", ""),
     ],
@@ -160,8 +161,17 @@ def test_an_mbox_holds_several_mails(tmp_path):
     items = examples(tmp_path, format="mail")
     assert [(e.label, e.content) for e in items] == [(name, text) for name in ("ham", "spam") for text in expected]
     assert [e.where.removeprefix(f"{tmp_path}/d/") for e in items[3:]] == [f"spam.mbox mail {n}" for n in (1, 2, 3)]
-    write(tmp_path, {"e/x": BOX, "e/new/1:2,S": "Subject: four\n\n", "e/a.msg": b"\xd0\xcf\x11\xe0" + bytes(99)})
+    write(
+        tmp_path,
+        {
+            "e/x": BOX,
+            "e/new/1:2,S": "Subject: four\n\n",
+            "e/b.emlx": "15\nSubject: five\n\n<plist>",
+            "e/a.msg": b"\xd0\xcf\x11\xe0" + bytes(99),
+        },
+    )
     assert [(e.label, e.content) for e in read(tmp_path, format="mail") if isinstance(e, Example)][6:] == [
+        ("e", "five"),
         ("e", "four"),
         *(("e", text) for text in expected),
     ]
@@ -176,7 +186,7 @@ def test_text(tmp_path):
         ("two", "b", "a/b/2.txt"),
     ]
     write(tmp_path, {"a/1.txt": b"\xe9", "a/b/2.txt": " \n"})
-    assert refused(tmp_path, format="text", files="a/*") == {"is not UTF-8": "a/1.txt", "is empty": "a/b/2.txt"}
+    assert refused(tmp_path, format="text", files="a/*") == {text.NOT_UNICODE: "a/1.txt", "is empty": "a/b/2.txt"}
 
 
 def test_a_text_in_parts(tmp_path):

@@ -51,9 +51,30 @@ def test_a_single_file(tmp_path):
     assert list(files.walk(tmp_path / "y")) == [("y", b"z", str(tmp_path / "y"), "")]
 
 
-def test_files_with_licence_like_names_are_data(tmp_path):
-    write(tmp_path, {"license_plate.jpg": "", "READMEs.txt": "", "LICENSES/a": ""})
-    assert files.count(tmp_path) == 3
+LEFT = (
+    "Thumbs.db,ehthumbs.db,Desktop.ini,Icon\r,.DS_Store,_SUCCESS,_metadata,_common_metadata,_committed_42,"
+    "readme.txt,ReadMe,README.en.md,README_de.md,read_me.txt,licence.md,License-MIT,COPYING.LESSER,NOTICE,"
+    "CHANGELOG.md,CITATION.cff,md5sums.txt,SHA512SUMS,a.csv.md5,a.zip.sha256,checksums.txt,part-0.crc,a.csv~,~$a.csv,"
+    "#a.csv#,dataset_infos.json,@eaDir/a.png,$RECYCLE.BIN/a.txt,lost+found/1,_temporary/0/a.parquet,d/thumbs.db,"
+    "d/__pycache__/a.pyc"
+)
+KEPT = (
+    "license.jpg,readme-1.png,READMEs.txt,LICENSES/a,notice.txt,copyings,a~b,_other/1.png,readme.csv,metadata,"
+    "thumbs/1.txt,authors.txt,states.json"
+)
+
+
+@pytest.mark.parametrize("name", ["folder", "a.zip", "a.tar"])
+def test_what_systems_and_programs_leave_is_no_data(tmp_path, name):
+    contents: dict[str, bytes | str] = dict.fromkeys(f"{LEFT},{KEPT}".split(","), "x")
+    source = write(tmp_path / name, contents) if name == "folder" else pack(tmp_path / name, contents)
+    assert {file.name for file in files.walk(source)} == set(KEPT.split(","))
+
+
+def test_broken_links_that_editors_leave(tmp_path):
+    write(tmp_path, {"a.txt": "x"})
+    (tmp_path / ".#a.txt").symlink_to("user@host.1")
+    assert files.count(tmp_path) == 1
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar"])

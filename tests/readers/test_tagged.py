@@ -43,6 +43,24 @@ def test_comments_of_other_kinds(tmp_path):
     assert [(e.content, e.label) for e in items] == [(("Schar",), ("B-LOC",)), (("A",), ("O",))]
 
 
+@pytest.mark.parametrize("blank", ["\u3000", "\u00a0", "\u2009", "\x85", "\u200b"])
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_words_that_are_blanks(tmp_path, blank, separator):
+    rows = [(blank, "O"), (f"{blank}a{blank}b", "B-X"), ("c", "I-X")]
+    write(tmp_path, {"a.conll": "".join(f"{word}{separator}{tag}{end}" for (word, tag), end in zip(rows, "\n\n\r"))})
+    (item,) = examples(tmp_path / "a.conll", format="conll")
+    assert list(zip(item.content, item.label)) == rows
+    write(tmp_path, {"b": " ".join(f"{word}/{tag}" for word, tag in rows)})
+    (item,) = examples(tmp_path / "b", format="slash-tagged")
+    assert list(zip(item.content, item.label)) == rows
+
+
+def test_blanks_around_cells(tmp_path):
+    write(tmp_path, {"a.conll": "a \tB-X \n \tO\n\t\nb\tO\n"})
+    items = examples(tmp_path, format="conll")
+    assert [(e.content, e.label) for e in items] == [(("a", " "), ("B-X", "O")), (("b",), ("O",))]
+
+
 def test_sentences_that_are_no_example(tmp_path):
     write(tmp_path, {"a.txt": "a A\nb\n\nc C\nd x D\n\ne E\n\nf\t\n\n"})
     assert refused(tmp_path, format="conll") == {

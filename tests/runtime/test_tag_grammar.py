@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pipeline.runtime.tag_grammar import Grammar, Scheme, find_scheme, split_tag
+from pipeline.runtime.tag_grammar import Grammar, Scheme, find_scheme, split_tag, title
 
 LABELS: dict[str, tuple[Scheme, list[str]]] = {
     "IOB2": ("IOB2", ["B-X", "B-Y", "I-X", "I-Y", "O"]),
@@ -124,6 +124,9 @@ def test_many_labels_and_a_long_sentence():
         ("BIOES", ["S-X O", "O S-Y"]),
         ("BIOES", ["B-X I-X L-X O U-X"]),
         ("BIOES", ["B E", "S"]),
+        ("BIOES", ["B M E S", "B E"]),
+        ("BIOES", ["B-X M-X E-X O W-Y"]),
+        ("IOB2", ["B_X I_X _ _", "B_Y"]),
         (None, ["NN VB", "NN I-X B-X O"]),
         (None, ["O O", "O"]),
         (None, ["O I-X E-X"]),  # IOE
@@ -136,6 +139,12 @@ def test_many_labels_and_a_long_sentence():
 )
 def test_the_scheme_of_the_training_tags(scheme, sentences):
     assert find_scheme(sentence.split(" ") for sentence in sentences) == scheme
+
+
+def test_a_scheme_is_called_by_its_letters():
+    names = {"BILOU": "B-X L-X O", "BMES": "B M E S", "BMEWO": "B-X M-X E-X W-X O", "BIOES": "B-L E-L O"}
+    assert {title("BIOES", tags.split(" ")): tags for tags in names.values()} == names
+    assert title("IOB1", ["I-X", "O"]) == "IOB1"
 
 
 def test_the_parts_of_a_tag():

@@ -17,7 +17,7 @@ CONLL_U = 10  # columns
 class Line(NamedTuple):
     number: int
     text: str
-    columns: list[str]  # separated by tabs if there is one, otherwise by spaces
+    columns: list[str]
 
     @property
     def form(self) -> tuple[bool, int]:
@@ -66,13 +66,19 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
     block: list[Line] = []
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
-        if not text.strip() or text.startswith("-DOCSTART-"):
+        if not text.strip(" \t") or text.startswith("-DOCSTART-"):
             yield block
             block = []
         else:
-            columns = text.split("\t") if "\t" in text else [part for part in text.split(" ") if part]
-            block.append(Line(number, text, [column.strip() for column in columns]))
+            block.append(Line(number, text, columns(text)))
     yield block
+
+
+def columns(line: str) -> list[str]:
+    """What tabs separate, or ASCII's blanks where there is no tab: any other blank may be a word."""
+    if "\t" in line:
+        return [cell.strip(" ") or cell for cell in line.split("\t")]
+    return [cell for cell in line.split(" ") if cell]
 
 
 def _is_word(line: Line, form: tuple[bool, int] | None) -> bool:

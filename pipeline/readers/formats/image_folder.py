@@ -71,4 +71,4 @@ def _refuse_empty(rules: Rules, on_disk: list[str]) -> None:
 
 def _subfolders(folder: Path) -> list[str]:
     with files.reading(folder), os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(".") and e.name != "__MACOSX")
+        return sorted(e.name for e in entries if e.is_dir() and not files.is_left_out(e.name, folder=True))

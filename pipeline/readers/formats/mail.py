@@ -19,6 +19,7 @@ FROM_LINE = re.compile(rb"From( +\S+.*\d\d:\d\d.*| -.*)? *\r?\n")
 HEADER = re.compile(rb"[!-9;-~]{1,76}:|>?From ")  # what follows that line
 QUOTED_FROM = re.compile(rb"(?m)^>(>*From )")
 LONGEST = 1 << 20  # bytes of a line that are read at a time
+SIZE = re.compile(rb"(\d{1,10})[ \t]*\r?\n")
 MAILDIR = ("cur", "new", "tmp")  # folders that say nothing of a mail's class
 OUTLOOK = b"\xd0\xcf\x11\xe0"  # how a file of Outlook's own format begins
 
@@ -52,6 +53,8 @@ class Reader(DataSection):
             return Refused(where, "its folder is not in labels")
         if content.startswith(OUTLOOK):
             return Refused(where, "is in Outlook's own format: save it as .eml")
+        if where.lower().endswith(".emlx") and (sized := SIZE.match(content)):  # Apple's: a size, the mail, a list
+            content = content[sized.end() :][: int(sized[1])]
         try:
             shown = mail_text.Shown(content, self.encoding)
         except Exception:  # the parsers of mail and HTML promise to accept anything, and nearly do

@@ -19,6 +19,7 @@ ENCODED = re.compile(
 META = re.compile(rb"(?i)<meta[^>]{0,200}charset\s*=\s*[\"']?([\w:.-]{1,40})")
 UUENCODED = re.compile(r"(?m)^begin [0-7]{3} \S.*\n(?:[!-`]{1,62} *\r?\n)*`?\s*end\s*$")
 HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|!|$)")
+COMMENT = re.compile(r"<!--(-?>|.*?(--!?>|\Z))", re.DOTALL)
 UNSEEN = dict.fromkeys(map(ord, "\u00ad\u2060\ufeff"))  # soft hyphens and their like
 ASCII = ("us-ascii", "ascii")  # bytes beyond it are in some other charset
 MARKUP = ("html", "xhtml+xml", "enriched", "richtext")
@@ -153,7 +154,7 @@ class Html(HTMLParser):
     @classmethod
     def text(cls, html: str) -> str:
         parser = cls()
-        parser.feed(html)
+        parser.feed(COMMENT.sub("", html))  # the parser's own idea of where a comment ends is not that of browsers
         parser.close()
         return "".join(parser.parts).translate(UNSEEN)
 

@@ -15,6 +15,7 @@ from pipeline.readers.files import Entry
 from pipeline.readers.section import DataSection
 from pipeline.readers.split_names import Place
 
+NOT_UNICODE = "is not UTF-8: save it so, or name its encoding, such as cp1252, as the reader's encoding"
 LINE_END, BLANK = re.compile(r"\r\n?|\n"), re.compile(r"\s")
 MARKS, JOINER = ("Mn", "Mc", "Me"), "\u200d"  # belong to the character before
 
@@ -41,7 +42,7 @@ class Reader(DataSection):
             try:
                 text = lines.decode(file.content, self.encoding)
             except UnicodeDecodeError:
-                yield Refused(file.where, "is not UTF-8" if self.encoding is None else f"is not {self.encoding}")
+                yield Refused(file.where, NOT_UNICODE if self.encoding is None else f"is not {self.encoding}")
                 continue
             if text.strip():
                 split, folders = rules(file)
