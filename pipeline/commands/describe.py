@@ -70,8 +70,8 @@ def examples(table: Path) -> Iterator[Example]:
     for batch in file.iter_batches(BATCH):
         for row in batch.to_pylist()[:left]:
             left -= 1
-            ident, content, label = row.values()
-            yield Example(ident, _frozen(content), _frozen(label))
+            _, content, label, source = row.values()
+            yield Example(source, _frozen(content), _frozen(label))
         if left <= 0:
             return
 

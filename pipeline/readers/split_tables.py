@@ -1,4 +1,4 @@
-"""Examples -> one Parquet table for each split, with the columns id, content and label.
+"""Examples -> one Parquet table for each split, with the columns id, content, label and source: where it was read.
 
 Examples are written as they are read, to a spool, and sorted into their splits when all have been seen: only their
 hashes stay in memory.
@@ -28,7 +28,7 @@ class TableWriter:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         # PNG and JPEG are compressed already.
-        compression = "none" if schema.names[1] == "image" else "zstd"
+        compression: Any = {"source": "zstd"} if schema.names[1] == "image" else "zstd"
         self.schema, self.writer = schema, pq.ParquetWriter(path, schema, compression=compression)
         self.content = str(schema.names[1])
         self.rows: list[dict[str, Any]] = []
@@ -76,7 +76,7 @@ def write_spool(
         table = table or TableWriter(spool, _schema(item))
         keys.append(split.keys(item, duplicates))
         where.append(item.where)
-        table.add({"id": keys[-1].id, table.content: item.content, "label": item.label})
+        table.add({"id": keys[-1].id, table.content: item.content, "label": item.label, "source": item.where})
     if table:
         table.close()
     return keys, where, unlabelled
@@ -89,7 +89,8 @@ def _schema(example: Example) -> pa.Schema:
         label = pa.string()
     elif isinstance(example.label, dict):
         label = pa.struct([(name, pa.float64()) for name in example.label])
-    return pa.schema([("id", pa.string()), COLUMNS[type(example.content)], ("label", label)])
+    content = COLUMNS[type(example.content)]
+    return pa.schema([("id", pa.string()), content, ("label", label), ("source", pa.string())])
 
 
 def sort_spool(spool: Path, splits: list[str | None]) -> dict[str, Counter[str]]:

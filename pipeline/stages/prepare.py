@@ -1,4 +1,4 @@
-"""Stage 1: any source -> one canonical Parquet table for each split (id, content, label), and report.json.
+"""Stage 1: any source -> one canonical Parquet table for each split (id, content, label, source), and report.json.
 
 An example's id is the hash of its own content.
 """

@@ -132,12 +132,15 @@ class Classification(Labelled):
         return results
 
     def _table(self, split: str, probabilities: Float[np.ndarray, "n k"], targets: np.ndarray) -> "pd.DataFrame":
-        """A row an example, in the order of the split: its id, label, prediction, and each label's probability."""
+        """A row an example, in the order of the split: id, source, label, prediction, and each label's probability."""
         import pandas as pd
+
+        from pipeline.evaluation import sources
 
         names = np.array(self.labels)
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
+            "source": sources.of(split),
             "label": names[targets],
             "prediction": names[probabilities.argmax(-1)],
         }

@@ -136,7 +136,7 @@ class LanguageModelling(Task):
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         import pandas as pd
 
-        from pipeline.evaluation import language_model, metrics, plots, token_losses
+        from pipeline.evaluation import language_model, metrics, plots, sources, token_losses
         from pipeline.loaders import token_store
 
         folder = paths.features(split)
@@ -147,6 +147,7 @@ class LanguageModelling(Task):
         pd.DataFrame(tokens._asdict()).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         documents = language_model.per_document(tokens, text.starts, sizes)
         documents.insert(0, "id", np.load(folder / "ids.npy").astype(str))
+        documents.insert(1, "source", sources.of(split))
         documents.to_csv(paths.EVALUATION / f"per_document_{split}.csv", index=False, lineterminator="\n")
         results = metrics.language_modelling(tokens.loss, tokens.token, tokens.guess, sizes, np.array(self.counts))
         if len(documents) <= PRINTED:

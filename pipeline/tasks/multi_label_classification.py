@@ -108,7 +108,7 @@ class MultiLabelClassification(Labelled):
         import pandas as pd
         import scipy.special
 
-        from pipeline.evaluation import multi_label, plots
+        from pipeline.evaluation import multi_label, plots, sources
         from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -125,6 +125,7 @@ class MultiLabelClassification(Labelled):
         guesses = probabilities >= thresholds[None]
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
+            "source": sources.of(split),
             "labels": self._names(targets),
             "prediction": self._names(guesses),
         }

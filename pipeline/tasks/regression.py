@@ -119,7 +119,7 @@ class Regression(Labelled):
         """The baseline always answers the mean of the training split."""
         import pandas as pd
 
-        from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation import metrics, plots, sources
         from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -131,7 +131,8 @@ class Regression(Labelled):
         ids = np.load(paths.features(split) / "ids.npy").astype(str)
         columns = {f"true {name}": targets[:, i] for i, name in enumerate(self.targets)}
         columns |= {f"predicted {name}": values[:, i] for i, name in enumerate(self.targets)}
-        pd.DataFrame({"id": ids, **columns}).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        table = pd.DataFrame({"id": ids, "source": sources.of(split), **columns})
+        table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         results = {
             name: metrics.regression(values[:, i], targets[:, i], self.mean[i]) for i, name in enumerate(self.targets)
         }

@@ -149,7 +149,8 @@ class SequenceTagging(Labelled):
         guesses = self._decode(probabilities, sentences)
         confidence = probabilities[np.arange(len(guesses)), guesses]
         baseline = np.load(folder / "baseline.npy")
-        self._write_table(split, test, labels, guesses, confidence, baseline)
+        read_from = self._sources(split, sentences)
+        self._write_table(split, test, read_from, labels, guesses, confidence, baseline)
         by_class = metrics.per_class(guesses, targets, labels)
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
@@ -166,7 +167,7 @@ class SequenceTagging(Labelled):
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
             plots.write_calibration(confidence, guesses == targets)
-            words_page.write(test, self._sentences(), labels, guesses, confidence)
+            words_page.write(test, self._sentences(), read_from, labels, guesses, confidence)
         return results
 
     def _decode(
@@ -207,13 +208,14 @@ class SequenceTagging(Labelled):
         self,
         split: str,
         test: Examples,
+        read_from: np.ndarray,
         labels: tuple[str, ...],
         guesses: Int[np.ndarray, " n"],
         confidence: Float[np.ndarray, " n"],
         baseline: Int[np.ndarray, " n"],
     ) -> None:
-        """A row a word, in the order of the split: its sentence's id, its place there, label, prediction and the
-        prediction's probability, and whether training lacks the word.
+        """A row a word, in the order of the split: its sentence's id and source, its place there, label, prediction and
+        the prediction's probability, and whether training lacks the word.
         """
         import pandas as pd
 
@@ -221,6 +223,7 @@ class SequenceTagging(Labelled):
         table = pd.DataFrame(
             {
                 "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
+                "source": np.repeat(read_from, sizes),
                 "place": np.concatenate([np.arange(size) for size in sizes]),
                 "label": names[np.asarray(test.targets)],
                 "prediction": names[guesses],
@@ -229,6 +232,13 @@ class SequenceTagging(Labelled):
             }
         )
         table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+
+    def _sources(self, split: str, sentences: Int[np.ndarray, " m"]) -> np.ndarray:
+        """Where each sentence was read from, as preprocess cut them."""
+        from pipeline.evaluation import sources
+
+        longest = self.inputs.settings.max_length  # type: ignore[union-attr]
+        return np.repeat(sources.of(split), -(-np.diff(sentences) // longest))
 
     def _sentences(self) -> list[list[str]]:
         """The sentences of the test split as preprocess cut them."""

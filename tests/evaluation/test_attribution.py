@@ -6,9 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import small_tasks
 from flax import nnx
+from sources import picture
 
 from pipeline.config import paths
 from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, TextCNNConfig
@@ -22,6 +25,7 @@ from pipeline.examples.inputs import Texts
 from pipeline.examples.task import Task
 from pipeline.models import build, linear
 from pipeline.runtime.encoders import text_tokenizer
+from pipeline.runtime.encoders.specs import TextSpec
 from pipeline.tasks.classification import Classification
 
 BUCKETS = 100_003
@@ -77,15 +81,17 @@ def test_no_text_and_a_text_without_tokens():
 
 
 def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monkeypatch):
-    """The text on the page, tokenized and predicted again, gives the prediction and the probability on the page."""
+    """The user's own text is on the page; tokenized and predicted again, it gives the probability on the page."""
     monkeypatch.chdir(tmp_path)
-    for folder in (paths.EVALUATION, paths.ENCODER):
+    for folder in (paths.EVALUATION, paths.ENCODER, paths.PREPARED):
         folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     settings = TextPreprocessing(
-        tokenizer="characters", vocabulary=60, normalisation="none", lowercase=False, max_length=900, keep="start"
+        tokenizer="characters", vocabulary=60, normalisation="nfkc", lowercase=True, max_length=900, keep="start"
     )
-    texts = ["".join(random.choice(list("abcdefghij <&>"), size)) for size in (3, 150, 450, 900)]
+    texts = ["".join(random.choice(list("aBcDeFgHiJé <&>"), size)) for size in (3, 150, 450, 900)]
+    table = {"id": texts, "text": texts, "label": texts, "source": [f"mails.csv row {len(text)}" for text in texts]}
+    pq.write_table(pa.table(table), paths.prepared("test"), row_group_size=3)
     tokenizer = fit_tokenizer.fit(texts, settings.spec)
     fit_tokenizer.save(tokenizer, paths.TOKENIZER)
     task = Classification(
@@ -107,13 +113,47 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
     ]
     examples_page.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
     page = (paths.EVALUATION / "mistakes.html").read_text()
-    stated = re.findall(r"<b>(.) (\S+)</b> \(true: another\)</h3>\n<p>(.*?)</p>", page, re.DOTALL)
+    pattern = r"<b>(.) (\S+)</b> \(true: another\)</h3>\n<code>(.*?)</code>\n<p[^>]*>(.*?)</p>"
+    stated = re.findall(pattern, page, re.DOTALL)
     shown = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]
     assert sorted(shown) == sorted(texts)
+    assert [source for *_, source, _ in stated] == [f"mails.csv row {len(text)}" for text in shown]
     again, _ = predicted(shown)
-    for (label, probability, _), row in zip(stated, again):
+    for (label, probability, *_), row in zip(stated, again):
         assert label == task.labels[row.argmax()]
         assert float(probability) == pytest.approx(row.max(), abs=6e-4)
+
+
+OWN = ("The CAFÉ is o\u0301pen ﬁne 👍🏽 कि", "漢字 Ünïcode  two  blanks\n", "x" * 30)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "words", "characters"])
+def test_pieces_are_the_users_own_text(kind):
+    spec = TextSpec(kind, vocabulary=300, normalisation="nfkc", lowercase=True, max_length=50, keep="ends")
+    tokenizer = fit_tokenizer.fit(list(OWN), spec)
+    for text in OWN:
+        assert "".join(examples_page.pieces(tokenizer, text, spec)) == text
+    few = TextSpec(kind, vocabulary=300, normalisation="nfkc", lowercase=True, max_length=4, keep="ends")
+    cut = examples_page.pieces(tokenizer, "The CAFÉ is open, and many are in it", few)
+    assert len(cut) == 4
+    assert cut[0].startswith("T")
+    assert cut[2].endswith(" [...] ")
+    assert cut[3].endswith("t")
+
+
+def test_pictures_of_mistakes_name_their_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (paths.EVALUATION, paths.IMAGES, paths.PREPARED):
+        folder.mkdir(parents=True)
+    task: Any = small_tasks.images()
+    predictor, tree = untrained(CNNConfig(filters=8, kernel=3), task)
+    table = {"id": ["a", "b"], "image": [picture(seed=i) for i in range(2)], "label": ["v", "w"]}
+    pq.write_table(pa.table(table | {"source": ["x.zip: a/1.png", "x.zip: <b>/2.png"]}), paths.prepared("test"))
+    shown = [examples_page.Shown(1, 0, "v 0.90", "true: w")]
+    examples = small_tasks.examples(task, 2)
+    examples_page.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
+    page = (paths.EVALUATION / "mistakes.html").read_text()
+    assert "<b>v 0.90</b> (true: w)</h3>\n<code>x.zip: &lt;b&gt;/2.png</code>\n<p><img" in page
 
 
 def test_pixels_add_up_to_what_was_predicted():

@@ -6,8 +6,8 @@ from pipeline.evaluation.explanations import html
 
 
 def test_a_page_shows_markup_as_text(tmp_path):
-    mistake = html.Explained("<spam>", "<b>ham", ["<script>", "alert()"], np.array([1.0, -0.5]))
-    empty = html.Explained("a", "b", [], np.zeros(0))
+    mistake = html.Explained("<spam>", "<b>ham", "a<b>.csv", ["<script>", "alert()"], np.array([1.0, -0.5]))
+    empty = html.Explained("a", "b", "c", [], np.zeros(0))
     html.write_explained(tmp_path / "page.html", "Mistakes", [mistake, empty], "red & blue")
     text = (tmp_path / "page.html").read_text()
     assert "<script>" not in text

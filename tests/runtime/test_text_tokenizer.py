@@ -76,16 +76,6 @@ def test_bytes_lose_nothing():
     scattered = ["".join(map(chr, random.choice(valid, 20))) for _ in range(200)]
     for text in [*STRANGE, *CORPUS, "Ünseen \u202e text", *scattered]:
         assert tokenizer.decode(numbers(tokenizer, text)) == text
-        assert "".join(text_tokenizer.pieces(tokenizer, numbers(tokenizer, text))) == text
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_pieces_are_read_as_a_text(kind):
-    tokenizer = fit_tokenizer.fit(CORPUS, spec(kind))
-    tokens = numbers(tokenizer, "the cat sat on 日本語")
-    assert len(pieces := text_tokenizer.pieces(tokenizer, tokens)) == len(tokens)
-    assert "".join(pieces) == "the cat sat on 日本語"
-    text_tokenizer.pieces(tokenizer, np.random.default_rng(0).integers(0, tokenizer.get_vocab_size(), 1_000).tolist())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,7 +45,7 @@ METHODS = {
         *LOSS,
         *FIGURE,
     },
-    "evaluate": {"evaluate", "_table", "_spans", "_write_table", *LOSS, *HELPERS, *FIGURE},
+    "evaluate": {"evaluate", "_table", "_spans", "_sources", "_write_table", *LOSS, *HELPERS, *FIGURE},
     "package": {"export", "configuration", "card", "class_card", "samples", "answers", *HELPERS},
 }
 # Prepare asks the task only whether it can learn the labels: that refuses, and changes no result.

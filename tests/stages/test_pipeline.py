@@ -31,6 +31,7 @@ def test_a_fresh_run_leaves_every_result(small):
     assert figures["accuracy"] > 0.5
     assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
     table = pd.read_parquet(small / "evaluation/test.parquet")
+    assert table["source"].str.startswith("data/raw/").all()
     assert len(table) == 200
     probabilities = table[[c for c in table if c.startswith("probability of ")]]
     assert probabilities.shape[1] == 10

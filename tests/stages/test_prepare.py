@@ -25,6 +25,8 @@ def test_texts(make):
     assert sum(split["examples"] for split in splits.values()) == 60
     assert set(splits) == {"train", "validation", "test"}
     assert not Path("data/prepared/spool.parquet").exists()
+    for row in pq.read_table("data/prepared/test.parquet").to_pylist():  # each can be found where it was read
+        assert row["text"] == GOOD[int(row["source"].removeprefix("data/raw/mine/rows.csv row ")) - 2][0]
     run(preprocess)
     assert np.load("data/features/train/targets.npy").shape == (splits["train"]["examples"],)
 

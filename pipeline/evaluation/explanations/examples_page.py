@@ -1,24 +1,27 @@
-"""Examples and what in them led the model to its answer: images as a picture, texts as a page for the browser."""
+"""Examples, and what in them led the model to its answer: a page for the browser, and images also as a picture."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from pipeline.config import paths
-from pipeline.evaluation import plots
+from pipeline.evaluation import plots, sources
 from pipeline.evaluation.explanations import attribution, html
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.examples.batch import Examples
 from pipeline.runtime.encoders import text_tokenizer
+from pipeline.runtime.encoders.specs import TextSpec
+from pipeline.runtime.errors import UserError
 
 MOST = 18  # examples that are explained: images in the picture
 TEXTS = 8  # on the page
 LEGEND = (
-    "The output is computed again without each part of the text: red parts raise it, blue ones lower it. The page "
-    "shows the model's whole input, which max_length may have cut. In a text of more than "
-    f"{attribution.EVALUATIONS} tokens, a part is several tokens."
+    "The output is computed again without each part of the text: red parts raise it, blue ones lower it. In a text of "
+    f"more than {attribution.EVALUATIONS} tokens, a part is several tokens. What max_length cuts out is [...] here."
 )
+CUT = " [...] "
 
 
 class Shown(NamedTuple):
@@ -33,8 +36,8 @@ class Shown(NamedTuple):
 def write(
     predictor: Predictor, tree: Tree, test: Examples, shown: Sequence[Shown], *, name: str, title: str, output: str
 ) -> None:
-    """Writes the picture `name`.png or the page `name`.html. `title` says what the examples are, `output` what the
-    network's outputs are. Nothing is written where nothing is shown.
+    """Writes the page `name`.html, and of images the picture `name`.png. `title` says what the examples are, `output`
+    what the network's outputs are. Nothing is written where nothing is shown.
     """
     if shown:
         write = _images if predictor.task.inputs.kind == "images" else _texts
@@ -53,6 +56,12 @@ def _images(
     )
     titles = [(one.answer, f"({one.truth})") for one in shown]
     plots.save(plots.explained(images, np.asarray(pixels), titles, note), paths.IMAGES / f"{name}.png")
+    own = sources.examples("test", [one.row for one in shown], ["image", "source"])
+    pictured = [
+        html.Pictured(one.answer, one.truth, row["source"], row["image"]) for one, row in zip(shown, own, strict=True)
+    ]
+    legend = f"The pictures as they were read. {paths.IMAGES / name}.png shows which pixels count."
+    html.write_pictures(paths.EVALUATION / f"{name}.html", title, pictured, legend)
 
 
 def _texts(
@@ -64,9 +73,28 @@ def _texts(
     occlusions = attribution.occlusion(predictor, tree["params"], tree["model_state"], texts, outputs)
     tokenizer = text_tokenizer.load(paths.TOKENIZER)
     sections: list[html.Explained] = []
-    for one, tokens, (borders, drops) in zip(shown, texts, occlusions):
-        pieces = text_tokenizer.pieces(tokenizer, tokens.tolist())
-        parts = ["".join(pieces[start:end]) for start, end in zip(borders, borders[1:])]
-        sections.append(html.Explained(one.answer, one.truth, parts, drops))
+    own = sources.examples("test", [one.row for one in shown], ["text", "source"])
+    for one, row, tokens, (borders, drops) in zip(shown, own, texts, occlusions, strict=True):
+        own_text = pieces(tokenizer, row["text"], cast(TextSpec, predictor.task.inputs.settings.spec))
+        if len(own_text) != len(tokens):
+            raise UserError(
+                f"{paths.TOKENIZER}: did not make the tokens of {row['source']}; `dvc repro` makes them anew"
+            )
+        parts = ["".join(own_text[start:end]) for start, end in zip(borders, borders[1:])]
+        sections.append(html.Explained(one.answer, one.truth, row["source"], parts, drops))
     legend = LEGEND.replace("The output", output[:1].upper() + output[1:])
     html.write_explained(paths.EVALUATION / f"{name}.html", title, sections, legend)
+
+
+def pieces(tokenizer: Tokenizer, text: str, spec: TextSpec) -> list[str]:
+    """The text as it was read, before case and Unicode were unified: for each token that is kept the part from there to
+    the next one. A character of several tokens belongs to the last of them.
+    """
+    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    kept = text_tokenizer.truncate(np.arange(len(offsets), dtype=np.int32), spec).tolist()
+    starts = [0, *(start for start, _ in offsets[1:]), len(text)]
+    found: list[str] = []
+    for place, following in zip(kept, [*kept[1:], len(offsets)]):
+        is_cut = following != place + 1
+        found.append(text[starts[place] : starts[place + 1]] + (CUT if is_cut else ""))
+    return found

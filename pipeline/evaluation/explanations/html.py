@@ -1,11 +1,16 @@
-"""Texts with coloured parts, as a page for the browser, which has the letters of every script."""
+"""Texts with coloured parts, and pictures, as a page for the browser, which has the letters of every script."""
 
+import base64
 import html
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from pipeline.runtime.encoders import images
 
 HEAD = """<!doctype html>
 <meta charset="utf-8">
@@ -20,14 +25,24 @@ span {{ border-radius: 3px }}
 <h1>{title}</h1>
 <p>{legend}</p>
 """
+SIDE = 160  # pixels of a picture
+IMAGE = "min-width:64px;image-rendering:pixelated"  # an icon of 8 x 8 pixels is seen too
 FULL = 8.0  # nats: a loss that is drawn in full colour, a chance of one in 3,000
 
 
 class Explained(NamedTuple):
     answer: str
     truth: str
+    source: str  # the file and row that it was read from
     pieces: list[str]  # the text, in parts
     weights: Float[np.ndarray, " _"]  # of each part, for the answer (positive) or against it
+
+
+class Pictured(NamedTuple):
+    answer: str
+    truth: str
+    source: str
+    content: bytes  # an image file
 
 
 class Passage(NamedTuple):
@@ -41,10 +56,28 @@ def write_explained(path: Path, title: str, explained: list[Explained], legend: 
     sections = []
     for one in explained:
         largest = float(np.abs(one.weights).max(initial=0)) or 1.0
-        heading = f"<b>{html.escape(one.answer)}</b> ({html.escape(one.truth)})"
         text = "".join(_piece(piece, w) for piece, w in zip(one.pieces, (one.weights / largest).tolist()))
-        sections.append(f"<h3>{heading}</h3>\n<p>{text}</p>\n")
+        sections.append(f'{_heading(one)}<p class="pre">{text}</p>\n')
     _write(path, title, legend, sections)
+
+
+def write_pictures(path: Path, title: str, shown: Sequence[Pictured], legend: str) -> None:
+    _write(path, title, legend, [f"{_heading(one)}<p>{picture(one.content)}</p>\n" for one in shown])
+
+
+def _heading(one: Explained | Pictured) -> str:
+    answer, truth, source = (html.escape(text) for text in (one.answer, one.truth, one.source))
+    return f"<h3><b>{answer}</b> ({truth})</h3>\n<code>{source}</code>\n"
+
+
+def picture(content: bytes) -> str:
+    """An image file as a small picture within a page."""
+    image = images.load(content, "RGB", (SIDE, SIDE))
+    shown = image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGBA")
+    shown.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    shown.save(out, "PNG")
+    return f'<img style="{IMAGE}" src="data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}" alt="">'
 
 
 def write_passages(path: Path, passages: list[Passage]) -> None:

@@ -13,11 +13,12 @@ MOST = 40  # words
 def write(
     test: Examples,
     sentences: list[list[str]],
+    sources: np.ndarray,
     labels: tuple[str, ...],
     guesses: Int[np.ndarray, " n"],
     confidence: Float[np.ndarray, " n"],
 ) -> None:
-    """`guesses` are tags by their numbers in `labels`; the `sentences` are those of `test`."""
+    """`guesses` are tags by their numbers in `labels`; the `sentences` are those of `test`, read from `sources`."""
     starts, targets = np.asarray(test.starts), np.asarray(test.targets)
     wrong = np.flatnonzero(guesses != targets)
     mistakes: list[html.Explained] = []
@@ -27,6 +28,6 @@ def write(
         marked[i - starts[sentence]] = 1.0
         answer = f"{labels[guesses[i]]} {confidence[i]:.2f}"
         words = [f"{word} " for word in sentences[sentence]]
-        mistakes.append(html.Explained(answer, f"true: {labels[targets[i]]}", words, marked))
+        mistakes.append(html.Explained(answer, f"true: {labels[targets[i]]}", sources[sentence], words, marked))
     page, title = paths.EVALUATION / "mistakes.html", "The most confident mistakes"
     html.write_explained(page, title, mistakes, "Red: the word with the wrong tag.")

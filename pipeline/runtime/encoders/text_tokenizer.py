@@ -3,13 +3,13 @@
 Token 0 is padding.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32
-from tokenizers import Tokenizer, decoders
+from tokenizers import Tokenizer
 
 from ..errors import UserError
 from .specs import TextSpec
@@ -43,9 +43,3 @@ def truncate(tokens: Int32[np.ndarray, " t"], spec: TextSpec) -> Int32[np.ndarra
         return tokens[: spec.max_length]
     end = spec.max_length // 4
     return np.concatenate([tokens[: spec.max_length - end], tokens[len(tokens) - end :]])
-
-
-def pieces(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[str]:
-    """The text that each token adds. A character of several tokens belongs to the last of them."""
-    stream = decoders.DecodeStream(skip_special_tokens=False)
-    return [stream.step(tokenizer, token) or "" for token in tokens]
