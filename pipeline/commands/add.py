@@ -19,8 +19,6 @@ from pipeline.readers import raw_data
 from pipeline.runtime.errors import UserError
 from pipeline.tasks import TASKS
 
-LARGE = 5_000_000  # bytes: more belongs to DVC, not to git
-
 
 def main() -> None:
     arguments = parsed()
@@ -110,7 +108,7 @@ def next_commands(source: Path, name: str, found: proposal.Proposal) -> str:
     if is_tracked(source):
         return run
     size = sum(file.stat().st_size for file in (source.rglob("*") if source.is_dir() else (source,)) if file.is_file())
-    tool = "dvc add" if size > LARGE else "git add"
+    tool = "dvc add" if size > raw_data.LARGE else "git add"
     shown = str(source) if " " not in str(source) else f"'{source}'"
     return f"  {tool} {shown}\n{run}"
 

@@ -19,7 +19,7 @@ DAMAGED = Path("dvc.lock.damaged")
 def main() -> None:
     argparse.ArgumentParser(prog="python -m pipeline check", description=__doc__).parse_args()
     repair_lock()
-    check.params()
+    check.sizes(check.params())
     print(f"{paths.PARAMS}: all keys are known, all values possible")
 
 

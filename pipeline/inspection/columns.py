@@ -69,12 +69,10 @@ class Column:
 
     @cached_property
     def is_picture(self) -> bool:
-        """Whether it holds pictures, or paths of pictures of which the first exist."""
+        """Whether it holds pictures, or their paths: where no such file exists, the reader says so."""
         if self.full and all(cell is PICTURE for cell in self.full):
             return True
-        if not self.texts or not all(PurePosixPath(text).suffix.lower() in PICTURES for text in self.texts[:100]):
-            return False
-        return self.folder is not None and any((self.folder / text).is_file() for text in self.texts[:20])
+        return bool(self.texts) and all(PurePosixPath(text).suffix.lower() in PICTURES for text in self.texts[:100])
 
     @property
     def is_split(self) -> bool:

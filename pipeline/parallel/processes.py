@@ -55,6 +55,8 @@ def initialize() -> None:
     if COORDINATOR in os.environ:
         address = os.environ[COORDINATOR]
         count, rank = _integer(NUM_PROCESSES, minimum=1), _integer(RANK, minimum=0)
+        if not re.fullmatch(r".+:\d+", address):
+            raise UserError(f"{COORDINATOR}: must be HOST:PORT of process 0, not {address!r}")
         print(f"process {rank} of {count} connects to {address}: within {CONNECT_SECONDS} seconds", file=sys.stderr)
         arguments = address, count, rank
     elif max(_launched("SLURM_NTASKS", also="SLURM_STEP_NODELIST"), _launched("OMPI_COMM_WORLD_SIZE")) > 1:

@@ -6,6 +6,8 @@ DVC must see every byte that a result is made from, and git or DVC must be able 
 import gzip
 import hashlib
 import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from pipeline.config import paths
 from pipeline.runtime.errors import UserError
 
 SUMS = "SHA256SUMS"
+LARGE = 5_000_000  # bytes: more belongs to DVC, not to git
 
 
 def check(source: Path, dataset: str) -> None:
@@ -28,7 +31,32 @@ def check(source: Path, dataset: str) -> None:
     for folder, subfolders, _ in os.walk(source):
         for name in sorted(subfolders):
             _refuse_folder_link(Path(folder, name))
+    if lacking := _left_behind(source):
+        raise UserError(
+            f"{key}: {source}: {len(lacking):,} of its files, such as {lacking[0].name}, are in {_project()} alone: an "
+            f"experiment sees only tracked files: {_track(source)}"
+        )
     verify_sums(source)
+
+
+def warn_of_large() -> None:
+    """Prints a line where DVC will commit large files to git with the experiment that is running: those that neither
+    git nor DVC keeps.
+    """
+    if "DVC_EXP_NAME" not in os.environ or _is_elsewhere():
+        return
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--others", "--exclude-standard", "--", paths.RAW], capture_output=True, text=True
+    ).stdout
+    files = [path for name in listed.split("\0") if name and (path := Path(name)).is_file()]
+    size = sum(path.stat().st_size for path in files)
+    if size > LARGE:
+        tops = sorted({str(Path(*path.parts[: len(paths.RAW.parts) + 1])) for path in files})
+        print(
+            f"warning: DVC will commit {size / 1e6:,.0f} MB of data to git with this experiment, because neither git "
+            f"nor DVC knows it: to keep it out of git, press Ctrl-C and run `dvc add {' '.join(tops[:5])}`",
+            file=sys.stderr,
+        )
 
 
 def refuse_folder_links(path: Path) -> None:
@@ -54,11 +82,30 @@ def _refuse_folder_link(path: Path) -> None:
 
 def _cure(source: Path) -> str:
     """What to do about a source that does not exist here."""
-    project = Path(os.environ.get("DVC_ROOT", "."))  # inside a queued or temporary experiment, not the current folder
-    track = f"run `git add {source}`, or for large data `dvc add {source}` and `git add {source}.dvc`"
-    if project.resolve() != Path.cwd() and (project / source).exists():
-        return f"it exists in {project}, but an experiment sees only tracked files: {track}"
-    return f"put it there or correct the path (in a clone or an experiment only tracked files exist: {track})"
+    if _is_elsewhere() and (_project() / source).exists():
+        return f"it exists in {_project()}, but an experiment sees only tracked files: {_track(source)}"
+    return f"put it there or correct the path (in a clone or an experiment only tracked files exist: {_track(source)})"
+
+
+def _track(source: Path) -> str:
+    return f"run `git add {source}`, or for large data `dvc add {source}` and `git add {source}.dvc`"
+
+
+def _project() -> Path:
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def _is_elsewhere() -> bool:
+    """Whether this is a queued or temporary experiment, which runs outside of the project's folder."""
+    return _project().resolve() != Path.cwd()
+
+
+def _left_behind(source: Path) -> list[Path]:
+    """The files of the source that are in the project, and not in the folder of the experiment that runs."""
+    if not _is_elsewhere():
+        return []
+    files = sorted(path for path in (_project() / source).rglob("*") if not path.name.startswith("."))
+    return [path for path in files if path.is_file() and not (source / path.relative_to(_project() / source)).exists()]
 
 
 def verify_sums(source: Path) -> None:

@@ -15,6 +15,8 @@ LONGEST = 1_500  # characters of a message
 # Schedulers send the last two when a job's time is nearly up.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
 LIBRARIES = ("FLAX_", "JAX_", "MPL", "NPY_", "TF_", "TQDM_", "XLA_")  # whose environment variables begin so
+MISSING = re.compile("Unable to initialize backend|Unknown backend")  # as JAX says
+FORBIDDEN = re.compile("Disallowed .* transfer|no_(execution|tracing) config option")  # by a setting of JAX's
 GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
 SAME_STOP = 1.0  # seconds within which a second Ctrl-C belongs to the first: a terminal's and a launcher's
 FREE_MEMORY = "end other programs that use it, or lower batch_size or the network's sizes in params.yaml"
@@ -140,7 +142,7 @@ def _device(error: BaseException, text: str) -> str | None:
     platforms = os.environ.get("JAX_PLATFORMS", "")
     # JAX asserts that some platform is left, and says so of its own frames only.
     none_left = isinstance(error, AssertionError) and not text and "JAX" in "".join(getattr(error, "__notes__", ()))
-    if "Unable to initialize backend" in text or (platforms and none_left):
+    if MISSING.search(text) or (platforms and none_left):
         why = text.partition(": ")[2].partition(" (set JAX_PLATFORMS")[0].rstrip(".") or "its libraries are missing"
         where = f"JAX_PLATFORMS={platforms}: there is no such device here" if platforms else "JAX finds no device"
         return (
@@ -156,7 +158,10 @@ def _device(error: BaseException, text: str) -> str | None:
 
 
 def _setting(error: BaseException, text: str) -> str | None:
-    """That a library does not know the value of its environment variable."""
+    """That a library does not know the value of its environment variable, or that one forbids what a stage does."""
+    if isinstance(error, RuntimeError) and FORBIDDEN.search(text):
+        names = [name for name in os.environ if name.startswith(("JAX_TRANSFER_GUARD", "JAX_NO_"))]
+        return f"{', '.join(names)}: forbids what every stage does ({text[:300]}): unset it" if names else None
     if isinstance(error, ValueError):
         for name, value in os.environ.items():
             if name.startswith(LIBRARIES) and value and (f"'{value}'" in text or f'"{value}"' in text):

@@ -75,17 +75,15 @@ def params(path: Path = paths.PARAMS) -> Chosen:
             f"{', '.join(able)}"
         )
     chosen = Chosen(file, datasets[file.dataset], models[file.model])
-    fit(chosen.dataset, chosen.model, path)
+    _fit(chosen, path)
     return chosen
 
 
-def fit(dataset: Dataset, model: Model, path: Path = paths.PARAMS) -> None:
-    """Raises UserError where a setting of the model does not fit the others, or the examples as far as the data that
-    prepare has made is this dataset's as it is now: a stage would find the same later.
-    """
-    network, training, preprocessing = model.network, model.training, dataset.preprocessing
+def _fit(chosen: Chosen, path: Path) -> None:
+    """Raises UserError where a setting of the model does not fit the others: a stage would find the same later."""
+    dataset, network, training = chosen.dataset, chosen.model.network, chosen.model.training
     section = f"{path}: models.{network.name}"
-    match network, preprocessing:
+    match network, dataset.preprocessing:
         case TransformerConfig(width=width, heads=heads), _ if width % (2 * heads):
             raise UserError(f"{section}.network.width: {width} is not a multiple of twice the heads ({heads})")
         case CNNConfig(kernel=kernel), ImagePreprocessing(height=height, width=width) if min(height, width) <= kernel:
@@ -102,6 +100,14 @@ def fit(dataset: Dataset, model: Model, path: Path = paths.PARAMS) -> None:
             sharding.check(training.mesh, batch=part, tensor_parallel=network.tensor_parallel)
         except UserError as error:
             raise UserError(f"{section}.{error}") from error
+
+
+def sizes(chosen: Chosen, path: Path = paths.PARAMS) -> None:
+    """Raises UserError where a setting of the model does not fit the number of examples, as far as prepare has counted
+    those of this dataset as it is now: train would find the same later.
+    """
+    dataset, training = chosen.dataset, chosen.model.training
+    section = f"{path}: models.{chosen.file.model}"
     if dataset.inputs == "corpus" or not (examples := prepared_examples(dataset)):
         return
     if dataset.inputs == "images" and training.batch_size != "auto" and training.batch_size > examples:
@@ -125,7 +131,7 @@ def prepared_examples(dataset: Dataset) -> int:
     try:
         content, made = strict_json.read(report), report.stat().st_mtime
         source = Path(content["data"]["source"])
-        if content["data"] != dataset.data.model_dump(mode="json"):
+        if content["data"] != dataset.data.model_dump(mode="json", exclude_none=True):
             return 0
         changed = max(at.stat().st_ctime for at in (source, *source.rglob("*")))
         return content["splits"]["train"]["examples"] if changed < made else 0

@@ -146,6 +146,13 @@ def check(
                     f"{params.source}: no example is left for the {name} split: most differ only in case, digits or "
                     f"punctuation, and so stay together; set datasets.{dataset}.data.duplicates to exact"
                 )
+            groups = len({one.split_key for one in keys})
+            if 2 * groups < len({one.near_key for one in keys}):
+                many = f"{groups:,} groups" if groups > 1 else "one group"
+                raise UserError(
+                    f"{params.source}: no example is left for the {name} split: all are in {many}, a file or what the "
+                    "column `group` names, and no group is divided: make more of them, such as smaller files"
+                )
             cure = "more examples are needed"
             if name != "train":
                 cure = f"raise datasets.{dataset}.data.{name}"

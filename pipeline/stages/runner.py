@@ -7,6 +7,7 @@ import importlib
 
 from pipeline.config import params as yaml
 from pipeline.config import paths
+from pipeline.readers import raw_data
 from pipeline.runtime import printing
 from pipeline.runtime.errors import UserError
 from pipeline.stages import check, library_versions, parent_watch, stage_files
@@ -27,6 +28,8 @@ def once(name: str) -> None:
     library_versions.warn(name)
     stage = importlib.import_module(f"pipeline.stages.{name}")
     params, dataset = stage.Params.load(), str(yaml.read()["dataset"])
+    if name in ("prepare", "train"):  # prepare is skipped where the data is as it was
+        raw_data.warn_of_large()
     inputs = stage_files.take(
         name, dataset=dataset, source=getattr(params, "source", None), model=getattr(params, "model", None)
     )

@@ -15,6 +15,7 @@ from pipeline.commands.answers.predictions import Csv, Json, Table
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Sampling, sample_token
 from pipeline.runtime.tasks.classification import Classification
+from pipeline.runtime.tasks.multi_label_classification import MultiLabelClassification
 from pipeline.runtime.tasks.sequence_tagging import SequenceTagging
 
 LABELS = ["cat", "wild dog"]
@@ -54,6 +55,11 @@ def test_words(capsys):
         "labels": ["wild dog", "cat"],
         "probabilities": [0.875, 0.5],
     }
+
+
+def test_a_mark_between_labels_is_none_within_one(capsys):
+    several = MultiLabelClassification(["a|b", "c"], [0.1, 0.1])
+    assert r"a\|b|c" in printed(capsys, Csv, several, ("x", None, UNSURE))
 
 
 def test_no_title_stands_above_nothing(capsys):

@@ -166,18 +166,19 @@ def test_a_mistake_is_one_line(write, change, message):
 )
 def test_a_value_that_the_prepared_data_is_too_small_for(write, change, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = write(**({CNN + "batch_size": 20} | change))
-    data = check.params(path).dataset.data.model_dump(mode="json")  # no data is prepared: it may be right
+    chosen = check.params(write(**({CNN + "batch_size": 20} | change)))
+    check.sizes(chosen)  # no data is prepared: the value may be right
+    data = chosen.dataset.data.model_dump(mode="json", exclude_none=True)
     Path(data["source"]).mkdir(parents=True)
     paths.PREPARED.mkdir(parents=True)
     report, content = paths.PREPARED / "report.json", {"data": data, "splits": {"train": {"examples": 20}}}
     report.write_text(json.dumps(content))
     os.utime(report, (time.time() + 10, time.time() + 10))
     with pytest.raises(UserError) as caught:
-        check.params(path)
+        check.sizes(chosen)
     assert message in str(caught.value)
     os.utime(report, (0, 0))  # the data has changed since
-    check.params(path)
+    check.sizes(chosen)
 
 
 def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):

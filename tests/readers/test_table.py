@@ -160,6 +160,7 @@ PICTURES = {"format": "table", "image": "file", "label": "label"}
 def test_a_table_of_pictures(tmp_path):
     write(tmp_path, {"t/p/1.png": picture(), "t/p/cut.jpg": picture("JPEG")[:300], "out.png": picture()})
     names = ["p/1.png", "p/cut.jpg", "../out.png", str(tmp_path / "out.png"), "p", "none.png", "x" * 5000, ""]
+    names += ["p\\1.png", r"C:\p\1.png", "https://example.org/1.png"]
     write(tmp_path, {"t/a.csv": "file,label\n" + "".join(f"{name},x\n" for name in names)})
     items = read(tmp_path / "t", **PICTURES)
     assert items[0] == Example(f"{tmp_path}/t/a.csv row 2", picture(), "x")
@@ -172,7 +173,10 @@ def test_a_table_of_pictures(tmp_path):
         missing,
         missing,
         "its image is empty",
+        outside,
+        "its image is an address, not a file: download the images, and write their paths",
     ]
+    assert items[-3] == Example(f"{tmp_path}/t/a.csv row 10", picture(), "x")
     fails(pack(tmp_path / "a.zip", {"a.csv": "file,label\n1.png,x\n"}), "in an archive: unpack it", **PICTURES)
 
 

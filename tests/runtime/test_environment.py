@@ -95,6 +95,7 @@ def test_junk_is_refused(name, value, message, monkeypatch):
             "JAX_PLATFORMS=x: there is no such device here (Backend 'x' is not known): unset JAX's",
         ),
         (RuntimeError("INTERNAL: CUDA_ERROR_NO_DEVICE: none"), "", "the GPU fails (INTERNAL: CUDA_ERROR_NO_DEVICE"),
+        (RuntimeError("Unknown backend: 'gpu' requested, but"), "", "JAX finds no device ('gpu' requested"),
         (ValueError('Invalid value "zz" for JAX flag jax_logging_level'), "zz", "JAX_PLATFORMS=zz: no value that is"),
     ],
 )
@@ -110,3 +111,9 @@ def test_a_broken_plugin_of_jax_is_one_line(caplog):
         logging.getLogger("jax._src.xla_bridge").exception("Jax plugin configuration error: %s", "cuda")
     assert caplog.records[-1].exc_info is None
     assert "a device cannot be used (Unable to load cuSPARSE. Is it installed?)" in caplog.text
+
+
+def test_a_setting_that_forbids_what_a_stage_does_is_named(monkeypatch):
+    monkeypatch.setenv("JAX_TRANSFER_GUARD", "disallow")
+    said = errors.refusal(RuntimeError("INVALID_ARGUMENT: Disallowed host-to-device transfer: of an array"))
+    assert (said or "").startswith("JAX_TRANSFER_GUARD: forbids what every stage does")

@@ -96,6 +96,11 @@ def test_no_example_left_for_a_split(make):
     assert "no example is left for the validation split; raise datasets.mine.data.validation" in failure()
 
 
+def test_examples_of_one_group_are_not_said_to_be_too_few(make):
+    texts(make, [(*row, "one") for row in GOOD], header="text,label,group")
+    assert "all are in one group, a file or what the column `group` names, and no group is divided" in failure()
+
+
 def test_the_harder_test_split_of_a_column(make):
     rows = [(*row, "shifted" if i > 50 else "") for i, row in enumerate(GOOD)]
     texts(make, rows, header="text,label,split")

@@ -8,6 +8,7 @@ import pytest
 from one_source import GOOD, IMAGE, WORDS, failure, report, run, texts
 from sources import write
 
+from pipeline.readers import raw_data
 from pipeline.stages import prepare
 
 
@@ -84,6 +85,33 @@ def test_a_source_that_the_experiment_lacks(make, tmp_path, monkeypatch):
         "sees only tracked files: run `git add data/raw/mine`, or for large data `dvc add data/raw/mine` and "
         "`git add data/raw/mine.dvc`"
     )
+
+
+def test_a_source_of_which_the_experiment_lacks_a_part(make, tmp_path, monkeypatch):
+    """It would train on less than what lies in the project, and say nothing."""
+    texts(make, GOOD)
+    shutil.copytree("data/raw/mine", "copy/data/raw/mine")
+    for name in ("params.yaml", "dvc.yaml", "versions.yaml"):
+        shutil.copy(name, "copy")
+    (tmp_path / "data/raw/mine/more.csv").write_text("text,label\n")
+    monkeypatch.chdir("copy")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    message = f"data/raw/mine: 1 of its files, such as more.csv, are in {tmp_path} alone: an experiment sees only"
+    assert message in failure()
+
+
+@pytest.mark.parametrize(
+    ("size", "tracked", "warned"), [(6_000_000, False, True), (6_000_000, True, False), (9, False, False)]
+)
+def test_an_experiment_that_would_commit_large_data_to_git_warns(size, tracked, warned, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/raw/mine").mkdir(parents=True)
+    (tmp_path / "data/raw/mine/a.csv").write_bytes(bytes(size))
+    clone.run("git init -q" + (" && git add ." if tracked else ""), tmp_path)
+    monkeypatch.setenv("DVC_EXP_NAME", "an-experiment")
+    raw_data.warn_of_large()
+    assert ("6 MB of data to git with this experiment" in (said := capsys.readouterr().err)) == warned
+    assert ("`dvc add data/raw/mine`" in said) == warned
 
 
 @pytest.mark.slow

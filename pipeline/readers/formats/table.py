@@ -4,6 +4,7 @@ A column holds the text, or the path of a picture relative to the table's folder
 """
 
 import math
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
+ADDRESS, DRIVE = re.compile(r"\w+://"), re.compile(r"[A-Za-z]:[\\/]")
 SHORT = 100  # characters: names of classes are shorter, and occur often
 MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numbers into 32
 
@@ -247,7 +249,11 @@ def _picture_file(name: str, entry: files.Entry) -> bytes:
         raise Refusal("its image is empty")
     if entry.path is None:
         raise UserError(f"{entry.where}: a table with the paths of pictures cannot be read in an archive: unpack it")
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if ADDRESS.match(name):
+        raise Refusal("its image is an address, not a file: download the images, and write their paths")
+    if "\\" in name and not (entry.path.parent / name).exists():
+        name = name.replace("\\", "/")  # as Windows writes paths
+    if Path(name).is_absolute() or DRIVE.match(name) or ".." in Path(name).parts:
         raise Refusal("its image lies outside of the table's folder")
     path = entry.path.parent / name
     raw_data.refuse_folder_links(path)

@@ -30,9 +30,10 @@ class MultiLabelClassification:
         return f"{', '.join(found) or '(none)'}  {name}"
 
     def rows(self, content: Any, answer: Answer) -> Iterable[Sequence[Any]]:
-        """Several labels stand in one cell, with | between them."""
+        r"""Several labels stand in one cell, with | between them: one that is part of a label is written as \|."""
         probabilities = [f"{answer['probabilities'][label]:.6f}" for label in answer["labels"]]
-        yield "|".join(answer["labels"]), "|".join(probabilities)
+        labels = (label.replace("\\", r"\\").replace("|", r"\|") for label in answer["labels"])
+        yield "|".join(labels), "|".join(probabilities)
 
     def deviations(self, outputs: list[Float[np.ndarray, " k"]], table: Mapping[str, Any]) -> Float[np.ndarray, "n k"]:
         expected = np.stack([table[f"probability of {label}"] for label in self._labels], axis=1)
