@@ -6,6 +6,7 @@ of short messages: they are those of CSV where the rows read better so, or where
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
@@ -46,6 +47,7 @@ class Dialect(NamedTuple):
     quoting: Quoting | None = None  # None: no cell has begun with a quote yet
     blanks: bool = False  # those after a delimiter are left out
     proven: bool = True  # the rows cannot be read with the other quoting
+    unclear: bool = False  # they can, but are others then
 
 
 class Parsed(NamedTuple):
@@ -118,8 +120,8 @@ def _quoting(block: Sequence[str], dialect: Dialect) -> tuple[Dialect, Parsed]:
         if not any(cell.startswith('"') for row in plain.rows for cell in row or ()):
             return dialect, plain
         proven = quoted.bad > plain.bad
-        if not _is_quoted(quoted, plain):
-            return dialect._replace(quoting="none", proven=proven), plain
+        if not (is_quoted := _is_quoted(block, dialect, quoted, plain)):
+            return dialect._replace(quoting="none", proven=proven, unclear=is_quoted is None), plain
     dialect = dialect._replace(quoting="minimal")
     before_quotes = re.compile(f'{re.escape(dialect.delimiter)} +"')
     if any(before_quotes.search(line) for line in block):
@@ -136,19 +138,47 @@ def _drops_quotes(kept: Parsed, skipped: Parsed) -> bool:
     return any(a.lstrip(" ") != b.lstrip(" ") for a, b in pairs)
 
 
-def _is_quoted(quoted: Parsed, plain: Parsed) -> bool:
+def _is_quoted(block: Sequence[str], dialect: Dialect, quoted: Parsed, plain: Parsed) -> bool | None:
     """Whether quotes are those of CSV: the rows read better so; or they read as well, and quotes are doubled within
-    quotes, or stand around a whole column or around a comma, which programs write but people hardly do.
+    quotes, or stand around a whole column or around a comma, which programs write but people hardly do. None: unclear.
     """
     doubled = any(WITHIN.fullmatch(cell) for row in plain.rows for cell in row or ())
     if quoted.bad != plain.bad:
         return quoted.bad < plain.bad or (doubled and plain.bad > 0)
-    if quoted.unfinished or len(quoted.rows) < len(plain.rows):
+    if quoted.unfinished:
         return False
+    if doubled:
+        return True
+    if len(quoted.rows) < len(plain.rows):
+        return _joins(block, dialect)
     columns = list(zip(*(row for row in plain.rows if row and len(row) == len(plain.header))))
     whole = any(_all_quoted(column) or (len(column) > 2 and _all_quoted(column[1:])) for column in columns)
     comma = any(_is_in_quotes(cell) and "," in cell for column in columns for cell in column)
-    return doubled or whole or comma
+    return whole or comma
+
+
+def _joins(block: Sequence[str], dialect: Dialect) -> bool | None:
+    """Whether the lines that quotes would join are one cell. They are rows if each has a class that other rows have;
+    None where too few rows tell.
+    """
+    joined: list[tuple[str, ...]] = []
+    alone: list[tuple[str, ...]] = []
+    reader, start = _reader(iter(block), dialect), 0
+    try:
+        for _ in reader:
+            lines = [_cells(line, dialect) for line in block[start : reader.line_num] if line.strip()]
+            (joined if len(lines) > 1 else alone).extend(lines)
+            start = reader.line_num
+    except csv.Error:
+        return None
+    columns = [Counter(column) for column in zip(*alone[1:])]
+
+    def is_usual(row: tuple[str, ...], least: int) -> bool:
+        return any(column[cell] >= least for column, cell in zip(columns, row))
+
+    if all(is_usual(row, 1) for row in joined):
+        return False
+    return True if sum(is_usual(row, 2) for row in alone[1:]) > len(alone) / 2 else None
 
 
 def _all_quoted(cells: Sequence[str]) -> bool:
@@ -160,11 +190,15 @@ def _is_in_quotes(cell: str) -> bool:
     return len(cell) > 1 and cell[0] == cell[-1] == '"'
 
 
+def _cells(line: str, dialect: Dialect) -> tuple[str, ...]:
+    return tuple(line.rstrip("\r\n").split(dialect.delimiter))
+
+
 def _parsed(block: Sequence[str], dialect: Dialect) -> Parsed:
     rows: list[tuple[str, ...] | None] = []
     unfinished = False
     if dialect.quoting == "none":
-        rows += [tuple(line.rstrip("\r\n").split(dialect.delimiter)) for line in block if line.strip()]
+        rows += [_cells(line, dialect) for line in block if line.strip()]
     else:
         reader = _reader(iter(block), dialect)
         while True:
@@ -191,6 +225,11 @@ def _reader(source: Iterator[str], dialect: Dialect) -> "csv._reader":  # type: 
 
 def _rows(entry: Entry, source: Iterator[str], first: int, dialect: Dialect) -> Iterator[Row]:
     """The rows from line `first` on."""
+    if dialect.unclear:
+        raise UserError(
+            f"{entry.where}: quotes may be text, or stand around cells with line ends (from line {first} on): set "
+            "quoting, in the reader's section, to none or minimal"
+        )
     read = _quoted_rows if dialect.quoting == "minimal" else _plain_rows
     return read(entry, source, first, dialect)
 

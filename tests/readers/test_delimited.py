@@ -40,7 +40,8 @@ def test_what_pandas_writes(tmp_path, suffix, separator, quoting):
         ("a.tsv", '"text"\t"label"\n"a b"\t"x"\n', [("a b", "x")]),  # R
         ("a.tsv", 'text\tlabel\n"a, b"\tx\nc d\ty\n', [("a, b", "x"), ("c d", "y")]),  # Excel
         ("a.tsv", 'label\ttext\nx\t"Oh\ny\tno"\nx\t"A", "B"\n', [('"Oh', "x"), ('no"', "y"), ('"A", "B"', "x")]),
-        ("a.tsv", 'label\ttext\nx\t"Oh no\ny\tit is"\nx\tyes\n', [('"Oh no', "x"), ('it is"', "y"), ("yes", "x")]),
+        ("a.tsv", 'label\ttext\nx\t"Oh\ny\tis"\nx\ta\ny\tb\n', [('"Oh', "x"), ('is"', "y"), ("a", "x"), ("b", "y")]),
+        ("a.tsv", 'text\tlabel\n"a\tb\nc"\tx\n' + "d\tx\n" * 3, [("a\tb\nc", "x"), *[("d", "x")] * 3]),
         ("a.tsv", 'label\ttext\nx\t"Yes"\ny\tno\n', [('"Yes"', "x"), ("no", "y")]),
         ("a.csv", "text,label\ra,x\rb,y\r", [("a", "x"), ("b", "y")]),
         ("a.csv", "text,label\r\r\na,x\r\r\nb,y\r\r\n", [("a", "x"), ("b", "y")]),
@@ -63,6 +64,12 @@ def test_quotes_that_contradict_each_other(tmp_path):
     assert examples(tmp_path / "a.tsv", **TABLE, quoting="none")[0].content == '"Yes"'
     write(tmp_path, {"a.tsv": f'label\ttext\nx\t"she ""x"""\n{MANY}x\t"oh\n'})
     fails(tmp_path / "a.tsv", "row 10003: a quote is opened here .* set the reader's quoting to none", **TABLE)
+
+
+def test_quotes_that_may_join_two_rows_or_not(tmp_path):
+    write(tmp_path, {"a.tsv": 'text\tlabel\n"a\tb\nc"\tx\n'})
+    fails(tmp_path / "a.tsv", "quotes may be text, or stand around cells with line ends", **TABLE)
+    assert pairs(tmp_path, "a.tsv", 'text\tlabel\n"a\tb\nc"\tx\n', quoting="minimal") == [("a\tb\nc", "x")]
 
 
 def test_what_is_said_counts(tmp_path):
