@@ -46,7 +46,7 @@ class DataSection(Section):
 
     def rules(self) -> split_names.Rules:
         """What the names of the source's files and folders say of splits. Raises UserError where that is ambiguous."""
-        pattern = getattr(self, "files", "*")
+        pattern = getattr(self, "files", None)
         return split_names.rules(
             Path(self.source), pattern, self.suffixes, one_per_file=self.one_per_file, encoding=self.encoding
         )

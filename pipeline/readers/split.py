@@ -50,7 +50,7 @@ def keys(example: Example, duplicates: Literal["near", "exact"] = "near") -> Key
             letters, found = b" ".join(exact.translate(ASCII).split()) or exact, signs(exact)
         elif duplicates == "near":
             text = unicodedata.normalize("NFC", content)
-            letters, found = normalize_text(text).encode(), signs(text.encode())
+            letters, found = normalize_text(text).encode(), signs(text.casefold().encode())
     else:
         exact = letters = "\n".join(content).encode()
         if duplicates == "near":

@@ -40,6 +40,7 @@ ALLOWED = "train, validation, test, shifted"
 FILLERS = {"set", "split", "data", "dataset", "part", "shard", "of"}  # train_set, test-00000-of-00001
 GLUED = re.compile("(set|data)$")  # trainset, testdata
 CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")  # TrainSet
+BOTH = re.compile("(?<![a-z])train[-_. ]val(?![a-z])")  # what is trained on once the settings are chosen
 NO_LETTERS = re.compile(r"[\W\d_]+")
 DEEPEST = 8  # levels of folders that are looked at
 
@@ -73,6 +74,7 @@ class Named(Protocol):
 def parse(name: str) -> Name | None:
     """The split that a name has in it, as one of its words. None where there is none, or where there are two."""
     plain = CAPITAL.sub(" ", name).casefold().replace("t10k", "test")  # MNIST's test files
+    plain = BOTH.sub("trainval", plain)
     words = [word for word in NO_LETTERS.split(plain) if word]
     splits = [WORDS.get(word, WORDS.get(GLUED.sub("", word))) for word in words]
     found = cast(set[Split], {split for split in splits if split})
@@ -106,7 +108,7 @@ class Level:
         else:
             self.splits.setdefault(parsed.rest, {}).setdefault(parsed.split, name)
 
-    def names_splits(self, source: Path, what: str, *, examples: bool) -> bool:
+    def names_splits(self, source: Path, what: str, cure: str, *, examples: bool) -> bool:
         """Whether all of its names are those of splits. Raises UserError where only some are.
 
         A name with other words in it is one only beside another: `test_of_time.txt` is a document, but `ptb.test.txt`
@@ -122,7 +124,7 @@ class Level:
             names = ", ".join(sorted((paired or self.splits[()]).values()))
             raise UserError(
                 f"{source}: some of its {what} name a split ({names}) and some do not ({self.other}): move or rename "
-                f"the ones or the others, or say in {_table(source)} which split each file is in"
+                f"the ones or the others, {cure}or say in {_table(source)} which split each file is in"
             )
         return False
 
@@ -130,9 +132,9 @@ class Level:
 class Rules:
     """The split of each file of a source, and the folders that it lies in besides."""
 
-    def __init__(self, source: Path, files: Iterable[Named], *, one_per_file: bool) -> None:
+    def __init__(self, source: Path, files: Iterable[Named], *, one_per_file: bool, cure: str = "") -> None:
         self.source, self.is_single = source, not source.is_dir() and not _is_archive(source.name)
-        self.patterns = _patterns(source)
+        self.patterns, self._cure = _patterns(source), cure
         self.folders: set[Folder] = set()
         self.level: int | None = None  # of the folders that name splits
         self._places: dict[tuple[str, str], Place] = {}
@@ -145,8 +147,11 @@ class Rules:
             named.add(name, of_file(name))
         self._inside = Counter(folder[:-1] for folder in self.folders)  # how many folders are in each
         self.level = next((depth for depth in range(DEEPEST) if self._is_level(depth)), None)
+        # One folder alone around those of the splits is no class: aclImdb/train.
+        above = {folder[: self.level] for folder in self.folders if len(folder) > (self.level or 0)}
+        self._several_above = len(above) > 1
         self.by_file = self.patterns is None and self.level is None
-        self.by_file = self.by_file and named.names_splits(source, "files", examples=one_per_file)
+        self.by_file = self.by_file and named.names_splits(source, "files", cure, examples=one_per_file)
         self.kept = {self._place(*lying).folders for lying in lying_in}  # the folders without those of splits
 
     def __call__(self, file: Named) -> Place:
@@ -174,7 +179,8 @@ class Rules:
         parsed, end = parse(path[self.level]), self.level + 1
         while end < len(path) and self._repeats(path[: end + 1], parsed):
             end += 1
-        kept = path[: self.level][len(above) :] + path[max(end, len(above)) :]
+        kept = path[len(above) : self.level] if self._several_above else ()
+        kept += path[max(end, len(above)) :]
         return Place(parsed.split if parsed else None, kept)
 
     def _repeats(self, path: Folder, parsed: Name | None) -> bool:
@@ -189,7 +195,7 @@ class Rules:
         for folder in sorted(folders):
             level.add(folder[-1], parse(folder[-1]))
         if self.patterns is None:
-            return bool(folders) and level.names_splits(self.source, "folders", examples=False)
+            return bool(folders) and level.names_splits(self.source, "folders", self._cure, examples=False)
         # Beside folders that are named as splits are, a pattern may make splits of others.
         listed = {pattern for pattern, _ in self.patterns}
         known = [folder for folder in folders if word(folder[-1]) or f"{'/'.join(folder)}/*" in listed]
@@ -198,7 +204,7 @@ class Rules:
 
 def rules(
     source: Path,
-    pattern: str = "*",
+    pattern: str | None = None,
     suffixes: tuple[str, ...] = (),
     *,
     one_per_file: bool = False,
@@ -209,9 +215,10 @@ def rules(
     """
     with reading(source):
         source.stat()
-    found = entries(source, pattern, encoding)
+    found = entries(source, pattern or "*", encoding)
     wanted = (entry for entry in found if not suffixes or entry.name.lower().endswith(suffixes))
-    return Rules(source, wanted, one_per_file=one_per_file)
+    cure = "read only some with `files`, " if pattern else ""
+    return Rules(source, wanted, one_per_file=one_per_file, cure=cure)
 
 
 def _patterns(source: Path) -> list[tuple[str, Split]] | None:

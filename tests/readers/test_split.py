@@ -80,6 +80,7 @@ def test_of_many_copies_the_most_precious_stays():
     [
         ("Great film!", "great film, 10", True),
         ("the café is open", "THE CAFE\u0301 is open.", True),  # composed and not
+        ("İstanbul", "i̇stanbul", True),
         ("I \u2764\ufe0f it", "i \u2764 it", True),  # variants of an emoji
         ("see http://a.b (c)", "see http://a.b: c", True),
         ("कि", "का", False),  # vowel signs

@@ -18,6 +18,7 @@ WORDS = "a X\nb Y\n"
         ("TRAIN", "train"),
         ("training_set", "train"),
         ("trn", "train"),
+        ("train_val", "train"),
         ("TrainData", "train"),
         ("val2017", "validation"),
         ("Dev", "validation"),
@@ -104,6 +105,13 @@ def test_a_folder_before_or_behind_that_of_the_class(tmp_path):
     for source in ("a", "b"):
         items = examples(tmp_path / source, format="image-folder")
         assert sorted((e.label, e.split) for e in items) == expected
+
+
+def test_a_folder_alone_around_the_splits_is_no_class(tmp_path):
+    texts = {f"acl/{split}/{kind}/1.txt": f"{split} {kind}" for split in ("train", "test") for kind in ("neg", "pos")}
+    path = pack(tmp_path / "a.tgz", texts | {"acl/train/urls.txt": "x"})
+    found = {(e.label, e.split) for e in examples(path, format="text")}
+    assert found == {(kind, split) for split in ("train", "test") for kind in ("neg", "pos")} | {("", "train")}
 
 
 def test_files_that_name_splits_beside_others(tmp_path):

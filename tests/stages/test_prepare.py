@@ -133,6 +133,12 @@ def test_an_empty_source(make):
     assert "holds no file" in failure()
 
 
+def test_a_text_in_no_folder_has_no_class(make):
+    folder = make({"format": "text"}, task="classification", preprocessing=TEXT, model="linear")
+    write(folder, {f"{label}/{text}.txt": text for text, label in GOOD} | {"urls.txt": "http://x"})
+    assert "data/raw/mine/urls.txt: lies in no class folder; one row or file cannot be used" in failure()
+
+
 def test_an_archive_that_climbs_out(make):
     folder = make({"format": "text"}, task="classification", preprocessing=TEXT, model="linear")
     with tarfile.open(folder / "a.tar", "w") as archive:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pipeline.readers import class_names, files
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
-from pipeline.readers.split_names import DEEPEST, Folder, Rules
+from pipeline.readers.split_names import Folder, Rules
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
@@ -43,16 +43,15 @@ class Reader(DataSection):
 
 
 def class_level(rules: Rules) -> int:
-    """How many folders lie above those of the classes, besides those of splits: on disk, one alone above the splits; in
-    an archive, what it was packed in. Raises UserError where a split or class folder on disk holds no picture.
+    """How many folders lie above those of the classes, besides those of splits: what an archive was packed in. Raises
+    UserError where a split or class folder on disk holds no picture.
     """
     source = rules.source
     on_disk = _subfolders(source) if source.is_dir() else []
     _refuse_empty(rules, on_disk)
-    above = (rules.level or 0) - (source.is_dir() and not on_disk)  # an archive's own name may be that of a split
-    most = DEEPEST if not on_disk and (rules.level is None or above < 0) else above
+    is_packed = not on_disk and (rules.level is None or (rules.level == 0 and source.is_dir()))
     level = 0
-    while level < most and len({folder[level] for folder in rules.kept if len(folder) > level}) == 1:
+    while is_packed and len({folder[level] for folder in rules.kept if len(folder) > level}) == 1:
         if not any(len(folder) > level + 1 for folder in rules.kept):
             break
         level += 1
