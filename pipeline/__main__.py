@@ -44,8 +44,21 @@ def python_of_dvc() -> str:
     return ""
 
 
+def start_in_utf8() -> None:
+    """Starts again where the locale cannot write the name of the project's folder, which JAX fails on, or ends with a
+    line. What is printed keeps its encoding.
+    """
+    if sys.flags.utf8_mode:
+        sys.exit("error: the name of the project's folder, or of one above it, is not UTF-8: rename it")
+    os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding if sys.stdout else "utf-8")
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])
+
+
 if not WHOLE:
     start_in_environment()
+if any("\udc80" <= letter <= "\udcff" for letter in __file__):
+    start_in_utf8()
 
 from pipeline.runtime import environment, errors, printing  # noqa: E402
 

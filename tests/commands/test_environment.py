@@ -1,5 +1,7 @@
 """A Python that lacks the libraries, as the system's does, is not met by a traceback."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,3 +32,18 @@ def test_a_stage_starts_with_the_python_of_the_dvc_that_runs_it(bare, tmp_path):
     dvc.write_text('import subprocess, sys\nsys.exit(subprocess.call(["sh", "-c", "python -m pipeline config"]))\n')
     done = subprocess.run([sys.executable, dvc], cwd=TOP, env=bare, capture_output=True, text=True)
     assert "dataset: fashion-mnist" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("folder", "code", "said"),
+    [("\u65e5", 0, "a label \\u65e5"), (os.fsdecode(b"caf\xe9"), 1, "is not UTF-8: rename it")],
+)
+def test_a_folder_whose_name_the_locale_cannot_write(folder, code, said, tmp_path):
+    """JAX fails on it."""
+    shutil.copytree(TOP / "pipeline", tmp_path / folder / "pipeline")
+    shutil.copy(TOP / "params.yaml", tmp_path / folder)
+    (tmp_path / folder / "pipeline/commands/config.py").write_text("def main():\n    print('a label \\u65e5')\n")
+    ascii_alone = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": ""}
+    command = [sys.executable, "-m", "pipeline", "config"]
+    done = subprocess.run(command, cwd=tmp_path / folder, env=ascii_alone, capture_output=True, text=True)
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
