@@ -4,6 +4,7 @@ import binascii
 import email
 import quopri
 import re
+from collections import Counter
 from collections.abc import Iterator
 from email.message import Message
 from html.parser import HTMLParser
@@ -14,13 +15,14 @@ from pipeline.readers import encodings
 # Bounded: otherwise matching would need quadratic time.
 ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")
 ENCODED = re.compile(
-    rb"=\?([^?\s]{1,60})\?([BbQq])\?(.{0,9999}?)\?=", re.DOTALL
+    rb"=\?([^?\s]{1,60})\?([BbQq])\?(.{0,2000}?)\?=", re.DOTALL
 )  # RFC 2047; but longer, and with blanks
 META = re.compile(rb"(?i)<meta[^>]{0,200}charset\s*=\s*[\"']?([\w:.-]{1,40})")
 UUENCODED = re.compile(r"(?m)^begin [0-7]{3} \S.*\n(?:[!-`]{1,62} *\r?\n)*`?\s*end\s*$")
 HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|!|$)")
 COMMENT = re.compile(r"<!--(-?>|.*?(--!?>|\Z))", re.DOTALL)
 UNSEEN = dict.fromkeys(map(ord, "\u00ad\u2060\ufeff"))  # soft hyphens and their like
+LONGEST = 1 << 16  # bytes of a header in which encoded words are looked for
 ASCII = ("us-ascii", "ascii")  # bytes beyond it are in some other charset
 MARKUP = ("html", "xhtml+xml", "enriched", "richtext")
 NOT_SHOWN = ("calendar", "css", "directory", "rtf", "vcard", "x-vcard")
@@ -49,7 +51,7 @@ class Shown:
         raw = value.encode("ascii", "surrogateescape")
         pieces: list[tuple[bytes, str | None]] = []  # and their charsets
         end = 0
-        for word in ENCODED.finditer(raw):
+        for word in ENCODED.finditer(raw, 0, LONGEST):
             if (between := raw[end : word.start()]).strip() or not end:
                 pieces.append((between, None))
             charset = word[1].decode("ascii", "replace").partition("*")[0]  # RFC 2231: a language may follow
@@ -149,6 +151,7 @@ class Html(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[tuple[str, bool]] = []  # the tags around, and whether what is in them is hidden
+        self.names: Counter[str] = Counter()  # of those tags
         self.parts: list[str] = []
 
     @classmethod
@@ -164,6 +167,7 @@ class Html(HTMLParser):
         if not self.VOID.fullmatch(tag) and len(self.open) < self.DEEPEST:
             style = any(name == "hidden" or (name == "style" and HIDDEN.search(value or "")) for name, value in attrs)
             self.open.append((tag, style or tag in self.HIDDEN or self.is_hidden))
+            self.names[tag] += 1
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)  # <div/> begins one
@@ -171,9 +175,11 @@ class Html(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if self.BLOCK.fullmatch(tag):
             self.parts.append(" ")
-        if any(tag == name for name, _ in self.open):
-            while self.open.pop()[0] != tag:
-                pass
+        found = self.names[tag] > 0
+        while found:
+            name, _ = self.open.pop()
+            self.names[name] -= 1
+            found = name != tag
 
     def handle_data(self, data: str) -> None:
         if not self.is_hidden:
