@@ -99,10 +99,13 @@ def entries(source: Path, pattern: str = "*", encoding: str | None = None) -> It
     Hidden files are left out, and those of HOUSEKEEPING, and splits.csv.
     """
     empty = True
-    for entry in _all(source, encoding):
-        if matches(entry.name, pattern):
-            empty = False
-            yield entry
+    with reading(source):
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    for name in _names(source) if is_folder else ("",):
+        for entry in _in(source / name, name, encoding):
+            if matches(entry.name, pattern):
+                empty = False
+                yield entry
     if empty:
         fit = "" if pattern == "*" else f" whose name fits {pattern!r}"
         raise UserError(f"{source}: holds no file{fit}")
@@ -114,11 +117,21 @@ def count(source: Path) -> int | None:
         if not source.is_dir():
             return None
     total = 0
-    for path, _ in _folder(source):
-        if path.name.lower().endswith(ZIP + TAR):
+    for name in _names(source):
+        if name.lower().endswith(ZIP + TAR):
             return None
         total += 1
     return total
+
+
+def names(source: Path, pattern: str = "*", encoding: str | None = None) -> Iterator[tuple[str, str]]:
+    """The name of each entry, and of the archive in the source that it is in. Cheaper than `entries`."""
+    for name in _names(source) if source.is_dir() else ("",):
+        if not name or name.lower().endswith(ZIP + TAR):
+            inside = ((entry.name, entry.archive) for entry in _in(source / name, name, encoding))
+        else:
+            inside = ((name[:-3] if name.lower().endswith(".gz") else name, ""),)
+        yield from (one for one in inside if pattern == "*" or matches(one[0], pattern))
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -140,21 +153,19 @@ def reading(where: str | Path) -> Iterator[None]:
         raise UserError(f"{where}: cannot be read ({' '.join(reason.split())}); fetch it again") from error
 
 
-def _all(source: Path, encoding: str | None) -> Iterator[Entry]:
-    with reading(source):
-        is_folder = stat.S_ISDIR(source.stat().st_mode)
-    for path, name in _folder(source) if is_folder else [(source, source.name)]:
-        _printable(path)
-        if path.name.lower().endswith(ZIP):
-            yield from _zip(path, name if is_folder else "", encoding)
-        elif path.name.lower().endswith(TAR):
-            yield from _tar(path, name if is_folder else "", encoding)
-        else:
-            yield _entry(name, str(path), lambda path=path: path.open("rb"), path)
+def _in(path: Path, name: str, encoding: str | None) -> Iterator[Entry]:
+    """The file `path`, or what is in it; `name` is its own in the source, "" where it is the source."""
+    _printable(path)
+    if path.name.lower().endswith(ZIP):
+        yield from _zip(path, name, encoding)
+    elif path.name.lower().endswith(TAR):
+        yield from _tar(path, name, encoding)
+    else:
+        yield _entry(name or path.name, str(path), lambda: path.open("rb"), path)
 
 
-def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[Path, str]]:
-    """Each file under `folder` and its name, sorted; only the names of one folder at each depth are in memory."""
+def _names(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The name of each file under `folder`, sorted; only the names of one folder at each depth are in memory."""
     names: list[str] = []
     folders: set[str] = set()
     with reading(folder):
@@ -172,12 +183,11 @@ def _folder(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iter
             if os.path.realpath(folder / name) in above:
                 raise UserError(f"{folder / name}: links to a folder above it: remove it")
     for name in sorted(names):
-        if is_left_out(name, folder=name in folders) or (name == SPLITS and not prefix):
-            continue
         if name in folders:
-            yield from _folder(folder / name, f"{prefix}{name}/", above)
-        else:
-            yield folder / name, prefix + name
+            if not is_left_out(name, folder=True):
+                yield from _names(folder / name, f"{prefix}{name}/", above)
+        elif prefix or name != SPLITS:
+            yield prefix + name
 
 
 def _zip(path: Path, inside: str, encoding: str | None) -> Iterator[Entry]:
@@ -201,10 +211,8 @@ def _tar(path: Path, inside: str, encoding: str | None) -> Iterator[Entry]:
             if not member.isfile() and not member.isdir():
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
             if member.isfile() and not _left_out_path(name):
-                entry = _entry(
-                    name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.extractfile(member))
-                )
-                yield entry._replace(archive=inside)
+                opened = lambda member=member: cast(BinaryIO, archive.extractfile(member))  # noqa: E731
+                yield _entry(name, f"{path}: {name}", opened)._replace(archive=inside)
         _ended(archive)
 
 

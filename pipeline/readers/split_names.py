@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeAlias, cast
 
 from pipeline.readers import delimited
 from pipeline.readers.example import Split
-from pipeline.readers.files import SPLITS, TAR, ZIP, Entry, entries, matches, reading
+from pipeline.readers.files import SPLITS, TAR, ZIP, Entry, matches, names, reading
 from pipeline.runtime.errors import UserError
 
 WORDS: dict[str, Split] = {
@@ -37,6 +37,7 @@ WORDS: dict[str, Split] = {
     "shifted": "shifted",
 }
 ALLOWED = "train, validation, test, shifted"
+ANY = re.compile("train|trn|val|dev|test|tst|eval|shifted|t10k", re.IGNORECASE)  # as quick as can be
 FILLERS = {"set", "split", "data", "dataset", "part", "shard", "of"}  # train_set, test-00000-of-00001
 GLUED = re.compile("(set|data)$")  # trainset, testdata
 CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")  # TrainSet
@@ -132,19 +133,20 @@ class Level:
 class Rules:
     """The split of each file of a source, and the folders that it lies in besides."""
 
-    def __init__(self, source: Path, files: Iterable[Named], *, one_per_file: bool, cure: str = "") -> None:
+    def __init__(self, source: Path, names: Iterable[tuple[str, str]], *, one_per_file: bool, cure: str = "") -> None:
         self.source, self.is_single = source, not source.is_dir() and not _is_archive(source.name)
         self.patterns, self._cure = _patterns(source), cure
         self.folders: set[Folder] = set()
         self.level: int | None = None  # of the folders that name splits
         self._places: dict[tuple[str, str], Place] = {}
         named, lying_in = Level(), set[tuple[str, str]]()
-        for file in () if self.is_single else files:
-            folder, _, name = file.name.rpartition("/")
-            lying_in.add((file.archive, folder))
-            path = (*_archive(file.archive), *filter(None, folder.split("/")))
-            self.folders.update(path[:depth] for depth in range(1, min(len(path), DEEPEST) + 1))
-            named.add(name, of_file(name))
+        for name, archive in () if self.is_single else names:
+            folder, _, last = name.rpartition("/")
+            if (archive, folder) not in lying_in:
+                lying_in.add((archive, folder))
+                path = (*_archive(archive), *filter(None, folder.split("/")))
+                self.folders.update(path[:depth] for depth in range(1, min(len(path), DEEPEST) + 1))
+            named.add(last, of_file(last) if ANY.search(last) else None)
         self._inside = Counter(folder[:-1] for folder in self.folders)  # how many folders are in each
         self.level = next((depth for depth in range(DEEPEST) if self._is_level(depth)), None)
         # One folder alone around those of the splits is no class: aclImdb/train.
@@ -215,8 +217,8 @@ def rules(
     """
     with reading(source):
         source.stat()
-    found = entries(source, pattern or "*", encoding)
-    wanted = (entry for entry in found if not suffixes or entry.name.lower().endswith(suffixes))
+    found = names(source, pattern or "*", encoding)
+    wanted = (one for one in found if not suffixes or one[0].lower().endswith(suffixes))
     cure = "read only some with `files`, " if pattern else ""
     return Rules(source, wanted, one_per_file=one_per_file, cure=cure)
 
