@@ -76,7 +76,7 @@ MISTAKES = [
     ({"models__cnn__training": ...}, "models.cnn.training: is missing"),
     ({CNN + "learning_rate": "fast"}, "models.cnn.training.learning_rate: must be a valid number, not 'fast'"),
     ({CNN + "learning_rate": float("inf")}, "models.cnn.training.learning_rate: must be a finite number"),
-    ({CNN + "optimizer": {"name": "adagrad"}}, "models.cnn.training.optimizer.name: must be one of 'sgd', 'adagrad'"),
+    ({CNN + "optimizer": {"name": "adadelta"}}, "models.cnn.training.optimizer.name: must be one of 'sgd', 'adagrad'"),
     ({CNN + "optimizer": {}}, "models.cnn.training.optimizer.name: is missing"),
     ({CNN + "optimizer": {"name": "adam", "momentum": 1}}, "models.cnn.training.optimizer.momentum: unknown key"),
     ({CNN + "optimizer": {"name": "adam", "b1": 2.0}}, "models.cnn.training.optimizer.b1: must be less than 1"),
