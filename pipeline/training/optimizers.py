@@ -10,12 +10,17 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from pipeline.config.optimizers import SGD, Adagrad, Adam, AdamW, Constant, Cosine, Muon, Step
 from pipeline.layers.parameters import Role, Roles
 from pipeline.models.weights import dotted
+from pipeline.runtime.errors import UserError
+
+MOST = 2**31 - 1  # steps: they are counted in 32 bits
 
 
 def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: int, steps: int) -> optax.Schedule:
     """The learning rate as a function of the step, in a run of so many epochs of so many steps each. Raises UserError
-    where the warm-up is all of it.
+    where the warm-up is all of it, or there are more steps than can be counted.
     """
+    if epochs * steps > MOST:
+        raise UserError(f"training.epochs: {epochs:,} of {steps:,} steps are more than {MOST:,} steps in all: lower it")
     match schedule:
         case Constant():
             return optax.constant_schedule(peak)
@@ -24,7 +29,7 @@ def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: in
             start = 0.0 if warmup else peak
             return optax.warmup_cosine_decay_schedule(start, peak, schedule.warmup_steps(total), total)
         case Step(epochs=every, factor=factor):
-            return optax.exponential_decay(peak, every * steps, factor, staircase=True)
+            return optax.exponential_decay(peak, min(every * steps, MOST), factor, staircase=True)
 
 
 def build(

@@ -12,6 +12,7 @@ from pipeline.config.optimizers import AdamW, Cosine, Muon, Step
 from pipeline.evaluation.predictor import variables
 from pipeline.layers.embedding import Embed
 from pipeline.layers.parameters import EmbeddingTable, StackedMatrices, roles
+from pipeline.runtime.errors import UserError
 from pipeline.training import optimizers
 
 
@@ -47,6 +48,23 @@ def test_schedules():
     assert [np.round(cosine(s), 3) for s in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 0.5, 0.0]
     step = optimizers.learning_rate(1.0, Step(name="step", epochs=1, factor=0.5), epochs=3, steps=10)
     assert [step(s) for s in (0, 9, 10, 20)] == [1.0, 1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "message"),
+    [
+        (Cosine(name="cosine", warmup=0.99), 2, "training.schedule.warmup: 0.99 of 20 steps is all of them"),
+        (Cosine(name="cosine"), 10**11, "training.epochs: 100,000,000,000 of 10 steps are more than 2,147,483,647"),
+    ],
+)
+def test_a_schedule_that_no_run_can_have_is_refused(schedule, epochs, message):
+    with pytest.raises(UserError, match=message):
+        optimizers.learning_rate(1.0, schedule, epochs=epochs, steps=10)
+
+
+def test_a_change_after_the_end_of_the_run_never_comes():
+    step = optimizers.learning_rate(1.0, Step(name="step", epochs=10**11, factor=0.5), epochs=3, steps=10)
+    assert step(29) == 1.0
 
 
 def test_biases_do_not_decay():
