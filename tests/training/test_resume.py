@@ -135,6 +135,12 @@ def test_killed_anywhere_it_ends_at_the_same_bits(case, monkeypatch):
     assert same(whole, train(case, Memory(), checkpointer.last))  # from the end itself, as after a kill just then
 
 
+@pytest.fixture(autouse=True)
+def _nobody_has_asked_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process: a test before may have had a signal."""
+    monkeypatch.setattr(Stop, "since", None)
+
+
 class Signalled(Memory):
     """At the first step, these signals come."""
 
