@@ -174,7 +174,7 @@ def test_a_signal_saves_and_ends(numbers, monkeypatch):
 class Full(Signalled):
     """The disk is full."""
 
-    def save(self, *_: Any, wait: bool = False) -> bool:
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> bool:
         return False
 
 
