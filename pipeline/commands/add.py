@@ -8,6 +8,7 @@ with nobody to ask, names the flag that chooses.
 
 import argparse
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def inside_raw(path: Path) -> Path:
     target = paths.RAW / source.name
     raise UserError(
         f"{source}: is not inside {paths.RAW}/, the folder that DVC watches: "
-        f"cp -r '{source}' {paths.RAW}/, then python -m pipeline add '{target}'"
+        f"cp -r {shlex.quote(str(source))} {paths.RAW}/, then python -m pipeline add {shlex.quote(str(target))}"
     )
 
 
@@ -109,8 +110,7 @@ def next_commands(source: Path, name: str, found: proposal.Proposal) -> str:
         return run
     size = sum(file.stat().st_size for file in (source.rglob("*") if source.is_dir() else (source,)) if file.is_file())
     tool = "dvc add" if size > raw_data.LARGE else "git add"
-    shown = str(source) if " " not in str(source) else f"'{source}'"
-    return f"  {tool} {shown}\n{run}"
+    return f"  {tool} {shlex.quote(str(source))}\n{run}"
 
 
 def is_tracked(source: Path) -> bool:

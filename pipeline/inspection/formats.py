@@ -24,7 +24,9 @@ LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a
 HEADER = re.compile(r"([!-9;-~]+):[ \t]")  # RFC 5322, 2.2
 MAIL_HEADERS = {"from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "newsgroups"}
 CURES = {
-    ".json": "write one object a line (JSON Lines): jq -c '.[]' x.json > x.jsonl",
+    ".json": "write one object a line (jq -c '.[]' x.json > x.jsonl), or name it .jsonl if it is so already",
+    ".bz2": "pack it as .gz",
+    ".zst": "pack it as .gz",
     ".xlsx": "save it as CSV, in UTF-8",
     ".xls": "save it as CSV, in UTF-8",
     ".xml": "write a table: CSV or JSON Lines",
@@ -134,8 +136,10 @@ def _is_conll(rows: Sequence[str]) -> bool:
     return width >= 2 and count >= 0.95 * len(cells) and len(tags) <= max(2, len(cells) // 3)
 
 
-def choose(source: Path, seen: Sequence[Seen]) -> Choice:
-    """The format that most files have. Raises UserError where no reader reads them."""
+def choose(source: Path, seen: Sequence[Seen], *, chosen: bool = False) -> Choice:
+    """The format that most files have. Raises UserError where no reader reads them, or where they are texts that a
+    program wrote for programs, unless the user has `chosen` what to learn.
+    """
     formats = Counter(one.format for one in seen if one.format)
     if not formats:
         raise UserError(f"{source}: {_unknown(seen)}")
@@ -150,6 +154,8 @@ def choose(source: Path, seen: Sequence[Seen]) -> Choice:
     only = of_form[0].path if form == "table" and len(of_form) == 1 and len(seen) > 1 else None
     if "image-folder" in formats:
         only = None
+    if form == "text" and not chosen and _most_suffix(seen) in CURES:
+        raise UserError(f"{source}: {_unknown(seen)}; or, to learn it as text, say with --task what")
     return Choice(form, _pattern(seen, form), only)
 
 
@@ -178,8 +184,12 @@ def folders(seen: Iterable[Seen], rules: Rules, level: int) -> Counter[str]:
     return Counter(parts[level] for parts in places if len(parts) > max(level, 0))
 
 
+def _most_suffix(seen: Sequence[Seen]) -> str:
+    return Counter(one.suffix.lower() for one in seen).most_common(1)[0][0]
+
+
 def _unknown(seen: Sequence[Seen]) -> str:
-    suffix, _ = Counter(one.suffix.lower() for one in seen).most_common(1)[0]
+    suffix = _most_suffix(seen)
     cure = CURES.get(suffix, "convert them, or write a reader: docs/new-reader.md")
     return (
         f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {seen[0].name} (neither "

@@ -47,7 +47,7 @@ def propose(
     `task` is the one that the user chose, `bad_rows` how many may be refused; `models` are the sections of params.yaml.
     """
     seen = formats.look(source, given.encoding)
-    choice = formats.choose(source, seen)
+    choice = formats.choose(source, seen, chosen=task is not None)
     data = _data(source, seen, choice, given, ask, task)
     reader = _reader(name, data)
     rules = reader.rules()

@@ -13,6 +13,7 @@ MARKS = (  # that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
+JAPANESE = (b"\x1b$B", b"\x1b$@")  # how ISO-2022-JP, which has no byte beyond ASCII, begins its characters
 WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 NO_CHARACTERS = ("Cc", "Cn", "Co", "Cs")  # Unicode's categories: control characters, unassigned, private, surrogates
 MOST_ODD, MOST_BLANK = 0.1, 0.4  # the share of these in a text, and of blanks, at most
@@ -31,6 +32,8 @@ def known(label: str) -> str | None:
     except (LookupError, ValueError):  # ValueError: a NUL in the label
         return None
     is_text = getattr(codec, "_is_text_encoding", False)  # not so: hex, zlib, rot13
+    if label != (name := codec.name.replace("_", "-")) and webencodings.lookup(name) is not None:
+        return known(name)  # latin-1 is iso8859-1
     return codec.name if is_text and codec.name not in ("idna", "punycode", "undefined") else None
 
 
@@ -43,7 +46,17 @@ def of(head: bytes, named: str | None = None) -> str:
             return codec
     if named is not None:
         return known(named) or "utf-8"
+    if any(sign in head for sign in JAPANESE):
+        return "iso2022_jp"
     return _by_zeros(head) if b"\0" in head else "utf-8"
+
+
+def of_name(raw: bytes, named: str) -> str:
+    """A name in an archive: in UTF-8, or else in this encoding. Raises UnicodeDecodeError."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode(known(named) or named)
 
 
 def _by_zeros(head: bytes) -> str:

@@ -27,16 +27,19 @@ TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DATA = re.compile(r"(?i).+\.(png|jpe?g|webp|csv|tsv|jsonl|ndjson|parquet)(\.gz)?")  # data, whatever else a name says
 # Files about the data, and what systems and programs leave beside it.
 HOUSEKEEPING = re.compile(
-    r"(?i:(READ[ _-]?ME|LICEN[SC]E|COPYING)([. -].*|_[a-z]{2}(\..*)?)?|(SHA\d+|MD5)SUMS?(\.txt)?|checksums?\.\w+)"
+    r"(?i:(READ[ _-]?ME|LICEN[SC]E|COPYING|COPYRIGHT)([. -].*|_[a-z]{2}(\..*)?)?|[\W\d_]*READ[ _-]?ME\d*([\W_].*)?"
+    r"|(SHA\d+|MD5)SUMS?(\.(txt|asc|sig|gpg))?|checksums?\.\w+)|LICEN[SC]E_.*"
     r"|(NOTICE|CHANGELOG|CITATION|AUTHORS|CONTRIBUTORS)(\.(txt|md|rst|cff|bib))?|(?i:.+\.(dvc|crc|(md5|sha1|sha256|sha512)(sum)?))"
-    r"|(?i:(eh)?thumbs(_vista)?\.db|desktop\.ini)|.*~|#.*#"  # Windows, editors
+    r"|(?i:(eh)?thumbs(_vista)?\.db|(desktop|picasa)\.ini)|.*:(Zone\.Identifier|encryptable)"  # Windows
+    r"|.*~|#.*#|(?i:.+\.(bak|sw[op]|msf))|maildirfolder|dovecot[-.].*|index\.html\?.*"  # editors, mail programs, wget
     r"|_(SUCCESS|(common_)?metadata|(committed|started)_\d+)|dataset_(dict|infos?)\.json"  # Spark, datasets
 )
 FOLDERS = {"__MACOSX", "__pycache__", "CVS", "lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN"}  # of the same kind
-FOLDERS |= {"System Volume Information", "_temporary", "_delta_log"}
+FOLDERS |= {"System Volume Information", "_temporary", "_delta_log", "_spark_metadata"}
 ICON = "Icon\r"  # of a folder on a Mac
 SPLITS = "splits.csv"
 UTF_8 = 0x800  # the flag of a zip's member whose name is in UTF-8
+UNICODE_NAME = re.compile(rb"(?s)up(..)\x01(....)")  # in a member's extra: a size, and the checksum of its plain name
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # Python reads bytes that are not UTF-8 as surrogates
 DAMAGE = (
     OSError,  # gzip.BadGzipFile among them
@@ -221,17 +224,14 @@ def _zip_name(path: Path, member: zipfile.ZipInfo, encoding: str | None) -> str:
     if member.flag_bits & UTF_8:
         return member.filename
     raw = member.orig_filename.partition("\0")[0].encode("cp437")  # as zipfile has decoded it
+    if (found := UNICODE_NAME.search(member.extra)) and zlib.crc32(raw) == int.from_bytes(found[2], "little"):
+        raw = member.extra[found.end() :][: int.from_bytes(found[1], "little") - 5]
     return _decoded(path, raw, encoding or "cp437")
 
 
 def _decoded(path: Path, name: bytes, encoding: str) -> str:
-    """A name in UTF-8, or else in this encoding."""
     try:
-        return name.decode()
-    except UnicodeDecodeError:
-        pass
-    try:
-        return name.decode(encodings.known(encoding) or encoding)
+        return encodings.of_name(name, encoding)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: a name in it is not in {encoding}: correct the reader's encoding") from error
 

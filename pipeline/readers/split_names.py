@@ -238,7 +238,7 @@ def _patterns(source: Path) -> list[tuple[str, Split]] | None:
         split = word(cells[1]) if cells is not None and len(cells) == 2 else None
         if cells is None or split is None:
             raise UserError(f"{path} row {row}: must be a pattern, a comma and one of {ALLOWED}")
-        splits.append((cells[0], split))
+        splits.append((cells[0].replace("\\", "/"), split))
     return splits
 
 

@@ -76,6 +76,15 @@ def test_class_names_in_the_schema_of_parquet(tmp_path):
     pq.write_table(table.replace_schema_metadata(class_label(["x", "y"], several=True)), tmp_path / "a.parquet")
     items = examples(tmp_path / "a.parquet", format="table", text="text", labels="label")
     assert [item.label for item in items] == [("x", "y"), ()]
+    named, number = {"names": ["neg", "pos"], "_type": "ClassLabel"}, {"num_classes": 2, "_type": "ClassLabel"}
+    table = pa.table({"text": ["a", "b"], "label": [0, 1], "more": [[0], [1]]})
+    for other in ([{"dtype": "string"}], number, {"dtype": "string"}, [], None):  # nothing that hides the label's names
+        features = {"label": named, "text": other, "more": [named]}
+        schema = {"huggingface": json.dumps({"info": {"features": features}})}
+        pq.write_table(table.replace_schema_metadata(schema), tmp_path / "a.parquet")
+        assert [item.label for item in examples(tmp_path / "a.parquet", **TABLE)] == ["neg", "pos"]
+    items = examples(tmp_path / "a.parquet", format="table", text="text", labels="more")
+    assert [item.label for item in items] == [("neg",), ("pos",)]
 
 
 def test_names_that_are_nearly_the_same():

@@ -81,3 +81,7 @@ def test_the_header_again(tmp_path):
     write(tmp_path, {"a.csv": "text,label\na,x\n\ufefftext,label\nb,y\n"})
     assert refused(tmp_path / "a.csv", **TABLE) == {"is the header again": "row 3"}
     assert [item.content for item in read(tmp_path / "a.csv", **TABLE) if isinstance(item, Example)] == ["a", "b"]
+    write(tmp_path, {"a.csv": "text,label\na,x\n Text,LABEL\nb,y\n"})
+    assert refused(tmp_path / "a.csv", **TABLE) == {"is the header again": "row 3"}
+    write(tmp_path, {"a.csv": "text,label\na,x\nlabel,text\ny,b\n"})
+    fails(tmp_path / "a.csv", "row 3: is a header again, with its columns in another order", **TABLE)

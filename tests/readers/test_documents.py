@@ -89,6 +89,7 @@ def shown(headers: str, body: str | bytes) -> str:
         ("x-unknown", "žluť".encode(), "žluť"),
         ("utf-16", b"in fact ASCII", "in fact ASCII"),
         ("utf-8", "žluť".encode() + b"\xff", "žluť\ufffd"),
+        ("latin_1", b"\x93so\x94", "“so”"),
         ("iso-8859-2; delsp=yes", b"http://a.b/ \n\xb9", "http://a.b/š"),
     ],
 )
@@ -146,6 +147,10 @@ def test_parts_that_a_mail_program_shows():
     ]
     texts = [(PLAIN_TEXT, "one"), (f"{PLAIN_TEXT}; name=b.txt", "two"), ("message/rfc822", "Subject: x\n\nthree")]
     assert parts("mixed", *attachments, *texts) == "one two three"
+    encoded = 'name="=?utf-8?b?YS5wZGY=?="'  # a.pdf
+    assert parts("mixed", (PLAIN_TEXT, "one"), (f"{PLAIN_TEXT}; {encoded}", "no")) == "one"
+    base64 = "Subject: x\nContent-Transfer-Encoding: base64"
+    assert shown(base64, "bmHDr3Zl\nIQ==\n\n--\nhow to unsubscribe\n") == "x naïve! -- how to unsubscribe"
     assert shown("Subject: x", "a\nbegin 644 a.exe\nM1234567890\n`\nend\nb") == "x a b"
 
 
@@ -176,6 +181,15 @@ def test_an_mbox_holds_several_mails(tmp_path):
         *(("e", text) for text in expected),
     ]
     assert refused(tmp_path, format="mail") == {"is in Outlook's own format: save it as .eml": "e/a.msg"}
+
+
+@pytest.mark.parametrize("above", ["", "\n\n", "\ufeff"])
+def test_an_mbox_whose_mails_no_blank_line_divides(tmp_path, above):
+    one = "From a@b Sat Jan  1 00:00:00 2000\nSubject: one\n\nbody\n"
+    inside = "\nFrom now on it is 10:30\nNote: this is text\n"
+    write(tmp_path, {"a.mbox": f"{above}{one}{inside}{one}"})
+    expected = ["one body From now on it is 10:30 Note: this is text", "one body"]
+    assert [item.content for item in examples(tmp_path, format="mail")] == expected
 
 
 def test_text(tmp_path):

@@ -1,6 +1,9 @@
 """One decoder for all readers: Unicode with or without a mark, other encodings by name; lines; names in archives."""
 
 import io
+import struct
+import zipfile
+import zlib
 
 import pytest
 from sources import examples, fails, pack, read, write
@@ -81,6 +84,12 @@ def test_every_reader_takes_an_encoding(tmp_path, options, content, codec):
     assert str(item.content).strip("\n(',)") == "жизнь"
 
 
+def test_an_encoding_without_bytes_beyond_ascii(tmp_path):
+    write(tmp_path, {"a.csv": "text,label\n日本語,x\n".encode("iso2022_jp"), "b.csv": "text,label\na \x1b[1mb,x\n"})
+    items = examples(tmp_path, format="table", text="text", label="label")
+    assert [item.content for item in items] == ["日本語", "a \x1b[1mb"]
+
+
 def test_an_encoding_that_nobody_knows(tmp_path):
     for name in ("hex", "utf-9", ""):
         with pytest.raises(ValueError, match="must be an encoding, such as utf-8, cp1252 or gb18030"):
@@ -100,5 +109,10 @@ def test_names_in_a_zip_that_does_not_say_their_encoding(tmp_path, raw, encoding
     path = pack(tmp_path / "a.zip", {"x" * len(raw): "1"})
     path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
     assert [file.name for file in files.walk(path, encoding=encoding)] == [name]
+    more = zipfile.ZipInfo("x")
+    more.extra = struct.pack("<HHBL", 0x7075, 5 + len(name.encode()), 1, zlib.crc32(b"x")) + name.encode()
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr(more, "1")
+    assert [file.name for file in files.walk(tmp_path / "b.zip")] == [name]
     if name[0] == "ü":
         fails(path, "a name in it is not in utf8: correct the reader's encoding", format="text", encoding="utf8")

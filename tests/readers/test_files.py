@@ -56,11 +56,14 @@ LEFT = (
     "readme.txt,ReadMe,README.en.md,README_de.md,read_me.txt,licence.md,License-MIT,COPYING.LESSER,NOTICE,"
     "CHANGELOG.md,CITATION.cff,md5sums.txt,SHA512SUMS,a.csv.md5,a.zip.sha256,checksums.txt,part-0.crc,a.csv~,~$a.csv,"
     "#a.csv#,dataset_infos.json,@eaDir/a.png,$RECYCLE.BIN/a.txt,lost+found/1,_temporary/0/a.parquet,d/thumbs.db,"
-    "d/__pycache__/a.pyc"
+    "d/__pycache__/a.pyc,1.png:Zone.Identifier,README_first.txt,README1.txt,!readme.txt,00README,ReadMe!,"
+    "LICENSE_CC_BY.txt,Copyright.txt,SHA256SUMS.asc,a.csv.bak,a.txt.swp,Inbox.msf,maildirfolder,dovecot-uidlist,"
+    "index.html?C=N;O=D,_spark_metadata/0"
 )
 KEPT = (
     "license.jpg,readme-1.png,READMEs.txt,LICENSES/a,notice.txt,copyings,a~b,_other/1.png,readme.csv,metadata,"
-    "thumbs/1.txt,authors.txt,states.json"
+    "thumbs/1.txt,authors.txt,states.json,"
+    "11:30,readmes_1.txt,license_to_kill.txt,index.html"
 )
 
 

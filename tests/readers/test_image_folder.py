@@ -39,6 +39,14 @@ def test_an_archive_of_classes_only(tmp_path):
     assert {e.split for e in examples(path, format="image-folder")} == {"train"}
 
 
+def test_a_folder_around_all_classes(tmp_path):
+    """As archives leave it when they are unpacked."""
+    write(tmp_path, {f"flowers/images/{name}": content for name, content in FLOWERS.items()})
+    assert [e.label for e in examples(tmp_path, format="image-folder")] == ["rose", "rose", "tulip"]
+    (write(tmp_path / "more", {f"flowers/{name}": content for name, content in FLOWERS.items()}) / "flowers/x").mkdir()
+    fails(tmp_path / "more", "/flowers/x: holds no images", format="image-folder")
+
+
 @pytest.mark.parametrize("empty", ["violet", "violet/deep"])
 def test_an_empty_class_folder(tmp_path, empty):
     (write(tmp_path, FLOWERS) / empty).mkdir(parents=True)

@@ -136,6 +136,8 @@ def test_cells_that_name_splits(tmp_path):
 def test_the_first_pattern_that_fits_tells_the_split(tmp_path):
     write(tmp_path, {"splits.csv": "pattern,split\na/*,train\r\n*.eml,test\nz*,Dev\n", "a/x.eml": "1", "b/y": "2"})
     assert [e.split for e in examples(tmp_path, format="text")] == ["train", None]
+    write(tmp_path, {"splits.csv": "pattern;split\r\na\\x*;test\r\n"})  # as Windows and Excel write it
+    assert [e.split for e in examples(tmp_path, format="text")] == ["test", None]
     classes = write(tmp_path / "c", {"train/1.png": picture(), "car/1.png": picture(), "splits.csv": "pattern,split\n"})
     assert [(e.label, e.split) for e in examples(classes, format="image-folder")] == [("car", None), ("train", None)]
 

@@ -43,13 +43,14 @@ class Reader(DataSection):
 
 
 def class_level(rules: Rules) -> int:
-    """How many folders lie above those of the classes, besides those of splits: what an archive was packed in. Raises
+    """How many folders lie above those of the classes, besides those of splits: what all was packed in. Raises
     UserError where a split or class folder on disk holds no picture.
     """
     source = rules.source
     on_disk = _subfolders(source) if source.is_dir() else []
     _refuse_empty(rules, on_disk)
     is_packed = not on_disk and (rules.level is None or (rules.level == 0 and source.is_dir()))
+    is_packed |= len(on_disk) == 1 and rules.level is None  # one class would be none
     level = 0
     while is_packed and len({folder[level] for folder in rules.kept if len(folder) > level}) == 1:
         if not any(len(folder) > level + 1 for folder in rules.kept):
@@ -61,7 +62,7 @@ def class_level(rules: Rules) -> int:
 def _refuse_empty(rules: Rules, on_disk: list[str]) -> None:
     """A split or class without pictures is a mistake. Only on disk: an archive need not list empty folders."""
     expected: list[Folder] = [(top,) for top in on_disk]
-    if rules.level == 0:
+    if rules.level == 0 or (rules.level is None and len(on_disk) == 1):
         expected += [(top, name) for top in on_disk for name in _subfolders(rules.source / top)]
     for folder in expected:
         if folder not in rules.folders:

@@ -4,6 +4,7 @@ Of the headers only the subject is kept.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar, Literal
@@ -15,7 +16,9 @@ from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
 
 # The line above each mail of an mbox: From, then an address and a date, or a hyphen, or nothing.
-FROM_LINE = re.compile(rb"From( +\S+.*\d\d:\d\d.*| -.*)? *\r?\n")
+DATE = rb"(?=.*\d\d:\d\d)(?=.*\b(19|20)\d\d\b)(?=.*\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec))"
+FROM_LINE = re.compile(rb"From( +\S+" + DATE + rb".*| -.*)? *\r?\n")
+DATED = re.compile(rb"From +\S+" + DATE)  # such a line needs no blank line above it
 HEADER = re.compile(rb"[!-9;-~]{1,76}:|>?From ")  # what follows that line
 QUOTED_FROM = re.compile(rb"(?m)^>(>*From )")
 LONGEST = 1 << 20  # bytes of a line that are read at a time
@@ -69,7 +72,9 @@ class Reader(DataSection):
 def mails(entry: files.Entry) -> Iterator[tuple[str, bytes, bool]]:
     """The mails in a file, one at a time: where each is, its bytes, and whether it is one of several."""
     with files.reading(entry.where), entry.open() as file:
-        line = file.readline(LONGEST)
+        line = file.readline(LONGEST).removeprefix(BOM_UTF8)
+        while line and not line.strip():  # as some programs leave above the first mail
+            line = file.readline(LONGEST)
         if not FROM_LINE.fullmatch(line):
             yield entry.where, files.rest(file, entry.where, line), False
             return
@@ -85,7 +90,7 @@ def mails(entry: files.Entry) -> Iterator[tuple[str, bytes, bool]]:
 
 def _split(file: BinaryIO, where: str) -> Iterator[bytes]:
     """The mails of an mbox, after its first line. A line that begins with "From " is text unless a blank line stands
-    above it and a header below.
+    above it, or a date in it, and a header below.
     """
     mail, size, is_blank = list[bytes](), 0, False
     above: bytes | None = None  # a line that may stand above the next mail
@@ -95,7 +100,8 @@ def _split(file: BinaryIO, where: str) -> Iterator[bytes]:
             mail, size = [], 0
         elif above is not None:
             mail.append(above)
-        above = line if is_blank and FROM_LINE.fullmatch(line) else None
+        is_from = line.startswith(b"From ") and FROM_LINE.fullmatch(line) and (is_blank or DATED.match(line))
+        above = line if is_from else None
         is_blank = not line.strip()
         if above is None:
             mail.append(line)

@@ -22,6 +22,8 @@ UUENCODED = re.compile(r"(?m)^begin [0-7]{3} \S.*\n(?:[!-`]{1,62} *\r?\n)*`?\s*e
 HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|!|$)")
 COMMENT = re.compile(r"<!--(-?>|.*?(--!?>|\Z))", re.DOTALL)
 UNSEEN = dict.fromkeys(map(ord, "\u00ad\u2060\ufeff"))  # soft hyphens and their like
+BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]*[ \t]*\r?\n)*(?:[A-Za-z0-9+/]+={1,2}[ \t]*\r?\n)?")  # whole lines of it
+MORE_BASE64 = re.compile(rb"[A-Za-z0-9+/]{50}")
 LONGEST = 1 << 16  # bytes of a header in which encoded words are looked for
 ASCII = ("us-ascii", "ascii")  # bytes beyond it are in some other charset
 MARKUP = ("html", "xhtml+xml", "enriched", "richtext")
@@ -38,7 +40,7 @@ class Shown:
         self.encoding = encoding
         self.replaced = False
         codec = encodings.of(content[: encodings.HEAD])
-        if codec != "utf-8":  # a mail that was stored as a Unicode text, or with a mark
+        if codec.startswith("utf-") and codec != "utf-8":  # a mail that was stored as a Unicode text, or with a mark
             content = content.decode(codec, "replace").encode()
         mail = email.message_from_bytes(content.lstrip(b"\r\n"))
         subject = next((value for name, value in mail.raw_items() if name.lower() == "subject"), "")
@@ -84,8 +86,8 @@ class Shown:
 
     def _text(self, part: Message) -> str:
         """A part's text; a multipart mail without parts counts as plain text."""
-        content = part.get_payload(decode=True)
-        if not isinstance(content, bytes):
+        content = _body(part)
+        if content is None:
             return ""
         charset, is_markup = part.get_content_charset(), part.get_content_subtype() in MARKUP
         if charset is None and is_markup and (found := META.search(content[:4096])):
@@ -112,6 +114,21 @@ class Shown:
         return text.removeprefix("\ufeff")
 
 
+def _body(part: Message) -> bytes | None:
+    """The bytes of a part. What a mailing list has added below base64, a text of its own, is left as it is."""
+    content = part.get_payload(decode=True)
+    if not isinstance(content, bytes):
+        return None
+    if str(part.get("content-transfer-encoding", "")).strip().lower() != "base64":
+        return content
+    raw = str(part.get_payload()).encode("ascii", "surrogateescape")
+    found = BASE64.match(raw)
+    begun, rest = (found[0], raw[found.end() :]) if found else (b"", raw)
+    if not begun.strip() or not rest.strip() or MORE_BASE64.search(rest):  # all of it, though damaged
+        return content
+    return _unpacked(b"B", begun) + b"\n" + rest
+
+
 def _unpacked(form: bytes, content: bytes) -> bytes:
     """The bytes of an encoded word."""
     if form in b"Qq":
@@ -126,12 +143,18 @@ def _unpacked(form: bytes, content: bytes) -> bytes:
 def _is_attachment(part: Message) -> bool:
     """Whether a part says so, or has the name of a file that is no text."""
     try:
-        name, disposition = part.get_filename(""), part.get_content_disposition()
+        name, disposition = _name(part.get_filename("")), part.get_content_disposition()
     except Exception:  # damaged parameters
         return False
     if disposition == "attachment" or part.get_content_maintype() != "text":
         return disposition == "attachment"
     return TEXT_FILE.fullmatch(PurePosixPath(name.strip()).suffix) is None
+
+
+def _name(name: str) -> str:
+    """The name of a part, which some programs write as a header's encoded word."""
+    word = ENCODED.fullmatch(name.strip().encode("ascii", "surrogateescape"))
+    return _unpacked(word[2], word[3]).decode("utf-8", "replace") if word else name
 
 
 class Html(HTMLParser):

@@ -21,6 +21,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
 SHORT = {pa.float16(): np.float16, pa.float32(): np.float32}
+BRIEF = 100  # characters: a longer cell is no column's name
 FIRST = 100  # objects of JSON Lines, whose keys are its columns
 ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
@@ -64,7 +65,7 @@ def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[
         raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
     names = delimited.names(header.cells)
     _check_columns(entry, names, wanted)
-    places = {name: names.index(name) for name in wanted}
+    places, folded = {name: names.index(name) for name in wanted}, list(map(_folded, names))
     for number, cells in rows:
         if cells is None:
             yield number, "its quotes are wrong"
@@ -72,8 +73,23 @@ def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[
             yield number, f"has {'more' if len(cells) > len(names) else 'fewer'} cells than the header"
         elif cells == header.cells:
             yield number, "is the header again"
+        elif len(cells[0]) < BRIEF and _folded(cells[0]) in folded and len(cells) > 1 and _are(cells, folded):
+            if list(map(_folded, cells)) != folded:
+                raise UserError(
+                    f"{entry.where} row {number}: is a header again, with its columns in another order, so those below "
+                    "it are too: put the rows from here on into a file of their own"
+                )
+            yield number, "is the header again"
         else:
             yield number, {name: cells[at] for name, at in places.items()}
+
+
+def _are(cells: Sequence[str], folded: Sequence[str]) -> bool:
+    return sorted(map(_folded, cells)) == sorted(folded)
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _json_lines(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -116,11 +132,16 @@ def _parquet(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tupl
 def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
     """The names of the classes in each column of class numbers, which the library datasets writes into a schema."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        found = {name: feature.get("feature", feature) for name, feature in features.items()}
-        return {name: list(one["names"]) for name, one in found.items() if one.get("_type") == "ClassLabel"}
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items()
     except (KeyError, ValueError, TypeError, AttributeError):  # no such schema
         return {}
+    found: dict[str, list[str]] = {}
+    for name, feature in features:
+        one = feature.get("feature", feature) if isinstance(feature, dict) else feature
+        one = one[0] if isinstance(one, list) and one else one  # another way to write a list of classes
+        if isinstance(one, dict) and one.get("_type") == "ClassLabel" and isinstance(one.get("names"), list):
+            found[name] = one["names"]
+    return found
 
 
 def _named(value: Any, names: Sequence[str]) -> Any:
