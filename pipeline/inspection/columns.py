@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
+from pipeline.readers.formats.table import listed
 from pipeline.readers.split_names import word
 
 PICTURE = object()  # stands for the bytes of one
@@ -102,9 +103,10 @@ class Column:
 
     @property
     def is_list(self) -> bool:
-        """Whether its cells are lists of texts or numbers."""
+        """Whether its cells are lists of texts or numbers, or write such lists out."""
+        lists = (listed(cell) if isinstance(cell, str) else cell for cell in self.full)
         return bool(self.full) and all(
-            isinstance(cell, list) and all(isinstance(item, str | int | float) for item in cell) for cell in self.full
+            isinstance(cell, list) and all(isinstance(item, str | int | float) for item in cell) for cell in lists
         )
 
     @cached_property

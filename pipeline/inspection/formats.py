@@ -169,11 +169,12 @@ def _pattern(seen: Sequence[Seen], form: str) -> str | None:
 
 
 def in_class_folders(seen: Sequence[Seen], rules: Rules) -> bool:
-    """Whether texts are examples of classes: all lie in folders, two at least, besides those of splits; and most are no
-    books.
+    """Whether texts are examples of classes: nearly all lie in folders, two at least, besides those of splits; and most
+    are no books.
     """
-    folders = {place.folders[-1] if (place := rules(one)).folders else "" for one in seen}
-    return len(folders) > 1 and "" not in folders and 2 * sum(one.long for one in seen) <= len(seen)
+    folders = Counter(place.folders[-1] if (place := rules(one)).folders else "" for one in seen)
+    outside = folders.pop("", 0)
+    return len(folders) > 1 and 20 * outside <= len(seen) and 2 * sum(one.long for one in seen) <= len(seen)
 
 
 def folders(seen: Iterable[Seen], rules: Rules, level: int) -> Counter[str]:

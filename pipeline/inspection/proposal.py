@@ -240,7 +240,8 @@ def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | No
         counts = {split: figures.label_counts(some) for split, some in labels.items()}
         problems += _label_problems(checked, counts)
         alike = class_names.note((name for some in counts.values() for name in some), checked.task.class_word)
-        problems += [alike] if alike else []
+        missing = class_names.missing(sum(counts.values(), Counter()), checked.task.class_word)
+        problems += [line for line in (alike, missing) if line]
     return problems
 
 

@@ -5,13 +5,14 @@ one character and in two.
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 RESPELLED = "its label is spelled as that of others of its class"  # what a report says of a changed one
 TRUTHS = ("True", "TRUE", "False", "FALSE")
+MISSING = ("nan", "null", "n/a", "#n/a", "<na>", "nat")  # as programs write it
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 EXACT = 2.0**53  # floats up to here are exact integers
 # Characters that nobody sees. Joiners are left inside a name, where some scripts and emoji need them.
@@ -49,6 +50,14 @@ def _clean(name: str) -> str:
 def change(name: Any, cell: Any) -> str | None:
     """RESPELLED where a name, or one of several, is not as the cell has it."""
     return None if name == cell else RESPELLED
+
+
+def missing(counts: Mapping[str, int], what: str | None) -> str | None:
+    """Which names stand for a missing one: a warning, in a line. `what` they are; None: nothing is learnt of them."""
+    found = [f"{name!r} ({counts[name]:,})" for name in sorted(counts) if name.casefold() in MISSING]
+    if not found or what is None:
+        return None
+    return f"{what} that look like missing labels: {', '.join(found)}: empty those cells if they are"
 
 
 def note(names: Iterable[str], what: str | None) -> str | None:

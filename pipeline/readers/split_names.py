@@ -177,7 +177,8 @@ class Rules:
         above, own = _archive(archive), tuple(filter(None, folder.split("/")))
         path = (*above, *own)
         if self.level is None or len(path) <= self.level:
-            return Place(None, own)
+            is_packed = self.level is not None and not self._several_above
+            return Place(None, () if is_packed else own)  # a file beside the folders of splits is in no class
         parsed, end = parse(path[self.level]), self.level + 1
         while end < len(path) and self._repeats(path[: end + 1], parsed):
             end += 1

@@ -90,6 +90,8 @@ def main(params: Params, inputs: Inputs) -> None:
         print(f"note: {reason}: {count:,} changed, such as {changed.first[reason][0]}")
     if alike := class_names.note((name for one in labels.values() for name in one), TASKS[params.task].class_word):
         print(f"note: {alike}")
+    if missing := class_names.missing(sum(labels.values(), Counter()), TASKS[params.task].class_word):
+        print(f"note: {missing}")
     TASKS[params.task].check_labels(params.source, labels)
     print(summary(params, sizes, labels, dropped, kept, refused))
 

@@ -63,6 +63,8 @@ def test_lists_in_parquet(added: Add):
     section = added("x.parquet", {"x.parquet": out.getvalue()})
     assert data(section) == {"text": "plot", "labels": "of"}
     assert section["task"] == {"name": "multi-label-classification"}
+    section = added("y.csv", {"y.csv": csv("plot,of,year", TEXTS, [str(kinds) for kinds in SETS], IDS)})
+    assert data(section) == {"text": "plot", "labels": "of"}
 
 
 @pytest.mark.parametrize("separator", ["|", ";", ", ", " "])

@@ -95,3 +95,6 @@ def test_names_that_are_nearly_the_same():
     )
     assert class_names.note(["ham", "spam"], "classes") is None
     assert class_names.note(names, None) is None
+    assert class_names.missing({"nan": 3, "NULL": 1, "none": 9, "a": 5}, "classes") == (
+        "classes that look like missing labels: 'NULL' (1), 'nan' (3): empty those cells if they are"
+    )

@@ -112,6 +112,10 @@ def test_a_folder_alone_around_the_splits_is_no_class(tmp_path):
     path = pack(tmp_path / "a.tgz", texts | {"acl/train/urls.txt": "x"})
     found = {(e.label, e.split) for e in examples(path, format="text")}
     assert found == {(kind, split) for split in ("train", "test") for kind in ("neg", "pos")} | {("", "train")}
+    write(tmp_path, {"b/acl/imdb.vocab": "x", **{f"b/{name}": content for name, content in texts.items()}})
+    assert {(e.label, e.split) for e in examples(tmp_path / "b", format="text")} == found - {("", "train")} | {
+        ("", None)
+    }
 
 
 def test_files_that_name_splits_beside_others(tmp_path):

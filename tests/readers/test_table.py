@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -208,6 +209,26 @@ def test_several_labels_in_a_cell(tmp_path):
         labels_of(tmp_path, content, labels="found")
 
 
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("['a', 'b']", ("a", "b")),  # pandas
+        ("['a' 'b']", ("a", "b")),  # NumPy
+        ('["a", null, "b"]', ("a", "b")),  # JSON
+        ("('a',)", ("a",)),
+        ("[1, 2.0]", ("1", "2")),
+        ("[]", ()),
+        ("set()", ()),
+        ("[a], (b)", ("[a]", "(b)")),
+        ("(a), {b}", ("(a)", "{b}")),
+    ],
+)
+def test_lists_that_are_written_out(tmp_path, cell, labels):
+    pd.DataFrame({"text": ["x"], "tags": [cell]}).to_csv(tmp_path / "a.csv", index=False)
+    options = {"format": "table", "text": "text", "labels": "tags", "separator": ","}
+    assert [item.label for item in examples(tmp_path, **options)] == [labels]
+
+
 def test_a_column_for_each_label(tmp_path):
     content = "text,x,y\na,1,0\nb,no,yes\nc,2,1\nd,,1\n"
     expected = [("x",), ("y",), "its column x is '2', neither 0 nor 1", "its column x is empty"]
@@ -215,7 +236,7 @@ def test_a_column_for_each_label(tmp_path):
 
 
 def test_numbers(tmp_path):
-    content = 'text,price\na,1.5\nb,-2e3\nc,cheap\nd,\ne,nan\nf,1e300\ng,"1,5"\n'
+    content = 'text,price\na,1.5\nb,-2e3\nc,cheap\nd,\ne,nan\nf,1e300\ng,"1,5"\nh,2020_01\n'
     assert labels_of(tmp_path, content, targets="price") == [
         {"price": 1.5},
         {"price": -2000.0},
@@ -224,6 +245,7 @@ def test_numbers(tmp_path):
         "its target price is 'nan', no number",
         "its target price is 1e300, too large to be learnt",
         "its target price is '1,5', no number",
+        "its target price is '2020_01', no number",
     ]
 
 

@@ -3,6 +3,8 @@
 A column holds the text, or the path of a picture relative to the table's folder; in Parquet, also the picture itself.
 """
 
+import ast
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
 ADDRESS, DRIVE = re.compile(r"\w+://"), re.compile(r"[A-Za-z]:[\\/]")
+WRITTEN = re.compile(r"\[.*\]|[({]\s*['\"].*[)}]|\(\)|set\(\)", re.DOTALL)
+WITHOUT_COMMA = re.compile(r"""(['"])\s+(?=['"])""")
 SHORT = 100  # characters: names of classes are shorter, and occur often
 MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numbers into 32
 
@@ -161,10 +165,10 @@ class Reader(DataSection):
 
 def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
     """The labels in a cell, each once, in order: a list, or a text with a separator. An empty cell has none."""
-    if isinstance(value, list):
+    text = "" if isinstance(value, list) else _text(value, "labels").strip()
+    if isinstance(value, list) or (value := listed(text)) is not None:
         names = [_name(item, "list of labels") for item in value]
     else:
-        text = _text(value, "labels").strip()
         if text and separator is None:
             raise UserError(
                 f"{where}: its labels are the text {text[:60]!r}, not a list: set separator, in the reader's section, "
@@ -172,6 +176,20 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
             )
         names = [class_names.of(name) for name in text.split(separator)] if text else []
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def listed(text: str) -> list[Any] | None:
+    """The list that a cell writes out, as pandas, NumPy and JSON do: ['a', 'b']. None for another text."""
+    if not WRITTEN.fullmatch(text):
+        return None
+    try:
+        value = ast.literal_eval(WITHOUT_COMMA.sub(r"\1,", text))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    return list(value) if isinstance(value, list | tuple | set) else None
 
 
 def _is_set(value: Any, name: str, split: Split | None) -> bool:
@@ -189,7 +207,7 @@ def _is_set(value: Any, name: str, split: Split | None) -> bool:
 def _number(value: Any, name: str, split: Split | None) -> float:
     text = _text(value, f"target {name}").strip()
     try:
-        number = float(text)
+        number = float(text.replace("_", "x"))  # float would take 1_000, and 2020_01
     except ValueError:
         number = math.nan
     if not text:
