@@ -16,6 +16,7 @@ from pipeline.inspection.formats import Choice, Seen
 from pipeline.inspection.roles import Ask, Given
 from pipeline.inspection.sample import Sample
 from pipeline.readers import Reader, class_names
+from pipeline.readers.example import in_a_class
 from pipeline.readers.formats import image_folder
 from pipeline.readers.split import NO_SPLIT, Placement
 from pipeline.readers.split_names import Rules
@@ -56,11 +57,11 @@ def propose(
     if TASKS[task].labels_are is None:
         data |= _part(seen, reader, rules)
         reader = _reader(name, data)
-    taken = sample.take(reader.read())
+    learns = TASKS[task].labels_are
+    taken = sample.take(map(in_a_class, reader.read()) if learns == "label" else reader.read())
     if not taken.seen:
         refused = "; ".join(figures.left_out(_first(taken.refused)))
         raise UserError(f"{source}: {reader.format} finds no example in it{': ' if refused else ''}{refused}")
-    learns = TASKS[task].labels_are
     data |= _shares(taken, reader, learns) if taken.complete else {}
     data |= {"max_bad_rows": bad_rows} if bad_rows else {}
     labels = _labels(seen, reader, rules, taken)

@@ -27,3 +27,10 @@ class Refused(NamedTuple):
     where: str
     reason: str  # always the same words for the same fault: the report counts by reason
     unlabelled: Split | None = None  # the split of an example that only lacks its label
+
+
+def in_a_class(item: Example | Refused) -> Example | Refused:
+    """A text that lies in no folder has no class, though a language model may learn from it."""
+    if isinstance(item, Example) and item.label == "":
+        return Refused(item.where, "lies in no class folder", item.split)
+    return item

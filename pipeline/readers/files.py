@@ -24,7 +24,7 @@ from pipeline.runtime.errors import UserError
 MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or picture, too little for a gzip bomb
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-DATA = re.compile(r"(?i).+\.(png|jpe?g|webp|csv|tsv|jsonl|ndjson|parquet)(\.gz)?")  # data, whatever else a name says
+DATA = re.compile(r"(?i).+\.(png|jpe?g|jfif|jpe|webp|csv|tsv|jsonl|ndjson|parquet)(\.gz)?")  # whatever else a name says
 # Files about the data, and what systems and programs leave beside it.
 HOUSEKEEPING = re.compile(
     r"(?i:(READ[ _-]?ME|LICEN[SC]E|COPYING|COPYRIGHT)([. -].*|_[a-z]{2}(\..*)?)?|[\W\d_]*READ[ _-]?ME\d*([\W_].*)?"

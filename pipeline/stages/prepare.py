@@ -14,6 +14,7 @@ from tqdm import tqdm
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
 from pipeline.readers import Example, Reader, Refused, class_names, files, raw_data, split, split_tables
+from pipeline.readers.example import in_a_class
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages.stage_files import Inputs
@@ -62,7 +63,7 @@ def main(params: Params, inputs: Inputs) -> None:
     changed = LeftOut()
     items = _noting(items, changed)
     if TASKS[params.task].labels_are == "label" and params.data.one_per_file:
-        items = map(_in_a_class, items)
+        items = map(in_a_class, items)
     keys, where, hidden = split_tables.write_spool(items, spool, refused.add, params.data.duplicates)
     for item in split.settle(hidden, keys):
         (unlabelled if item.reason in split.NO_SPLIT else refused).add(item.where, item.reason)
@@ -102,13 +103,6 @@ def _noting(items: Iterable[Example | Refused], changed: LeftOut) -> Iterator[Ex
         if isinstance(item, Example) and item.changed:
             changed.add(item.where, item.changed)
         yield item
-
-
-def _in_a_class(item: Example | Refused) -> Example | Refused:
-    """A text that lies in no folder has no class, though a language model may learn from it."""
-    if isinstance(item, Example) and item.label == "":
-        return Refused(item.where, "lies in no class folder", item.split)
-    return item
 
 
 def unseen_labels(labels: dict[str, Counter[str]], name: str) -> dict[str, int]:

@@ -131,6 +131,14 @@ def test_two_columns_that_could_be_the_label(raw, run, monkeypatch):
     assert sections()["two"]["data"]["label"] == "answer"
 
 
+def test_a_few_texts_beside_the_folders_of_classes(raw, run):
+    texts = {f"mine/{c}/{i}.txt": f"this is {c} {chr(97 + i)}\n" for c in ("good", "bad") for i in range(20)}
+    write(raw, {"mine/urls.txt": "http://x", **texts})
+    out = run("data/raw/mine")
+    assert "2 classes: bad 20, good 20" in out
+    assert "refused 1: lies in no class folder, such as data/raw/mine/urls.txt" in out
+
+
 def test_what_is_refused(raw, run):
     (raw / "mine.csv").write_text(GOOD)
     (raw / "empty").mkdir()

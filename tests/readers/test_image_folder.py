@@ -15,6 +15,8 @@ def test_a_class_for_each_folder(tmp_path):
     items = examples(write(tmp_path, FLOWERS), format="image-folder")
     assert [(e.label, e.split) for e in items] == [("rose", None), ("rose", None), ("tulip", None)]
     assert items[0] == Example(str(tmp_path / "rose/1.png"), FLOWERS["rose/1.png"], "rose")
+    write(tmp_path, {"tulip/readme.jfif": picture("JPEG", seed=1)})
+    assert examples(tmp_path, format="image-folder")[-1].where.endswith("tulip/readme.jfif")
 
 
 @pytest.mark.parametrize("prefix", ["", "flowers/", "data/flowers/"])

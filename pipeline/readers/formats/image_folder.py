@@ -12,7 +12,7 @@ from pipeline.readers.split_names import Folder, Rules
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # four of them of JPEG; Windows writes .jfif
 
 
 class Reader(DataSection):

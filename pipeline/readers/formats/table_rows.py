@@ -21,7 +21,6 @@ JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
 SHORT = {pa.float16(): np.float16, pa.float32(): np.float32}
-BRIEF = 100  # characters: a longer cell is no column's name
 FIRST = 100  # objects of JSON Lines, whose keys are its columns
 ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
@@ -60,11 +59,12 @@ def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[
     rows = delimited.rows(entry, wanted, likely=likely, form=form)
     header = next(rows, None)
     if header is None or header.cells is None:
-        raise UserError(f"{entry.where}: its first line must name the columns {', '.join(wanted)}")
+        raise UserError(f"{entry.where}: its first line must name the columns {', '.join(dict.fromkeys(wanted))}")
     if any("\0" in name for name in header.cells):
         raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
     names = delimited.names(header.cells)
     _check_columns(entry, names, wanted)
+    longest = max(map(len, header.cells)) + 2  # with blanks around it
     places, folded = {name: names.index(name) for name in wanted}, list(map(_folded, names))
     for number, cells in rows:
         if cells is None:
@@ -73,7 +73,7 @@ def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[
             yield number, f"has {'more' if len(cells) > len(names) else 'fewer'} cells than the header"
         elif cells == header.cells:
             yield number, "is the header again"
-        elif len(cells[0]) < BRIEF and _folded(cells[0]) in folded and len(cells) > 1 and _are(cells, folded):
+        elif len(cells[0]) <= longest and _folded(cells[0]) in folded and len(cells) > 1 and _are(cells, folded):
             if list(map(_folded, cells)) != folded:
                 raise UserError(
                     f"{entry.where} row {number}: is a header again, with its columns in another order, so those below "
