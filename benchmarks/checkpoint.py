@@ -55,12 +55,13 @@ class Timed(Checkpointer):
             self.rested = time.perf_counter()
         return time.perf_counter() - self.rested > BETWEEN
 
-    def save(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], *, wait: bool = False) -> None:
+    def save(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], *, wait: bool = False) -> bool:
         if len(self.held) == self.saves:
             raise Enough
         began = time.perf_counter()
-        super().save(name, arrays, facts, wait=wait)
+        is_saved = super().save(name, arrays, facts, wait=wait)
         self.held.append(time.perf_counter() - began)
+        return is_saved
 
 
 def main() -> None:

@@ -155,15 +155,20 @@ def encode(predictor: "Predictor", name: str, text: str | UserError) -> Input:
 
 
 def image_files(inputs: list[str]) -> Iterator[Path]:
-    """The named files, and the files in the named folders except hidden ones; also links to folders or to nothing."""
+    """The named files, and those in the named folders that a reader would read; also links to folders or to nothing."""
+    from pipeline.readers.files import is_left_out_path
+
     for path in map(Path, inputs):
         if not path.is_dir():
             yield path
             continue
-        files = sorted(p for p in path.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
-        if not files:
-            raise UserError(f"{path}: the folder is empty")
-        yield from files
+        empty = True
+        for file in sorted(path.rglob("*")):
+            if not is_left_out_path(file.relative_to(path).as_posix()) and (file.is_file() or file.is_symlink()):
+                empty = False
+                yield file
+        if empty:
+            raise UserError(f"{path}: holds no image")
 
 
 def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tuple[str, str | UserError]]:

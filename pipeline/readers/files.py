@@ -198,7 +198,7 @@ def _zip(path: Path, inside: str, encoding: str | None) -> Iterator[Entry]:
             mode = stat.S_IFMT(member.external_attr >> 16)  # 0 where the archive was not made on Unix
             if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
-            if not member.is_dir() and not _left_out_path(name):
+            if not member.is_dir() and not is_left_out_path(name):
                 entry = _entry(name, f"{path}: {name}", lambda member=member: cast(BinaryIO, archive.open(member)))
                 yield entry._replace(archive=inside)
 
@@ -211,7 +211,7 @@ def _tar(path: Path, inside: str, encoding: str | None) -> Iterator[Entry]:
             name = _member(path, raw)
             if not member.isfile() and not member.isdir():
                 raise UserError(f"{path}: {name} is a link or a device: do not trust this archive")
-            if member.isfile() and not _left_out_path(name):
+            if member.isfile() and not is_left_out_path(name):
                 opened = lambda member=member: cast(BinaryIO, archive.extractfile(member))  # noqa: E731
                 yield _entry(name, f"{path}: {name}", opened)._replace(archive=inside)
         _ended(archive)
@@ -289,7 +289,7 @@ def _printable(path: Path, member: str = "") -> None:
         raise UserError(f"{where}: its name has control characters or is not UTF-8: rename it")
 
 
-def _left_out_path(name: str) -> bool:
+def is_left_out_path(name: str) -> bool:
     *folders, last = name.split("/")
     return any(is_left_out(part, folder=True) for part in folders) or is_left_out(last)
 

@@ -85,14 +85,21 @@ def fit(
                 log.progress({"epoch": run.epoch, "step": int(run.state.step)})
                 due = not signals.received and checkpointer.due()
                 number, asked, due = processes.agree_max(signals.received, signals.save, due)
+                is_saved = False
                 if number or asked or due:
-                    save(run, settings, checkpointer, wait=number > 0 or asked > 0)
-                at = f"saved at step {int(run.state.step):,}"
+                    is_saved = save(run, settings, checkpointer, wait=number > 0 or asked > 0)
+                step = f"{int(run.state.step):,}"
+                if number and is_saved:
+                    raise Stopped(number, f"stopped and saved at step {step}: run the same command again to resume")
                 if number:
-                    raise Stopped(number, f"stopped and {at}: run the same command again to resume")
+                    raise Stopped(
+                        number,
+                        f"stopped at step {step}, which could not be saved: run the same command again to resume from "
+                        "the last checkpoint, if there is one",
+                    )
                 if asked:
                     signals.save = False
-                    tqdm.write(at)
+                    tqdm.write(f"saved at step {step}" if is_saved else f"step {step} could not be saved")
             seconds = time.perf_counter() - began
             rate = int(_sizes(blocks)[first:].sum()) * loader.weight / seconds
             loss, metric = _averages(np.array(validate(run.state.params, run.state.model_state)))
@@ -111,10 +118,11 @@ def fit(
         stopped = "stopped early; " if run.epoch <= settings.epochs else ""
         tqdm.write(f"{stopped}kept: epoch {kept.epoch}, the best by validation {monitor.name} ({kept.monitored:.4f})")
         # Until DVC has recorded the result, a kill makes it start the stage again: that must not train anew.
-        save(run, settings, checkpointer, wait=True)
+        is_saved = save(run, settings, checkpointer, wait=True)
         (number,) = processes.agree_max(signals.received)
         if number:
-            raise Stopped(number, "stopped: training is done and saved; run the same command again to continue")
+            done = "done and saved" if is_saved else "done, but could not be saved"
+            raise Stopped(number, f"stopped: training is {done}; run the same command again to continue")
     return run
 
 
@@ -124,12 +132,14 @@ def finished(run: TrainingRun, settings: Training) -> bool:
     return run.epoch > settings.epochs or bool(stopping and waited and waited >= stopping.patience)
 
 
-def save(run: TrainingRun, settings: Training, checkpointer: SavesRuns, *, wait: bool) -> None:
+def save(run: TrainingRun, settings: Training, checkpointer: SavesRuns, *, wait: bool) -> bool:
+    """False where it is known that nothing could be written."""
     arrays, facts = to_checkpoint(run)
     facts["finished"] = finished(run, settings)
-    checkpointer.save(checkpoint_name(run.epoch, int(run.state.step)), arrays, facts, wait=wait)
+    is_saved = checkpointer.save(checkpoint_name(run.epoch, int(run.state.step)), arrays, facts, wait=wait)
     if wait:
         processes.barrier()  # no process ends before the checkpoint is written
+    return is_saved
 
 
 def _dispatches(

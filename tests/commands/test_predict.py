@@ -20,6 +20,7 @@ PREDICT = "python -m pipeline predict package"
 def test_answers_images_of_any_size_and_mode(small, tmp_path):
     Image.new("RGBA", (300, 200), "red").save(tmp_path / "a.png")
     Image.new("CMYK", (50, 80)).save(tmp_path / "b.jpg")
+    (tmp_path / "Thumbs.db").write_bytes(b"left by a system")
     answers = [json.loads(line) for line in run(f"{PREDICT} '{tmp_path}' --json", small).splitlines()]
     assert [Path(answer["input"]).name for answer in answers] == ["a.png", "b.jpg"]
     for answer in answers:

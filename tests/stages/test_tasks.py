@@ -136,7 +136,7 @@ def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
 @pytest.mark.parametrize("content", ["text", pytest.param("image", marks=LONG)])
 def test_numbers(tmp_path, monkeypatch, capsys, content):
     task = NUMBERS | {"loss": "huber" if content == "text" else "squared", "units": {"warmth": "degrees"}}
-    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, task, learning_rate=0.01, monitor="mae")
+    here = make(tmp_path, content, {"targets": ["warmth", "size"]}, task, monitor="mae")
     assert kept(here) == monitored(here).min()
     figures = metrics(here)
     for name, scale in (("warmth", 5.0), ("size", 100.0)):

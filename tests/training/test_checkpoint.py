@@ -114,7 +114,7 @@ def test_a_disk_that_is_full_only_warns(kept, capsys, monkeypatch):
         raise OSError(28, "No space left on device", "state.safetensors")
 
     monkeypatch.setattr(files, "save_file", full)
-    kept.save("000001-0000000004", ARRAYS, {"step": 4}, wait=True)
+    assert not kept.save("000001-0000000004", ARRAYS, {"step": 4}, wait=True)
     assert "warning: no checkpoint was written at 000001-0000000004 (no space left" in capsys.readouterr().err
     assert whole(kept.run).facts["step"] == 3
 

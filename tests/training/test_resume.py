@@ -72,12 +72,13 @@ class Memory:
     def due(self) -> bool:
         return True
 
-    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None:
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> bool:
         arrays = {key: np.array(array) for key, array in arrays.items()}
         self.last = Checkpoint(arrays, json.loads(json.dumps(facts)))
         self.saved += 1
         if self.saved == self.killed_after:
             raise Interrupted
+        return True
 
 
 def train(case: str, checkpointer: Any, last: Checkpoint | None = None) -> TrainingRun:
@@ -168,6 +169,19 @@ def test_a_signal_saves_and_ends(numbers, monkeypatch):
     assert caught.value.code == 128 + numbers[0]
     assert checkpointer.last is not None
     assert same(train("cnn", Memory()), train("cnn", Memory(), checkpointer.last))
+
+
+class Full(Signalled):
+    """The disk is full."""
+
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> bool:
+        return False
+
+
+def test_a_stop_on_a_full_disk_does_not_claim_to_have_saved(monkeypatch):
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
+    with pytest.raises(Stopped, match="stopped at step 1, which could not be saved: run the same command again"):
+        train("cnn", Full(signal.SIGTERM))
 
 
 def test_a_second_interrupt_by_a_person_ends_at_once(monkeypatch):

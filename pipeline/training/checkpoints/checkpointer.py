@@ -28,7 +28,7 @@ class SavesRuns(Protocol):
     """What the training loop needs of a Checkpointer."""
 
     def due(self) -> bool: ...
-    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> None: ...
+    def save(self, name: str, arrays: Any, facts: Any, *, wait: bool = False) -> bool: ...
 
 
 class Checkpointer:
@@ -43,7 +43,7 @@ class Checkpointer:
         self.snapshot = Snapshot()
         self._last = time.monotonic()
         self._thread = ThreadPoolExecutor(1, "checkpoint")
-        self._writing: Future[None] | None = None
+        self._writing: Future[bool] | None = None
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -64,8 +64,9 @@ class Checkpointer:
         """Whether it is time for the next checkpoint, and the one before is written."""
         return time.monotonic() - self._last >= self.every and not self.writing()
 
-    def save(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], *, wait: bool = False) -> None:
-        """Writes a checkpoint, in the background unless `wait`. Names must sort by age.
+    def save(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], *, wait: bool = False) -> bool:
+        """Writes a checkpoint, in the background unless `wait`; false where that is known to have failed. Names must
+        sort by age.
 
         Raises what `check` raises. Where the disk is full it only warns: the run can do without checkpoints.
         """
@@ -73,22 +74,23 @@ class Checkpointer:
         self.check()
         copies = self.snapshot.take(arrays)
         self._writing = self._thread.submit(self._write, name, copies, {**self.facts, **facts})
-        if wait:
-            self.wait()
+        written = self.wait() if wait else True
         self._last = time.monotonic()
+        return written
 
-    def wait(self) -> None:
-        """Returns when the last checkpoint is on the disk. Raises what writing it raised."""
-        if self._writing:
-            self._writing.result()
+    def wait(self) -> bool:
+        """Returns when the last checkpoint is on the disk, or could not be written: whether it is there. Raises what
+        writing it raised.
+        """
+        return self._writing.result() if self._writing else True
 
     def finish(self, weights: str) -> None:
         """Records the sha256 of the weights that the run produced: `checkpoints clean --recorded` looks for it."""
         strict_json.write(self.run / RESULT, {"weights": weights})
 
-    def _write(self, name: str, arrays: dict[str, Shaped[np.ndarray, "..."]], facts: dict[str, Any]) -> None:
+    def _write(self, name: str, arrays: dict[str, Shaped[np.ndarray, "..."]], facts: dict[str, Any]) -> bool:
         if not all(np.isfinite(a).all() for a in arrays.values() if np.issubdtype(a.dtype, np.floating)):
-            return  # the run has just diverged: the last good state is worth more
+            return False  # the run has just diverged: the last good state is worth more
         try:
             files.write(self.run / name, arrays, facts)
             for old in checkpoints(self.run)[:-KEPT]:
@@ -96,6 +98,8 @@ class Checkpointer:
         except (OSError, SafetensorError, UserError) as error:
             why = errors.refusal(error) or " ".join(str(error).split())
             print(f"warning: no checkpoint was written at {name} ({why}); training continues", file=sys.stderr)
+            return False
+        return True
 
 
 class Participant:
@@ -104,6 +108,7 @@ class Participant:
     def due(self) -> bool:
         return False
 
-    def save(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], *, wait: bool = False) -> None:
+    def save(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], *, wait: bool = False) -> bool:
         for array in arrays.values():
             processes.gather_to_host(array)
+        return True  # only the main process knows better
