@@ -29,8 +29,7 @@ DATA = re.compile(r"(?i).+\.(png|jpe?g|webp|csv|tsv|jsonl|ndjson|parquet)(\.gz)?
 HOUSEKEEPING = re.compile(
     r"(?i:(READ[ _-]?ME|LICEN[SC]E|COPYING)([. -].*|_[a-z]{2}(\..*)?)?|(SHA\d+|MD5)SUMS?(\.txt)?|checksums?\.\w+)"
     r"|(NOTICE|CHANGELOG|CITATION|AUTHORS|CONTRIBUTORS)(\.(txt|md|rst|cff|bib))?"
-    r"|(?i:.+\.(dvc|crc|(md5|sha1|sha256|sha512)(sum)?))"
-    r"|(?i:(eh)?thumbs(_vista)?\.db|desktop\.ini)|.*~|#.*#"  # Windows, editors
+    r"|(?i:.+\.(dvc|crc|(md5|sha1|sha256|sha512)(sum)?)|(eh)?thumbs(_vista)?\.db|desktop\.ini)|.*~|#.*#"  # editors'
     r"|_(SUCCESS|(common_)?metadata|(committed|started)_\d+)|dataset_(dict|infos?)\.json"  # Spark, datasets
 )
 FOLDERS = {"__MACOSX", "__pycache__", "CVS", "lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN"}  # of systems and tools
