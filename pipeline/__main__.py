@@ -9,25 +9,26 @@ import os
 import subprocess
 import sys
 
-WHOLE = sys.version_info >= (3, 11) and all(map(importlib.util.find_spec, ("jax", "pydantic", "ruamel")))
+# Whether this Python is that of the project's environment.
+USABLE = sys.version_info >= (3, 11) and all(map(importlib.util.find_spec, ("jax", "pydantic", "ruamel")))
 
 
 def start_in_environment() -> None:
-    """Starts again with the Python of the DVC that runs this stage, or ends with a line. `.venv/bin/dvc repro` starts
-    stages with the system's Python, which may be too old for all but this file.
+    """Restarts with the Python of the DVC that runs this stage, or exits with an error. Where the environment is not
+    active, `.venv/bin/dvc repro` starts stages with the system's Python, which may be too old for all but this file.
     """
     python = python_of_dvc()
     if python and os.path.dirname(python) != os.path.dirname(sys.executable):
         os.execv(python, [python, "-m", "pipeline", *sys.argv[1:]])
     major, minor = sys.version_info[:2]
     sys.exit(
-        f"error: {sys.executable} (Python {major}.{minor}) is not this project's environment: `. .venv/bin/activate`, "
-        "after `make repro` has made it"
+        f"error: {sys.executable} (Python {major}.{minor}) is not this project's environment: activate it with "
+        "`. .venv/bin/activate` (`make repro` creates it)"
     )
 
 
 def python_of_dvc() -> str:
-    """The Python that runs the DVC among this process's ancestors; "" where there is none."""
+    """The Python of the DVC process that started this one, directly or not; "" where there is none."""
     pid = os.getppid()
     while pid > 1:
         try:
@@ -45,8 +46,8 @@ def python_of_dvc() -> str:
 
 
 def start_in_utf8() -> None:
-    """Starts again where the locale cannot write the name of the project's folder, which JAX fails on, or ends with a
-    line. What is printed keeps its encoding.
+    """Restarts in Python's UTF-8 mode, or exits with an error. Called where Python cannot decode the path of the
+    project's folder, on which JAX would fail. Standard output keeps its encoding.
     """
     if sys.flags.utf8_mode:
         sys.exit("error: the name of the project's folder, or of one above it, is not UTF-8: rename it")
@@ -55,14 +56,14 @@ def start_in_utf8() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])
 
 
-if not WHOLE:
+if not USABLE:
     start_in_environment()
 if any("\udc80" <= letter <= "\udcff" for letter in __file__):
     start_in_utf8()
 
 from pipeline.runtime import environment, errors, printing  # noqa: E402
 
-# Asked for first: once the parent has ended, getppid() names another process.
+# Read early: once the parent has ended, getppid() names another process.
 STARTED_BY = os.getppid()
 
 STAGES = {

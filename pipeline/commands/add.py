@@ -63,7 +63,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--name", help="name of the section (default: from the file's name)")
     parser.add_argument("--task", choices=TASKS, help="what to learn (default: what the data suggests)")
     parser.add_argument("--text", metavar="COLUMN", help="the input: a column of texts")
-    parser.add_argument("--image", metavar="COLUMN", help="the input: a column of pictures or their paths")
+    parser.add_argument("--image", metavar="COLUMN", help="the input: a column of images or their paths")
     learnt = parser.add_mutually_exclusive_group()
     learnt.add_argument("--label", metavar="COLUMN", help="one label for each row")
     learnt.add_argument(
@@ -73,11 +73,11 @@ def parsed() -> argparse.Namespace:
         help="several labels for each row: a column that lists them, or a column of 0 and 1 for each",
     )
     learnt.add_argument("--targets", metavar="COLUMN", nargs="+", help="numbers to predict: one column or several")
-    parser.add_argument("--separator", help="what stands between several labels in a cell")
+    parser.add_argument("--separator", help="what separates the labels in a cell")
     parser.add_argument("--split", metavar="COLUMN", help="a column that says train, validation, test or shifted")
     parser.add_argument("--group", metavar="COLUMN", help="rows with the same value stay in one split")
-    parser.add_argument("--encoding", help="of texts that are not in Unicode, such as cp1252")
-    parser.add_argument("--max-bad-rows", type=int, default=0, help="rows or files that may be unusable")
+    parser.add_argument("--encoding", help="encoding of texts that are not Unicode, such as cp1252")
+    parser.add_argument("--max-bad-rows", type=int, default=0, help="how many unusable rows or files to tolerate")
     parser.add_argument("--dry", action="store_true", help="only show the section")
     parser.add_argument("--yes", action="store_true", help="write it without asking")
     arguments = parser.parse_args()
@@ -97,7 +97,7 @@ def inside_raw(path: Path) -> Path:
         raise UserError(f"{source}: no such file or folder; put it into {paths.RAW}/")
     target = paths.RAW / source.name
     raise UserError(
-        f"{source}: is not inside {paths.RAW}/, the folder that DVC watches: "
+        f"{source} is not inside {paths.RAW}/, the folder that DVC watches: "
         f"cp -r {shlex.quote(str(source))} {paths.RAW}/, then python -m pipeline add {shlex.quote(str(target))}"
     )
 

@@ -35,13 +35,15 @@ def repair_lock() -> None:
         return
     os.replace(LOCK, DAMAGED)
     committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True)
+    done = "removed, since the last commit has none"
     if committed.returncode == 0:
+        done = "replaced with the last commit's"
         whole = LOCK.with_suffix(".tmp")
         whole.write_bytes(committed.stdout)
         os.replace(whole, LOCK)
     print(
-        f"{LOCK} was cut short, because DVC was killed while it wrote it: replaced with the last commit's, and kept as "
-        f"{DAMAGED}; stages that have run since come back from DVC's cache"
+        f"{LOCK} was cut short, because DVC was killed while writing it: {done}; the damaged file is {DAMAGED}; stages "
+        "that have run since come back from DVC's cache"
     )
 
 

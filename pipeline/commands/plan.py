@@ -65,7 +65,7 @@ class Choice(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline plan", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--card", choices=CARDS, help="plan for this device, not the one here")
-    parser.add_argument("--memory", type=float, help="of the device, in GiB")
+    parser.add_argument("--memory", type=float, help="the device's memory, in GiB")
     parser.add_argument("--teraflops", type=float, help="the device's peak, 10^12 operations a second")
     parser.add_argument("--utilisation", type=float, default=0.4, help="the share of the peak to expect (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="compare the estimate with the compiler's figure")
@@ -129,7 +129,7 @@ def chosen() -> Choice:
     name, settings = file.model, model.training
     config: Any = model.network
     if chosen.inputs != "corpus":
-        raise UserError(f"{paths.PARAMS}: the plan is for language models: choose such a dataset, and gpt or rnn")
+        raise UserError(f"{paths.PARAMS}: plan is for language models only: choose such a dataset, and gpt or rnn")
     if (path := paths.FEATURES / "task.json").exists():
         task: Any = tasks.read(chosen.settings.model_dump(), file.dataset, path)
         if task.inputs.settings == chosen.preprocessing:

@@ -70,7 +70,7 @@ def parse() -> argparse.Namespace:
         "inputs",
         nargs="*",
         metavar="input",
-        help="image file or folder of images; text; sentence, words apart; -: standard input",
+        help="image file or folder of images; text; sentence with spaces between words; - for standard input",
     )
     parser.add_argument(
         "--file",
@@ -155,7 +155,7 @@ def encode(predictor: "Predictor", name: str, text: str | UserError) -> Input:
 
 
 def image_files(inputs: list[str]) -> Iterator[Path]:
-    """The named files, and those in the named folders that a reader would read; links that lead to no file too."""
+    """The named files, and those in the named folders that a reader would read; also links to folders or to nothing."""
     from pipeline.readers.files import is_left_out_path
 
     for path in map(Path, inputs):
@@ -172,7 +172,9 @@ def image_files(inputs: list[str]) -> Iterator[Path]:
 
 
 def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tuple[str, str | UserError]]:
-    """The texts on the command line, then those in files, each with its name; or the error that says why not."""
+    """The texts on the command line, then those in files, each with its name; an error in place of a text that cannot
+    be read.
+    """
     for i, text in enumerate(inputs, start=1):
         if text == STDIN:
             yield from read_file(Path(STDIN), column)
@@ -216,7 +218,7 @@ def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
 
 
 def with_cure(items: Iterator[T], mistake: str, cure: str) -> Iterator[T]:
-    """The items; a UserError that speaks of this mistake says the cure too."""
+    """The items. A UserError whose message contains `mistake` is raised with `cure` at its end."""
     try:
         yield from items
     except UserError as error:

@@ -107,8 +107,8 @@ def page() -> str:
 
 
 def describe(section: type[Section]) -> None:
-    """Gives each field, also of the sections below, the text below it as its description. (pydantic can do so when it
-    makes a class, but reads the source then, which would slow the start of every stage and command by a tenth.)
+    """Makes the docstring below each field its description, in this section and its subclasses. (pydantic can do so
+    when it creates a class, but reads the source then, which would slow the start of every command by a tenth.)
     """
     for ancestor in reversed([kind for kind in section.__mro__ if issubclass(kind, Section)]):
         for name, text in _texts(ancestor):
@@ -119,7 +119,7 @@ def describe(section: type[Section]) -> None:
 
 
 def _texts(section: type[Section]) -> Iterator[tuple[str, str]]:
-    """The fields of the class itself that have a text, and the text."""
+    """The class's own fields that have a docstring, and the docstring."""
     body = cast(ast.ClassDef, ast.parse(dedent(inspect.getsource(section))).body[0]).body
     for statement, below in pairwise(body):
         match statement, below:

@@ -17,12 +17,12 @@ class SGD(Section):
     momentum: Share = 0.0
     """Share of the last update that is kept: 0.9 is usual."""
     nesterov: bool = False
-    """Nesterov's form of it."""
+    """Use Nesterov momentum."""
 
 
 class Adagrad(Section):
-    """Duchi et al. 2011, jmlr.org/papers/v12/duchi11a.html, for rare features: the more often a weight was updated, the
-    smaller its steps.
+    """Duchi et al. 2011, jmlr.org/papers/v12/duchi11a.html: suits rare features, because the larger a weight's past
+    gradients, the smaller its steps.
     """
 
     name: Literal["adagrad"]
@@ -79,11 +79,11 @@ class Cosine(Section):
     """0.02 to 0.1 for attention, large batches and high learning rates."""
 
     def warmup_steps(self, total: int) -> int:
-        """Of so many steps. Raises UserError where none is left for the cosine."""
+        """The warm-up steps of a run of `total` steps. Raises UserError where none is left for the cosine."""
         steps = round(self.warmup * total)
         if steps and steps >= total:
             raise UserError(
-                f"training.schedule.warmup: {self.warmup:g} of {total:,} steps is all of them, none of which has the "
+                f"training.schedule.warmup: {self.warmup:g} of {total:,} steps is all of them, so no step has the "
                 "full learning rate: lower it, or raise epochs"
             )
         return steps

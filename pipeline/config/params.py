@@ -26,7 +26,7 @@ class Key:
     tag: str | None = None
 
 
-Seed = Annotated[int, Field(ge=0, lt=1 << 32)]  # JAX's keys have so many bits: two larger ones may share a key
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]  # JAX uses only 32 bits of a seed
 
 
 class StageParams(Section):
@@ -69,7 +69,7 @@ def read(path: Path = paths.PARAMS) -> dict[str, Any]:
 @lru_cache(maxsize=1)  # a stage asks for the same text several times
 def _parse(text: str) -> Any:
     content = YAML(typ="safe").load(text)
-    # Refuse what no file could hold: half a character ("\\ud800"), a mapping inside itself.
+    # Refuse what cannot be written to a file: a lone surrogate ("\\ud800"), a mapping that contains itself.
     json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
     return content
 

@@ -33,7 +33,7 @@ class TextPreprocessing(Section):
     """How a text that gets labels or numbers is split into tokens."""
 
     tokenizer: Literal["bpe", "wordpiece", "words", "characters"] = "bpe"
-    """`bpe` suits every script; `words` splits at blanks and punctuation; `characters` suits short strings."""
+    """`bpe` suits every script; `words` splits at whitespace and punctuation; `characters` suits short strings."""
     vocabulary: Annotated[int, Field(ge=2)] = 8000
     """The largest number of different tokens. Fewer for little text, more for much."""
     normalisation: Literal["none", "nfc", "nfkc"] = "nfkc"

@@ -22,7 +22,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _knows_every_key(cls, content: Any) -> Any:
-        """Does what extra="forbid" does, and lists the keys that exist. A tag with a default is not typed by people."""
+        """Does what extra="forbid" does, and lists the keys that exist; `name` only where it has no default."""
         for key in content if isinstance(content, dict) else ():
             if key not in cls.model_fields:
                 known = ", ".join(n for n, field in cls.model_fields.items() if n != "name" or field.is_required())

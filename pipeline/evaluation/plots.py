@@ -18,12 +18,12 @@ from pipeline.evaluation import metrics
 
 # Labels are text: a "$" in one begins no formula.
 STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
-mpl.rcdefaults()  # a matplotlibrc of the user's changes no picture
+mpl.rcdefaults()  # the user's matplotlibrc must not change the figures
 CLASSES = 20  # in the confusion matrix, at most
 TITLE, NOTE = 0.4, 0.3  # inches: of two lines above an image, of one below all
 COLUMNS = 6  # of explained images
 LONGEST = 36  # characters of a name
-FORMULAS, BOXES = ("cm", "STIX"), "Last Resort"  # fonts of matplotlib's: for formulas only; a box for each letter
+FORMULAS, BOXES = ("cm", "STIX"), "Last Resort"  # matplotlib's fonts: of formulas; of boxes in place of letters
 
 
 def write_confusion(
@@ -152,7 +152,7 @@ def _short(name: str) -> str:
 
 
 def _choose_fonts(texts: Any) -> None:
-    """Letters that the usual font lacks are drawn by the first of the machine's fonts that has them, or as boxes."""
+    """Letters that the default font lacks are drawn in the first installed font that has them, or as boxes."""
     usual = mpl.rcParams["font.sans-serif"][0]
     lacking = {ord(c) for text in texts for c in text.get_text() if c != "\n"} - _letters(font_manager.findfont(usual))
     if not lacking:

@@ -1,4 +1,4 @@
-"""Examples as prepare wrote them: where each was read, and its own text or picture."""
+"""Examples as prepare wrote them: where each was read, and its own text or image."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a column of a table can be, by its values: text, picture, label, several labels, number, split or group."""
+"""What a column of a table can be, by its values: text, image, label, several labels, number, split or group."""
 
 import math
 import re
@@ -70,7 +70,7 @@ class Column:
 
     @cached_property
     def is_picture(self) -> bool:
-        """Whether it holds pictures, or their paths: where no such file exists, the reader says so."""
+        """Whether it holds images, or their paths: where no such file exists, the reader says so."""
         if self.full and all(cell is PICTURE for cell in self.full):
             return True
         return bool(self.texts) and all(PurePosixPath(text).suffix.lower() in PICTURES for text in self.texts[:100])

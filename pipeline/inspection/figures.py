@@ -45,7 +45,7 @@ def _number(name: str, values: Sequence[float]) -> str:
 
 
 def sizes(seen: Sequence[Observation]) -> str:
-    """The sizes of pictures, or the lengths of texts and sentences."""
+    """The sizes of images, or the lengths of texts and sentences."""
     pictures = [one.picture for one in seen if one.picture]
     if not pictures:
         words = sorted(one.words for one in seen)

@@ -24,16 +24,16 @@ LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a
 HEADER = re.compile(r"([!-9;-~]+):[ \t]")  # RFC 5322, 2.2
 MAIL_HEADERS = {"from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "newsgroups"}
 CURES = {
-    ".json": "write one object a line (jq -c '.[]' x.json > x.jsonl), or name it .jsonl if it is so already",
+    ".json": "write one object per line (jq -c '.[]' x.json > x.jsonl), or name it .jsonl if it is so already",
     ".bz2": "pack it as .gz",
     ".zst": "pack it as .gz",
     ".xlsx": "save it as CSV, in UTF-8",
     ".xls": "save it as CSV, in UTF-8",
     ".xml": "write a table: CSV or JSON Lines",
-    ".gif": "convert the pictures to PNG or JPEG",
-    ".bmp": "convert the pictures to PNG or JPEG",
-    ".tif": "convert the pictures to PNG or JPEG",
-    ".tiff": "convert the pictures to PNG or JPEG",
+    ".gif": "convert the images to PNG or JPEG",
+    ".bmp": "convert the images to PNG or JPEG",
+    ".tif": "convert the images to PNG or JPEG",
+    ".tiff": "convert the images to PNG or JPEG",
     ".rar": "pack it as .zip or .tar.gz",
     ".7z": "pack it as .zip or .tar.gz",
 }
@@ -191,8 +191,9 @@ def _most_suffix(seen: Sequence[Seen]) -> str:
 
 def _unknown(seen: Sequence[Seen]) -> str:
     suffix = _most_suffix(seen)
+    name = next(one.name for one in seen if one.suffix.lower() == suffix)
     cure = CURES.get(suffix, "convert them, or write a reader: docs/new-reader.md")
     return (
-        f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {seen[0].name} (neither "
-        f"pictures in PNG, JPEG or WebP, nor tables, nor text in Unicode or --encoding): {cure}"
+        f"no reader reads its {suffix or 'files'}{' files' if suffix else ''}, such as {name} (neither PNG, JPEG or "
+        f"WebP images, nor tables, nor text in Unicode or the given --encoding): {cure}"
     )

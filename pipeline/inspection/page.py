@@ -1,4 +1,4 @@
-"""Examples as a page for the browser, all in one file: pictures, texts or tagged sentences, with label and split."""
+"""Examples as a page for the browser, all in one file: images, texts or tagged sentences, with label and split."""
 
 import html
 from collections.abc import Sequence

@@ -24,11 +24,11 @@ from pipeline.runtime.errors import UserError
 from pipeline.runtime.tag_grammar import find_scheme, title
 from pipeline.tasks import TASKS, dataset
 
-IMBALANCE = 5  # the largest class has more than so many times the smallest's examples: class weights are balanced
+IMBALANCE = 5  # class weights are balanced where the largest class is more than so many times the smallest
 FEW_FILES = 100  # of a language model's text: fewer are cut into parts, so that a hash can assign these to splits
 PARTS, PART = 200, (1_000, 20_000)  # how many are aimed at, and their characters
 HELD_OUT = (0.1, 0.2, 0.3, 0.4)  # shares of a split, until it holds examples
-SMALL_IMAGES = 32  # pixels: of grey images up to this size, a small network makes as much
+SMALL_IMAGES = 32  # pixels: for grey images up to this size, a small network does as well
 MODELS = {"images": "resnet", "texts": "linear", "sentences": "lstm", "corpus": "gpt"}  # by the kind of inputs
 
 
@@ -121,7 +121,7 @@ def _task(reader: Reader, seen: Sequence[Seen], rules: Rules) -> str:
 
 
 def _part(seen: Sequence[Seen], reader: Reader, rules: Rules) -> dict[str, Any]:
-    """Into parts of how many characters a few long texts are cut, unless the source says which files are held out."""
+    """How long the parts are, in characters, that a few long texts are cut into, unless the source has splits."""
     if len(seen) >= FEW_FILES or any(rules(one).split for one in seen):
         return {}
     size = sum(one.characters for one in sample.take(reader.read()).seen)
@@ -141,8 +141,8 @@ def _shares(taken: Sample, reader: Reader, learns: str | None) -> dict[str, floa
 
 
 def _labels(seen: Sequence[Seen], reader: Reader, rules: Rules, taken: Sample) -> Counter[str]:
-    """How often each label occurs. Of more files than were read, folders that are classes say it: the first files may
-    all be of one class.
+    """How often each label occurs. Where not all files were read, the files in each class folder are counted instead:
+    the first ones may all be of one class.
     """
     if taken.complete or not reader.one_per_file:
         return figures.label_counts([one.label for one in taken.seen])
@@ -236,7 +236,9 @@ def _problems(checked: dataset.Dataset, taken: Sample, splits: Sequence[str | No
     empty = [split for split in ("train", "validation", "test") if not labels[split]]
     if taken.complete and empty:
         groups = len({one.keys.split_key for one in taken.seen})
-        problems.append(f"no example is left for the {empty[0]} split: {groups:,} different ones are too few")
+        problems.append(
+            f"no example is left for the {empty[0]} split: {groups:,} different ones are too few: add examples"
+        )
     elif taken.complete:
         counts = {split: figures.label_counts(some) for split, some in labels.items()}
         problems += _label_problems(checked, counts)

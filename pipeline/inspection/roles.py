@@ -67,7 +67,7 @@ def find(source: Path, columns: Sequence[Column], given: Given, learns: str | No
 
 
 def _contents(columns: Sequence[Column]) -> list[Option]:
-    pictures = [_option("image", column, "pictures") for column in columns if column.is_picture]
+    pictures = [_option("image", column, "images") for column in columns if column.is_picture]
     texts = sorted((c for c in columns if c.text_score > 0), key=lambda c: -c.text_score)
     texts = [c for c in texts if CLEARLY * c.text_score > texts[0].text_score]
     if pictures:

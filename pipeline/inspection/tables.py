@@ -37,7 +37,10 @@ def columns(source: Path, encoding: str | None = None) -> list[Column]:
         own = _unique(entry, form)
         names, first = names or own, first or entry.where
         if other := sorted(set(names) ^ set(own)):
-            raise UserError(f"{entry.where}: only one of it and {first} has a column {other[0]}: add one of them alone")
+            raise UserError(
+                f"{entry.where} and {first}: only one of them has a column {other[0]}: give both the same columns, or "
+                "add one alone"
+            )
         folder = entry.path.parent if entry.path else None
         rows = tqdm(table_rows.read(entry, own, form), desc="look", unit=" rows", disable=None, delay=2, leave=False)
         for _, row in rows:
@@ -51,9 +54,9 @@ def columns(source: Path, encoding: str | None = None) -> list[Column]:
             if time.monotonic() > end:
                 break
     if not names:
-        raise UserError(f"{source}: its names say that all of it is held out: rename what is to be trained on")
+        raise UserError(f"{source}: the names of all its tables hold them out: rename those to train on")
     if not kept:
-        raise UserError(f"{source}: holds no row that can be read; its columns: {', '.join(names)}")
+        raise UserError(f"{source}: holds no usable row (its columns: {', '.join(names)}): correct or add rows")
     found = [Column(name, tuple(row.get(name) for row in kept), folder) for name in names]
     if first.lower().removesuffix(".gz").endswith(tuple(table_rows.DELIMITERS)) and _lack_names(found):
         raise UserError(

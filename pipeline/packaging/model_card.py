@@ -13,7 +13,7 @@ from pipeline.runtime import printing
 
 CARDS = Path(__file__).with_name("cards")
 ROWS = 30  # classes or documents in a table, at most
-MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what Markdown, GitHub's included, gives a meaning
+MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what has a meaning in Markdown, GitHub's included
 
 
 def fill(card: str, **values: Any) -> str:

@@ -10,32 +10,32 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-RESPELLED = "its label is spelled as that of others of its class"  # what a report says of a changed one
-TRUTHS = ("True", "TRUE", "False", "FALSE")
+NORMALISED = "a label was normalised (1.0 to 1, True to true, Unicode to NFC)"  # as the report says it
+BOOLEANS = ("True", "TRUE", "False", "FALSE")
 MISSING = ("nan", "null", "n/a", "#n/a", "<na>", "nat")  # as programs write it
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 EXACT = 2.0**53  # floats up to here are exact integers
-# Characters that nobody sees. Joiners are left inside a name, where some scripts and emoji need them.
+# Invisible characters. Joiners are left inside a name, where some scripts and emoji need them.
 UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"))
 UNSEEN |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 JOINERS = "\u200c\u200d"
 
 
 def of(value: Any) -> str:
-    """The class that a cell names: whole numbers without a point, truth values as true and false."""
+    """The class that a cell names: whole numbers without a decimal point, booleans as true and false."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return str(int(value))
     text = clean(f"{value:f}" if isinstance(value, Decimal) else str(value))
-    if text in TRUTHS:  # as pandas and Excel write them
+    if text in BOOLEANS:  # as pandas and Excel write them
         return text.lower()
     whole = WHOLE.fullmatch(text) if text[-1:] == "0" else None
     return whole[1] if whole else text
 
 
 def clean(name: str) -> str:
-    """A name in Unicode's form NFC, without blanks around it and characters that nobody sees."""
+    """A name in Unicode's form NFC, without invisible characters and whitespace around it."""
     return name.strip() if name.isascii() else _clean(name)
 
 
@@ -48,8 +48,8 @@ def _clean(name: str) -> str:
 
 
 def change(name: Any, cell: Any) -> str | None:
-    """RESPELLED where a name, or one of several, is not as the cell has it."""
-    return None if name == cell else RESPELLED
+    """NORMALISED where a name, or one of several, differs from its cell."""
+    return None if name == cell else NORMALISED
 
 
 def missing(counts: Mapping[str, int], what: str | None) -> str | None:
@@ -61,8 +61,8 @@ def missing(counts: Mapping[str, int], what: str | None) -> str | None:
 
 
 def note(names: Iterable[str], what: str | None) -> str | None:
-    """Which names differ only in case or blanks: a warning, in a line. `what` they are; None: nothing is learnt of
-    them.
+    """A warning, in one line, of names that differ only in case or whitespace. `what` says what they are; None: they
+    are not learnt.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(names)):
@@ -72,4 +72,5 @@ def note(names: Iterable[str], what: str | None) -> str | None:
     if not groups or what is None:
         return None
     more = f" (and {len(groups) - 3:,} more)" if len(groups) > 3 else ""
-    return f"{what} that differ only in case or blanks: {'; '.join(groups[:3])}{more}: spell them alike if they are one"
+    named = f"{'; '.join(groups[:3])}{more}"
+    return f"{what} that differ only in case or whitespace: {named}: spell them alike if they mean the same"

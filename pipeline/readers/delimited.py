@@ -1,7 +1,8 @@
-"""Rows of delimited text: CSV, TSV and their like. Delimiter and quoting are told by the first block of lines.
+"""Rows of delimited text: CSV, TSV and their like. Delimiter and quoting are inferred from the first block of lines.
 
-With commas and semicolons, quotes are those of CSV. With tabs and bars they may as well belong to the text, as in sets
-of short messages: they are those of CSV where the rows read better so, or where they stand as some program writes them.
+Where commas or semicolons delimit, quotes are those of CSV. Where tabs or vertical bars do, quotes may be part of the
+text, as in collections of short messages: they are those of CSV where more rows parse so, or where they stand as a
+program writes them.
 """
 
 import csv
@@ -17,7 +18,7 @@ from pipeline.runtime.errors import UserError
 
 BLOCK = 1 << 17  # characters
 DELIMITERS = (",", ";", "\t", "|")
-QUOTES_ARE_TEXT = ("\t", "|")  # delimiters with which they often are
+QUOTES_MAY_BE_TEXT = ("\t", "|")  # delimiters
 EXCEL = re.compile(r'"?sep=(.)"?\s*')  # a first line that names the delimiter
 WITHIN = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a quoted cell with quotes inside
 
@@ -32,22 +33,22 @@ class Row(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What the user says of a table. What is None is found out."""
+    """What the user says of a table. What is None is inferred."""
 
     delimiter: str | None = None
     quoting: Quoting | None = None
     encoding: str | None = None
 
 
-FIND_OUT = Form()
+INFER = Form()
 
 
 class Dialect(NamedTuple):
     delimiter: str
     quoting: Quoting | None = None  # None: no cell has begun with a quote yet
-    blanks: bool = False  # those after a delimiter are left out
-    proven: bool = True  # the rows cannot be read with the other quoting
-    unclear: bool = False  # they can, but are others then
+    skip_spaces: bool = False  # those after a delimiter
+    proven: bool = True  # the rows cannot be parsed with the other quoting
+    unclear: bool = False  # both quotings parse, but into different rows
 
 
 class Parsed(NamedTuple):
@@ -63,11 +64,11 @@ class Parsed(NamedTuple):
 
     @property
     def good(self) -> float:
-        """The share of rows that read well."""
+        """The share of rows that parse."""
         return 1 - self.bad / max(1, len(self.rows))
 
 
-def rows(entry: Entry, wanted: Sequence[str] = (), *, likely: str = ",", form: Form = FIND_OUT) -> Iterator[Row]:
+def rows(entry: Entry, wanted: Sequence[str] = (), *, likely: str = ",", form: Form = INFER) -> Iterator[Row]:
     """The rows of a table, without blank lines. `wanted` are columns that its first row names; `likely` is the
     delimiter that its name suggests.
 
@@ -83,7 +84,7 @@ def rows(entry: Entry, wanted: Sequence[str] = (), *, likely: str = ",", form: F
 
 
 def names(header: Sequence[str]) -> list[str]:
-    """The names of the columns, without the blanks around them."""
+    """The names of the columns, without whitespace around them."""
     return [name.strip() for name in header]
 
 
@@ -111,11 +112,11 @@ def _dialect(block: Sequence[str], order: Sequence[str], wanted: Sequence[str], 
 
 
 def _quoting(block: Sequence[str], dialect: Dialect) -> tuple[Dialect, Parsed]:
-    """How a block's cells are quoted, unless that is given; and the block read so."""
+    """How a block's cells are quoted, unless the dialect says so; and the block, parsed accordingly."""
     if dialect.quoting == "none":
         return dialect, _parsed(block, dialect)
     quoted = _parsed(block, dialect._replace(quoting="minimal"))
-    if dialect.quoting is None and dialect.delimiter in QUOTES_ARE_TEXT:
+    if dialect.quoting is None and dialect.delimiter in QUOTES_MAY_BE_TEXT:
         plain = _parsed(block, dialect._replace(quoting="none"))
         if not any(cell.startswith('"') for row in plain.rows for cell in row or ()):
             return dialect, plain
@@ -125,7 +126,7 @@ def _quoting(block: Sequence[str], dialect: Dialect) -> tuple[Dialect, Parsed]:
     dialect = dialect._replace(quoting="minimal")
     before_quotes = re.compile(f'{re.escape(dialect.delimiter)} +"')
     if any(before_quotes.search(line) for line in block):
-        skipping = dialect._replace(blanks=True)
+        skipping = dialect._replace(skip_spaces=True)
         without = _parsed(block, skipping)
         if without.bad < quoted.bad or (without.bad == quoted.bad and _drops_quotes(quoted, without)):
             return skipping, without
@@ -133,14 +134,14 @@ def _quoting(block: Sequence[str], dialect: Dialect) -> tuple[Dialect, Parsed]:
 
 
 def _drops_quotes(kept: Parsed, skipped: Parsed) -> bool:
-    """Whether some cell loses quotes, not only blanks, where the blanks before it are left out."""
+    """Whether some cell loses quotes, not only spaces, where the spaces before it are skipped."""
     pairs = ((a, b) for one, two in zip(kept.rows, skipped.rows) for a, b in zip(one or (), two or ()))
     return any(a.lstrip(" ") != b.lstrip(" ") for a, b in pairs)
 
 
 def _is_quoted(block: Sequence[str], dialect: Dialect, quoted: Parsed, plain: Parsed) -> bool | None:
-    """Whether quotes are those of CSV: the rows read better so; or they read as well, and quotes are doubled within
-    quotes, or stand around a whole column or around a comma, which programs write but people hardly do. None: unclear.
+    """Whether quotes are those of CSV: more rows parse so; or as many do, and quotes are doubled within quotes, or
+    enclose a whole column or a comma, which programs write but people hardly do. None: unclear.
     """
     doubled = any(WITHIN.fullmatch(cell) for row in plain.rows for cell in row or ())
     if quoted.bad != plain.bad:
@@ -220,15 +221,15 @@ def _parsed(block: Sequence[str], dialect: Dialect) -> Parsed:
 
 def _reader(source: Iterator[str], dialect: Dialect) -> "csv._reader":  # type: ignore[name-defined]
     csv.field_size_limit(MAX_LINE)  # of the process; the default of 128 KiB is less than a long document
-    return csv.reader(source, strict=True, delimiter=dialect.delimiter, skipinitialspace=dialect.blanks)
+    return csv.reader(source, strict=True, delimiter=dialect.delimiter, skipinitialspace=dialect.skip_spaces)
 
 
 def _rows(entry: Entry, source: Iterator[str], first: int, dialect: Dialect) -> Iterator[Row]:
     """The rows from line `first` on."""
     if dialect.unclear:
         raise UserError(
-            f"{entry.where}: quotes may be text, or stand around cells with line ends (from line {first} on): set "
-            "quoting, in the reader's section, to none or minimal"
+            f"{entry.where}: from line {first} on, quotes may be text, or enclose cells with line breaks: set the "
+            "reader's quoting to none or minimal"
         )
     read = _quoted_rows if dialect.quoting == "minimal" else _plain_rows
     return read(entry, source, first, dialect)
@@ -248,8 +249,8 @@ def _plain_rows(entry: Entry, source: Iterator[str], first: int, dialect: Dialec
                 return
             if any(map(WITHIN.fullmatch, cells)):
                 raise UserError(
-                    f"{entry.where} row {number}: looks quoted, and quotes further up look like text: set quoting, in "
-                    "the reader's section, to minimal or none"
+                    f"{entry.where} row {number}: has a quoted cell, but quotes in earlier rows look like text: set "
+                    "the reader's quoting to minimal or none"
                 )
         yield Row(number, cells)
 

@@ -1,4 +1,4 @@
-"""Which encoding a text is in: by its mark, by its zero bytes, by what it is said to be; otherwise UTF-8."""
+"""Which encoding a text is in: by its byte order mark, by the encoding that is named, by its zero bytes; else UTF-8."""
 
 import codecs
 import unicodedata
@@ -6,7 +6,7 @@ import unicodedata
 import webencodings
 
 HEAD = 1 << 16  # bytes that are looked at
-MARKS = (  # that of UTF-32 begins like that of UTF-16
+MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -38,8 +38,8 @@ def known(label: str) -> str | None:
 
 
 def of(head: bytes, named: str | None = None) -> str:
-    """The encoding of a text that begins with `head`. A mark of Unicode counts for more than the name that was given,
-    and that for more than a guess.
+    """The encoding of a text that begins with `head`: by its byte order mark, else the one that is `named`, else a
+    guess.
     """
     for mark, codec in MARKS:
         if head.startswith(mark):
@@ -60,8 +60,8 @@ def of_name(raw: bytes, named: str) -> str:
 
 
 def _by_zeros(head: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark, if it looks more like a text so than as UTF-8. The right one of the four turns
-    most zero bytes into blanks, line ends and Latin letters.
+    """UTF-16 or UTF-32 without a byte order mark, if it looks more like text in one of them than in UTF-8. The right
+    one of the four decodes to the most whitespace and Latin letters.
     """
     if _odd(head, "utf-8") <= MOST_ODD:
         return "utf-8"
@@ -75,12 +75,12 @@ def beginning(head: bytes, codec: str) -> str:
 
 
 def _odd(head: bytes, codec: str) -> float:
-    """The share of characters that no text has; 1 where it cannot be decoded."""
+    """The share of characters that no text contains; 1 where it cannot be decoded."""
     try:
         text = beginning(head, codec)
     except UnicodeDecodeError:
         return 1.0
-    # Half of UTF-16's bytes in Hindi are tabs, and in Gujarati line ends.
+    # In UTF-16, half of the bytes of Hindi are tabs, and of Gujarati line ends.
     if codec == "utf-8" and sum(char in BLANKS for char in text) > MOST_BLANK * len(text):
         return 1.0
     odd = sum(unicodedata.category(char) in NO_CHARACTERS and char not in BLANKS for char in text)

@@ -18,7 +18,7 @@ class Example(NamedTuple):
     split: Split | None = None  # if the source defines it
     group: str | None = None  # the examples of a group all go into one split
     key: bytes | None = None  # two images are equal if their keys are; without a key, if their files are
-    changed: str | None = None  # what is not as it stands in the file: the report counts by it
+    changed: str | None = None  # how it differs from the file: the report counts by it
 
 
 class Refused(NamedTuple):

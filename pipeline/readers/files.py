@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple, cast
 from pipeline.readers import encodings
 from pipeline.runtime.errors import UserError
 
-MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or picture, too little for a gzip bomb
+MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or image, too little for a gzip bomb
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DATA = re.compile(r"(?i).+\.(png|jpe?g|jfif|jpe|webp|csv|tsv|jsonl|ndjson|parquet)(\.gz)?")  # whatever else a name says
@@ -29,12 +29,12 @@ DATA = re.compile(r"(?i).+\.(png|jpe?g|jfif|jpe|webp|csv|tsv|jsonl|ndjson|parque
 HOUSEKEEPING = re.compile(
     r"(?i:(READ[ _-]?ME|LICEN[SC]E|COPYING|COPYRIGHT)([. -].*|_[a-z]{2}(\..*)?)?|[\W\d_]*READ[ _-]?ME\d*([\W_].*)?"
     r"|(SHA\d+|MD5)SUMS?(\.(txt|asc|sig|gpg))?|checksums?\.\w+)|LICEN[SC]E_.*"
-    r"|(NOTICE|CHANGELOG|CITATION|AUTHORS|CONTRIBUTORS)(\.(txt|md|rst|cff|bib))?|(?i:.+\.(dvc|crc|(md5|sha1|sha256|sha512)(sum)?))"
-    r"|(?i:(eh)?thumbs(_vista)?\.db|(desktop|picasa)\.ini)|.*:(Zone\.Identifier|encryptable)"  # Windows
-    r"|.*~|#.*#|(?i:.+\.(bak|sw[op]|msf))|maildirfolder|dovecot[-.].*|index\.html\?.*"  # editors, mail programs, wget
-    r"|_(SUCCESS|(common_)?metadata|(committed|started)_\d+)|dataset_(dict|infos?)\.json"  # Spark, datasets
+    r"|(NOTICE|CHANGELOG|CITATION|AUTHORS|CONTRIBUTORS)(\.(txt|md|rst|cff|bib))?"
+    r"|(?i:.+\.(dvc|crc|(md5|sha1|sha256|sha512)(sum)?)|(eh)?thumbs(_vista)?\.db|(desktop|picasa)\.ini)"
+    r"|.*:(Zone\.Identifier|encryptable)|.*~|#.*#|(?i:.+\.(bak|sw[op]|msf))|maildirfolder|dovecot[-.].*"
+    r"|index\.html\?.*|_(SUCCESS|(common_)?metadata|(committed|started)_\d+)|dataset_(dict|infos?)\.json"  # Spark
 )
-FOLDERS = {"__MACOSX", "__pycache__", "CVS", "lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN"}  # of the same kind
+FOLDERS = {"__MACOSX", "__pycache__", "CVS", "lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN"}  # of systems and tools
 FOLDERS |= {"System Volume Information", "_temporary", "_delta_log", "_spark_metadata"}
 ICON = "Icon\r"  # of a folder on a Mac
 SPLITS = "splits.csv"
@@ -285,7 +285,7 @@ def _member(archive: Path, raw: str) -> str:
 def _printable(path: Path, member: str = "") -> None:
     if UNPRINTABLE.search(f"{path}{member}"):
         where = f"{path}: {member}" if member else path
-        raise UserError(f"{where}: a name with control characters, or not in UTF-8: rename it")
+        raise UserError(f"{where}: its name has control characters or is not UTF-8: rename it")
 
 
 def is_left_out_path(name: str) -> bool:
@@ -294,7 +294,7 @@ def is_left_out_path(name: str) -> bool:
 
 
 def is_left_out(name: str, *, folder: bool = False) -> bool:
-    """Whether a file or folder of this name is no data."""
+    """Whether a file or folder of this name is ignored."""
     if name.startswith((".", "~$")) or name in (ICON, *FOLDERS):
         return True
     return not folder and HOUSEKEEPING.fullmatch(name) is not None and not DATA.fullmatch(name)

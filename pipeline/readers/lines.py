@@ -12,7 +12,7 @@ from pipeline.readers.files import Entry, reading
 from pipeline.runtime.errors import UserError
 
 MAX_LINE = 1 << 26  # characters: longer than any sentence or row of a table
-MARK = "\ufeff"  # also inside a file, where several with a mark were joined
+MARK = "\ufeff"  # a byte order mark; also inside a file, where several files with one were joined
 
 
 def decode(content: bytes, encoding: str | None = None) -> str:
@@ -41,7 +41,7 @@ def pieces(entry: Entry, encoding: str | None = None) -> Iterator[str]:
                 at = start + error.start
                 raise UserError(
                     f"{entry.where}: is not {codec.upper().removesuffix('-SIG')} (line {_line(entry, codec, at)}, "
-                    f"byte {at + 1:,} of the file): {_cure(encoding)}"
+                    f"byte {at + 1:,} of the file): {cure(encoding)}"
                 ) from error
             if text:
                 yield text
@@ -62,10 +62,11 @@ def ends(text: str) -> int:
     return text.count("\n") + (text.count("\r") - text.count("\r\n") if "\r" in text else 0)
 
 
-def _cure(encoding: str | None) -> str:
+def cure(encoding: str | None) -> str:
+    """What to do about a text that is not in this encoding; None: not in UTF-8."""
     if encoding is not None:
         return "correct the reader's encoding, or save it as UTF-8"
-    return "save it as UTF-8, or name its encoding, such as cp1252, as the reader's encoding"
+    return "save it as UTF-8, or set the reader's encoding, such as cp1252"
 
 
 def lines(entry: Entry, encoding: str | None = None) -> Iterator[str]:

@@ -33,15 +33,15 @@ def check(source: Path, dataset: str) -> None:
             _refuse_folder_link(Path(folder, name))
     if lacking := _left_behind(source):
         raise UserError(
-            f"{key}: {source}: {len(lacking):,} of its files, such as {lacking[0].name}, are in {_project()} alone: an "
+            f"{key}: {source}: {len(lacking):,} of its files, such as {lacking[0].name}, are only in {_project()}: an "
             f"experiment sees only tracked files: {_track(source)}"
         )
     verify_sums(source)
 
 
 def warn_of_large() -> None:
-    """Prints a line where DVC will commit large files to git with the experiment that is running: those that neither
-    git nor DVC keeps.
+    """Prints a warning where DVC will commit large files to git with the experiment that is running, because neither
+    git nor DVC tracks them.
     """
     if "DVC_EXP_NAME" not in os.environ or _is_elsewhere():
         return
@@ -54,7 +54,7 @@ def warn_of_large() -> None:
         tops = sorted({str(Path(*path.parts[: len(paths.RAW.parts) + 1])) for path in files})
         print(
             f"warning: DVC will commit {size / 1e6:,.0f} MB of data to git with this experiment, because neither git "
-            f"nor DVC knows it: to keep it out of git, press Ctrl-C and run `dvc add {' '.join(tops[:5])}`",
+            f"nor DVC tracks it: to keep it out of git, press Ctrl-C and run `dvc add {' '.join(tops[:5])}`",
             file=sys.stderr,
         )
 
@@ -75,7 +75,7 @@ def _refuse_folder_link(path: Path) -> None:
             f"lack: make {path} a folder (`dvc add {paths.RAW}/NAME` keeps large data out of git)"
         )
     raise UserError(
-        f"{path}: is a link to a folder; DVC does not look behind it, so changed data would re-run nothing: move the "
+        f"{path}: is a link to a folder; DVC does not follow it, so changed data would rerun nothing: move the "
         f"folder here (`dvc add {path}` then keeps it out of git)"
     )
 

@@ -19,8 +19,8 @@ def _known(label: str) -> str:
 
 
 class DataSection(Section):
-    one_per_file: ClassVar[bool]
-    suffixes: ClassVar[tuple[str, ...]] = ()  # of the files that a reader reads; none: of all
+    one_per_file: ClassVar[bool]  # whether a file is an example
+    suffixes: ClassVar[tuple[str, ...]] = ()  # of the files that a reader reads; none: all files
 
     source: str
     """The file, folder or archive, under data/raw."""
@@ -29,19 +29,20 @@ class DataSection(Section):
     test: Share = 0.2
     """The same for the test split."""
     stratify: bool = False
-    """Keep the shares of the classes in the splits that are made here. Adding examples may then move a few others."""
+    """Give each split the same class proportions, where the source has no splits of its own. Adding examples may then
+    move a few others."""
     duplicates: Literal["near", "exact"] = "near"
-    """What stays in one split: with `near`, also texts that differ only in case, digits or punctuation; with `exact`,
-    only what is the same."""
+    """Which examples always stay in one split: with `near`, also texts that differ only in case, digits or punctuation;
+    with `exact`, only identical ones."""
     max_bad_rows: NonNegativeInt = 0
     """How many unusable rows or files to tolerate; more are an error."""
     encoding: Annotated[str, AfterValidator(_known)] | None = None
-    """That of texts that are not in Unicode, such as cp1252, gb18030 or shift_jis; also of file names in a zip."""
+    """The encoding of texts that are not Unicode, such as cp1252 or shift_jis; also of file names in archives."""
 
     def check_task(self, learns: str | None) -> str | None:
-        """The setting that makes no sense for a task that learns this, and why."""
+        """What is wrong with a setting for a task that learns this, if anything."""
         if self.stratify and learns not in ("label", "labels"):
-            return "stratify: keeps the shares of classes, and this task has none: remove it"
+            return "stratify: is for tasks that give examples one class or several: remove it"
         return None
 
     def rules(self) -> split_names.Rules:

@@ -1,7 +1,8 @@
 """Which examples are held out, and which are dropped because they are duplicates.
 
-The split is a function of an example's own letters, ignoring case: near-duplicates are never separated, and adding
-examples never moves old ones. Splits and groups that the source defines come first.
+The split is a hash of an example's own content, of a text of its letters alone, ignoring case: near-duplicates are
+never separated, and adding examples never moves old ones, unless classes are stratified. Splits and groups that the
+source defines come first.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ class Keys(NamedTuple):
     split_key: bytes  # decides the split: a hash of the letters, or of the group
     label: str
     classes: tuple[str, ...]  # its label, or its labels; none where these are tags or numbers
-    is_unlabelled: bool  # its label is what stands for a missing one
+    is_unlabelled: bool  # its label is a placeholder for a missing one
     source_split: Split | None  # the split that the source puts it in
     may_repeat: bool  # sentences occur more than once by nature
 
@@ -96,7 +97,7 @@ def unlabelled(examples: Sequence[Keys], learns: str | None) -> set[str]:
 
 
 def settle(refused: Iterable[Refused], examples: Sequence[Keys]) -> Iterator[Refused]:
-    """What could not be used. Where the source has no label for any example of a held-out split, it is no split."""
+    """The refused items. Those of a held-out split none of whose examples has a label are refused as UNLABELLED."""
     labelled = {example.source_split for example in examples} | {"train", None}
     for item in refused:
         is_hidden = item.unlabelled not in labelled
@@ -109,7 +110,7 @@ def normalize_text(text: str) -> str:
 
 
 def signs(content: bytes) -> bytes:
-    """The signs in a text in UTF-8 that mean something, in order: vowel signs, symbols, emoji; and emoticons."""
+    """The signs that distinguish texts with the same letters, in order: vowel signs, symbols, emoji; and emoticons."""
     found = content.translate(None, PLAIN)
     if not found:
         return found
@@ -138,7 +139,7 @@ class _Kept(dict[int, int | None]):
         return self[code]
 
 
-SYMBOLS = b"#%&*/@\\$+<=>^`|~"  # C++, C#, a < b; with the first seven, which Unicode counts as punctuation
+SYMBOLS = b"#%&*/@\\$+<=>^`|~"  # C++, C#, a < b; Unicode counts the first seven as punctuation
 BRACKETS = b"()[]{}"
 PLAIN = bytes(code for code in range(128) if code not in SYMBOLS + BRACKETS)
 EYES, NOSES, MOUTHS = (b":", b";", b"="), set(map(bytes, zip(b"-o*'^"))), set(map(bytes, zip(BRACKETS + b"|\\@")))
@@ -212,7 +213,7 @@ def _to_train(examples: Sequence[Keys], chosen: list[str]) -> set[int]:
 
 def _by_class(examples: Sequence[Keys], validation: float, test: float) -> dict[bytes, str]:
     """The split of each key: of the keys of a class, in the order of their hashes, the first go to validation, the next
-    to test, so that each class has its share in each. What has several labels counts as its rarest.
+    to test, so that each class has its share in each. What has several labels counts under its rarest.
     """
     free = [example for example in examples if example.source_split not in HELD_OUT]
     counts = Counter(name for example in free for name in example.classes)
@@ -228,8 +229,7 @@ def _by_class(examples: Sequence[Keys], validation: float, test: float) -> dict[
     for name, keys in classes.items():
         # Rounded up in some classes and down in others, so that many small ones together have their share too.
         start = _position(hashlib.sha256(b"class " + name.encode()).digest())
-        ends = (math.floor(len(keys) * share + start) for share in (validation, validation + test))
-        first, second = ends
+        first, second = (math.floor(len(keys) * share + start) for share in (validation, validation + test))
         for i, key in enumerate(sorted(keys)):
             chosen[key] = "validation" if i < first else "test" if i < second else "train"
     return chosen

@@ -1,7 +1,7 @@
 """Which split the source puts an example in: by splits.csv, by the names of folders and files, or by a cell.
 
-All readers read names alike. A level is the folders of one depth, or the files. It names splits where every name in it
-does; the outermost such level counts. A level of which only some names do is ambiguous, and refused.
+All readers read names alike. A level is all folders of one depth, or all files. The outermost level in which every name
+names a split decides. A level in which only some do is ambiguous, and refused.
 """
 
 import re
@@ -91,7 +91,7 @@ def word(text: str) -> Split | None:
 
 
 def of_file(name: str) -> Name | None:
-    """The same of a file's name, the last part of its path, whose extension says nothing unless it is a split."""
+    """The split in a file's name, the last part of its path. The extension counts only where it is a split."""
     stem, _, extension = name.rpartition(".")
     return parse(name if not stem or word(extension) else stem)
 
@@ -125,7 +125,7 @@ class Level:
             names = ", ".join(sorted((paired or self.splits[()]).values()))
             raise UserError(
                 f"{source}: some of its {what} name a split ({names}) and some do not ({self.other}): move or rename "
-                f"the ones or the others, {cure}or say in {_table(source)} which split each file is in"
+                f"some of them, {cure}or list the split of each file in {_table(source)}"
             )
         return False
 
@@ -134,13 +134,13 @@ class Rules:
     """The split of each file of a source, and the folders that it lies in besides."""
 
     def __init__(self, source: Path, names: Iterable[tuple[str, str]], *, one_per_file: bool, cure: str = "") -> None:
-        self.source, self.is_single = source, not source.is_dir() and not _is_archive(source.name)
+        self.source, is_single = source, not source.is_dir() and not _is_archive(source.name)
         self.patterns, self._cure = _patterns(source), cure
         self.folders: set[Folder] = set()
         self.level: int | None = None  # of the folders that name splits
         self._places: dict[tuple[str, str], Place] = {}
         named, lying_in = Level(), set[tuple[str, str]]()
-        for name, archive in () if self.is_single else names:
+        for name, archive in () if is_single else names:
             folder, _, last = name.rpartition("/")
             if (archive, folder) not in lying_in:
                 lying_in.add((archive, folder))
@@ -258,4 +258,4 @@ def _archive(name: str) -> Folder:
 def _table(source: Path) -> str:
     if source.is_dir():
         return str(source / SPLITS)
-    return f"{SPLITS}, in a folder of its own together with {source.name}"
+    return f"{SPLITS}, in a new folder that holds it and {source.name}"

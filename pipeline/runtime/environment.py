@@ -1,7 +1,7 @@
-"""What every process of this project sets before its libraries load: what they read from the process's environment.
+"""The environment variables and warning filters that every process of this project sets before its libraries load.
 
-A setting that reaches the numbers is either FIXED, or, where a machine may need it, part of the machine's record and so
-of a training run's name: RECORDED. A test holds both lists to JAX's own list of settings.
+A variable that can change results is either FIXED at its default, or, where a machine may need another value, RECORDED:
+part of the machine's record, and so of a training run's name. A test compares both lists with JAX's own settings.
 """
 
 import logging
@@ -14,8 +14,8 @@ from pathlib import Path
 from .errors import UserError
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops"
-# Which random numbers are drawn, in which types arrays are computed, and a package's format: JAX's defaults, in all
-# spellings.
+# What decides random numbers, array types and a package's format, with JAX's defaults in all spellings. Any other value
+# is ignored.
 FALSE, TRUE = ("0", "f", "false", "n", "no", "off"), ("1", "on", "t", "true", "y", "yes")
 FIXED = {
     "JAX_DEFAULT_PRNG_IMPL": ("threefry2x32",),
@@ -30,7 +30,7 @@ FIXED = {
     "JAX_SERIALIZATION_VERSION": (),
     "JAX_THREEFRY_PARTITIONABLE": TRUE,
 }
-# How results are rounded: what computes them, in which order and how precisely. Beside JAX's, of the libraries below.
+# What decides how results are rounded: variables of JAX and of the libraries below it.
 RECORDED = (
     "CUBLAS_WORKSPACE_CONFIG",
     "DNNL_MAX_CPU_ISA",
@@ -74,11 +74,11 @@ RECORDED = (
 
 
 def set_up() -> None:
-    """Call this in the main thread, before anything imports jax. Raises UserError for a value that is none."""
+    """Call this in the main thread, before anything imports jax. Raises UserError for an invalid value."""
     for name, defaults in FIXED.items():
         value = os.environ.pop(name, "")
         if value and value.lower() not in defaults:
-            print(f"note: {name}={value} is set aside: results do not depend on it here", file=sys.stderr)
+            print(f"note: {name}={value} is ignored, because it would change results: unset it", file=sys.stderr)
     # XLA sizes its CPU thread pool by NPROC, and a pool of one thread sums in another order than a larger one: with at
     # least two, a container limited to one core gives the same bits as the whole machine.
     threads = os.environ.setdefault("NPROC", str(max(2, os.cpu_count() or 1)))
@@ -95,7 +95,7 @@ def set_up() -> None:
 
 
 def recorded() -> dict[str, str]:
-    """The settings of this process that reach the numbers, but for XLA's flags."""
+    """The RECORDED variables that this process has."""
     return {name: os.environ[name] for name in RECORDED if name in os.environ}
 
 
@@ -108,8 +108,8 @@ def _xla_flags(flags: str) -> str:
             flags = " ".join(Path(flags).read_text(encoding="utf-8").split())
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"XLA_FLAGS: {flags}: no flag, which begins with --, and no file that can be read ({error}): correct "
-                "or unset it"
+                f"XLA_FLAGS: {flags} is neither flags, which begin with --, nor a readable file ({error}): correct or "
+                "unset it"
             ) from error
     ours = f"{DETERMINISTIC}=true"
     if flags not in ("", ours):

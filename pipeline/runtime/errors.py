@@ -14,8 +14,8 @@ from types import FrameType
 LONGEST = 1_500  # characters of a message
 # Schedulers send the last two when a job's time is nearly up.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
-LIBRARIES = ("FLAX_", "JAX_", "MPL", "NPY_", "TF_", "TQDM_", "XLA_")  # whose environment variables begin so
-MISSING = re.compile("Unable to initialize backend|Unknown backend")  # as JAX says
+LIBRARIES = ("FLAX_", "JAX_", "MPL", "NPY_", "TF_", "TQDM_", "XLA_")  # prefixes of their environment variables
+MISSING = re.compile("Unable to initialize backend|Unknown backend")  # what JAX says of a device
 FORBIDDEN = re.compile("Disallowed .* transfer|no_(execution|tracing) config option")  # by a setting of JAX's
 GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
 SAME_STOP = 1.0  # seconds within which a second Ctrl-C belongs to the first: a terminal's and a launcher's
@@ -60,7 +60,7 @@ class Stop:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Runs a command and exits: 0 or what it returns, 1 after a UserError, 128 and its number after a signal."""
+    """Runs a command and exits: 0 or what it returns, 1 after a UserError, 128 plus its number after a signal."""
     for number in caught():
         signal.signal(number, _stop)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # asks for a checkpoint, which only training has
@@ -138,7 +138,7 @@ def refusal(error: BaseException) -> str | None:
 
 
 def _device(error: BaseException, text: str) -> str | None:
-    """That the devices asked for are not there, or fail."""
+    """The message for a device that is not there, or fails; None for any other error."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     # JAX asserts that some platform is left, and says so of its own frames only.
     none_left = isinstance(error, AssertionError) and not text and "JAX" in "".join(getattr(error, "__notes__", ()))
@@ -151,19 +151,19 @@ def _device(error: BaseException, text: str) -> str | None:
         )
     if isinstance(error, RuntimeError) and GPU_FAILURE.search(text):
         return (
-            f"the GPU fails ({text[:300]}): see whether `nvidia-smi` finds it and the driver fits `pip install "
-            "'.[cuda]'`, or set JAX_PLATFORMS=cpu"
+            f"the GPU fails ({text[:300]}): check that `nvidia-smi` lists it and that the driver is new enough for "
+            "`pip install '.[cuda]'`, or set JAX_PLATFORMS=cpu"
         )
     return None
 
 
 def _setting(error: BaseException, text: str) -> str | None:
-    """That a library does not know the value of its environment variable, or that one forbids what a stage does."""
+    """The message for an environment variable whose value a library rejects, or that forbids what a stage does."""
     if isinstance(error, RuntimeError) and FORBIDDEN.search(text):
         names = [name for name in os.environ if name.startswith(("JAX_TRANSFER_GUARD", "JAX_NO_"))]
         return f"{', '.join(names)}: forbids what every stage does ({text[:300]}): unset it" if names else None
     if isinstance(error, ValueError):
         for name, value in os.environ.items():
             if name.startswith(LIBRARIES) and value and (f"'{value}'" in text or f'"{value}"' in text):
-                return f"{name}={value}: no value that is known ({text[:300]}): correct or unset it"
+                return f"{name}={value}: not a valid value ({text[:300]}): correct or unset it"
     return None

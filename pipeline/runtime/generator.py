@@ -32,7 +32,7 @@ class Sampling(NamedTuple):
 
 
 class Generator:
-    """A packaged language model. Raises UserError for a folder that is no language model's package, or is damaged."""
+    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged."""
 
     def __init__(self, folder: Path) -> None:
         import jax

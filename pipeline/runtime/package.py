@@ -30,7 +30,7 @@ def task_of(folder: Path) -> str:
     _read_manifest(folder)
     task = read_object(folder / "config.json", "task")["task"]
     if not tasks.known(task):
-        raise UserError(f"{folder / 'config.json'}: {task!r} is no task that runtime/ knows; copy the package again")
+        raise UserError(f"{folder / 'config.json'}: {task!r} is not a task that runtime/ knows; copy the package again")
     return task
 
 
@@ -47,7 +47,7 @@ def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
     """The function that `jax.export` serialised, and the weights, its first argument. Raises UserError.
 
     `jax.export.deserialize` requires trusted input; safetensors does not. A JAX that is much older or newer than the
-    one that made the package may not read it, or only fail to compile it: the error names both.
+    one that made the package may fail to read it, or to compile it: the error names both versions.
     """
     from jax import export
     from safetensors.numpy import load_file
@@ -74,7 +74,7 @@ def other_jax(folder: Path) -> str:
 
 
 def run(folder: Path, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The package's compiled function. It raises UserError where the JAX here cannot compile what another one made."""
+    """`call`, raising UserError where it fails because another version of JAX made the package."""
 
     def run(*inputs: Any) -> Any:
         try:

@@ -28,7 +28,7 @@ class Piece(NamedTuple):
 
 
 class Predictor:
-    """A packaged model. Raises UserError for a folder that is no such package, or is damaged."""
+    """A packaged model. Raises UserError for a folder that is not such a package, or is damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.config = open_package(folder)

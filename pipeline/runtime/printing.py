@@ -1,5 +1,5 @@
-"""What is printed never ends a command or a stage, and is text to the terminal, never an order to it: what the encoding
-of an output lacks, and what would move its cursor or turn its direction, is escaped.
+"""Printing never ends a command or a stage, and never controls the terminal: control characters, characters that change
+the direction of text, and those that the output's encoding lacks are escaped.
 """
 
 import io
@@ -8,12 +8,12 @@ import re
 import sys
 from typing import Any, TextIO
 
-# Control characters but for tabs and line ends, and those that change the direction of the text after them.
-ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Control characters other than tab and line feed, and those that change the direction of the text after them.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def set_up() -> None:
-    """For the rest of this process. Standard error stays as it is but for the encoding: progress bars move its cursor,
+    """For the rest of this process. Standard error escapes only what its encoding lacks: progress bars move its cursor,
     and what errors quote is escaped already.
     """
     for name in ("stdout", "stderr"):
@@ -26,7 +26,7 @@ def set_up() -> None:
 
 
 def content() -> None:
-    """Standard output holds a file's content from now on, CSV or JSON: as it is, and UTF-8 wherever it goes."""
+    """From now on standard output is data, CSV or JSON: unescaped, and always in UTF-8."""
     if isinstance(sys.stdout, Output):
         sys.stdout.escapes = False
     if hasattr(sys.stdout, "reconfigure"):
@@ -34,18 +34,18 @@ def content() -> None:
 
 
 def outlive_readers() -> None:
-    """A stage trains on when the terminal is closed, the pipe's reader ends, or the log's disk is full."""
+    """A stage goes on when the terminal is closed, the pipe's reader ends, or the log's disk is full."""
     sys.stdout = Output(sys.stdout, outlasts=True, escapes=isinstance(sys.stdout, Output))  # type: ignore[assignment]
     sys.stderr = Output(sys.stderr, outlasts=True, escapes=False)  # type: ignore[assignment]
 
 
 def shown(text: str) -> str:
-    """The text with an escape for each character that is an order."""
-    return ORDERS.sub(lambda found: ascii(found[0])[1:-1], text)
+    """The text with its control characters escaped."""
+    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Output:
-    """An output stream that escapes orders to the terminal; where it `outlasts`, it falls silent when writing fails."""
+    """An output stream that escapes control characters; where it `outlasts`, it falls silent when writing fails."""
 
     def __init__(self, stream: TextIO, *, escapes: bool = True, outlasts: bool = False) -> None:
         self._stream, self.escapes, self._outlasts = stream, escapes, outlasts
@@ -64,7 +64,7 @@ class Output:
             self._fall_silent()
 
     def _fall_silent(self) -> None:
-        """Below Python's buffers, which still hold what could not be written."""
+        """Redirects the file descriptor, below Python's buffers, which still hold what could not be written."""
         if not self._outlasts:
             raise
         silence = os.open(os.devnull, os.O_WRONLY)

@@ -67,7 +67,7 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> Scheme | None:
 
 
 def title(scheme: Scheme, tags: Iterable[str]) -> str:
-    """The name of a scheme, which these letters of its tags have: BIOES is also BILOU, BMES or BMEWO."""
+    """The usual name of a scheme with the letters of these tags: BIOES is also called BILOU, BMES or BMEWO."""
     letters = {tag[0] for tag in tags if split_tag(tag)[1]}
     others = {"BILOU": "LU", "BMEWO": "W", "BMES": "M"}
     return next((name for name, some in others.items() if letters & set(some)), scheme)

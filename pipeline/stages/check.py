@@ -80,7 +80,7 @@ def params(path: Path = paths.PARAMS) -> Chosen:
 
 
 def _fit(chosen: Chosen, path: Path) -> None:
-    """Raises UserError where a setting of the model does not fit the others: a stage would find the same later."""
+    """Raises UserError where a setting of the model does not fit the others: a stage would raise the same later."""
     dataset, network, training = chosen.dataset, chosen.model.network, chosen.model.training
     section = f"{path}: models.{network.name}"
     match network, dataset.preprocessing:
@@ -103,8 +103,8 @@ def _fit(chosen: Chosen, path: Path) -> None:
 
 
 def sizes(chosen: Chosen, path: Path = paths.PARAMS) -> None:
-    """Raises UserError where a setting of the model does not fit the number of examples, as far as prepare has counted
-    those of this dataset as it is now: train would find the same later.
+    """Raises UserError where a setting of the model does not fit the number of examples, if prepare has already counted
+    them: train would raise the same later.
     """
     dataset, training = chosen.dataset, chosen.model.training
     section = f"{path}: models.{chosen.file.model}"
@@ -124,8 +124,8 @@ def sizes(chosen: Chosen, path: Path = paths.PARAMS) -> None:
 
 
 def prepared_examples(dataset: Dataset) -> int:
-    """How many there are to train on; 0 where that is not known: prepare has not run since the data or its settings
-    changed.
+    """The number of training examples; 0 where it is not known, because prepare has not run since the data or its
+    settings changed.
     """
     report = paths.PREPARED / "report.json"
     try:

@@ -34,7 +34,7 @@ class Params(StageParams):
 
 
 class LeftOut:
-    """How often something was left out, kept by an exception or changed; why, and the first places where it stood."""
+    """Why examples were left out, kept by an exception or changed: for each reason how many, and the first places."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -53,8 +53,6 @@ class LeftOut:
 def main(params: Params, inputs: Inputs) -> None:
     source = Path(params.source)
     raw_data.check(source, inputs.dataset)
-    if wrong := params.data.check_task(TASKS[params.task].labels_are):
-        raise UserError(f"{paths.PARAMS}: datasets.{inputs.dataset}.data.{wrong}")
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
     refused, dropped, kept, unlabelled = LeftOut(), LeftOut(), LeftOut(), LeftOut()
@@ -98,7 +96,7 @@ def main(params: Params, inputs: Inputs) -> None:
 
 
 def _noting(items: Iterable[Example | Refused], changed: LeftOut) -> Iterator[Example | Refused]:
-    """The same items; what was changed in them is added up."""
+    """The same items; those that were changed are counted."""
     for item in items:
         if isinstance(item, Example) and item.changed:
             changed.add(item.where, item.changed)
@@ -143,7 +141,7 @@ def check(
             f"correct what {REPORT} lists, or raise datasets.{dataset}.data.max_bad_rows"
         )
     if keys and all(one.source_split in split.HELD_OUT for one in keys):
-        raise UserError(f"{params.source}: its names or cells hold out all examples: name some of them train")
+        raise UserError(f"{params.source}: its names or cells hold out all of its examples: name some of them train")
     for name in ("train", "validation", "test"):
         if name not in sizes:
             if 2 * len({one.near_key for one in keys}) < len({one.id for one in keys}):

@@ -182,7 +182,7 @@ def refuse_unseen_labels(source: str, labels: dict[str, Counter[str]]) -> None:
     if named:
         raise UserError(
             f"{source}: training lacks labels that are held out: {'; '.join(named)}: add training examples of each, or "
-            "remove those"
+            "remove the held-out ones"
         )
 
 

@@ -58,7 +58,7 @@ class SequenceTagging(Labelled):
             if unseen and len(unseen) == len(counts):
                 raise UserError(
                     f"{source}: the {split} split has the tag {unseen[0]!r}, which training lacks: add training "
-                    "examples of it, or remove those"
+                    "examples of it, or remove the held-out ones"
                 )
             for tag in unseen:
                 words = f"{counts[tag]:,} words have" if counts[tag] > 1 else "one word has"

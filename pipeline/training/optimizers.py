@@ -20,7 +20,7 @@ def learning_rate(peak: float, schedule: Constant | Cosine | Step, *, epochs: in
     where the warm-up is all of it, or there are more steps than can be counted.
     """
     if epochs * steps > MOST:
-        raise UserError(f"training.epochs: {epochs:,} of {steps:,} steps are more than {MOST:,} steps in all: lower it")
+        raise UserError(f"training.epochs: {epochs:,} epochs of {steps:,} steps are more than {MOST:,} steps: lower it")
     match schedule:
         case Constant():
             return optax.constant_schedule(peak)

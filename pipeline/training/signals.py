@@ -1,4 +1,4 @@
-"""Signals, deferred until training can save, and end where they ask for that."""
+"""Signals, deferred until training can save, and end if they ask it to."""
 
 import signal
 from types import FrameType, TracebackType

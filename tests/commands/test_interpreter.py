@@ -23,7 +23,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
 def test_it_says_what_is_missing(bare):
     done = subprocess.run(["sh", "-c", "python -m pipeline check"], cwd=TOP, env=bare, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "is not this project's environment: `. .venv/bin/activate`" in done.stderr
+    assert "is not this project's environment: activate it with `. .venv/bin/activate`" in done.stderr
     assert "Traceback" not in done.stderr
 
 

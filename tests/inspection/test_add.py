@@ -155,7 +155,7 @@ def test_what_is_refused(raw, run):
     assert "no such file or folder" in refused(run, "data/raw/nothing")
     assert "no reader reads its .xlsx files, such as a.xlsx" in refused(run, "data/raw/odd")
     write(raw, {"rows.json": '[{"text": "a", "label": "b"}]\n', "a (1).xml": "<a>some text</a>\n"})
-    assert "write one object a line (jq -c" in refused(run, "data/raw/rows.json")
+    assert "write one object per line (jq -c" in refused(run, "data/raw/rows.json")
     assert "to learn it as text, say with --task what" in refused(run, "data/raw/a (1).xml")
     assert "  git add 'data/raw/a (1).xml'\n" in run("data/raw/a (1).xml", "--task", "language-modelling")
     assert "its first line looks like a row (ein Satz" in refused(run, "data/raw/nameless.csv")

@@ -90,8 +90,8 @@ def test_class_names_in_the_schema_of_parquet(tmp_path):
 def test_names_that_are_nearly_the_same():
     names = ["Spam", "spam", "a b", "a\u00a0b", "ham", "two", "2"]
     assert class_names.note(names, "classes") == (
-        "classes that differ only in case or blanks: 'Spam' and 'spam'; 'a b' and 'a\\xa0b': "
-        "spell them alike if they are one"
+        "classes that differ only in case or whitespace: 'Spam' and 'spam'; 'a b' and 'a\\xa0b': "
+        "spell them alike if they mean the same"
     )
     assert class_names.note(["ham", "spam"], "classes") is None
     assert class_names.note(names, None) is None

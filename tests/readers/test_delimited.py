@@ -59,7 +59,7 @@ def test_quotes_that_first_occur_late(tmp_path):
 
 def test_quotes_that_contradict_each_other(tmp_path):
     write(tmp_path, {"a.tsv": f'label\ttext\nx\t"Yes"\n{MANY}x\t"she ""x"""\n'})
-    fails(tmp_path / "a.tsv", "row 10003: looks quoted, and quotes further up look like text: set quoting", **TABLE)
+    fails(tmp_path / "a.tsv", "row 10003: has a quoted cell, but quotes in earlier rows look like text: set", **TABLE)
     assert examples(tmp_path / "a.tsv", **TABLE, quoting="minimal")[-1].content == 'she "x"'
     assert examples(tmp_path / "a.tsv", **TABLE, quoting="none")[0].content == '"Yes"'
     write(tmp_path, {"a.tsv": f'label\ttext\nx\t"she ""x"""\n{MANY}x\t"oh\n'})
@@ -68,7 +68,7 @@ def test_quotes_that_contradict_each_other(tmp_path):
 
 def test_quotes_that_may_join_two_rows_or_not(tmp_path):
     write(tmp_path, {"a.tsv": 'text\tlabel\n"a\tb\nc"\tx\n'})
-    fails(tmp_path / "a.tsv", "quotes may be text, or stand around cells with line ends", **TABLE)
+    fails(tmp_path / "a.tsv", "quotes may be text, or enclose cells with line breaks", **TABLE)
     assert pairs(tmp_path, "a.tsv", 'text\tlabel\n"a\tb\nc"\tx\n', quoting="minimal") == [("a\tb\nc", "x")]
 
 
@@ -79,9 +79,9 @@ def test_what_is_said_counts(tmp_path):
 
 def test_the_header_again(tmp_path):
     write(tmp_path, {"a.csv": "text,label\na,x\n\ufefftext,label\nb,y\n"})
-    assert refused(tmp_path / "a.csv", **TABLE) == {"is the header again": "row 3"}
+    assert refused(tmp_path / "a.csv", **TABLE) == {"repeats the header": "row 3"}
     assert [item.content for item in read(tmp_path / "a.csv", **TABLE) if isinstance(item, Example)] == ["a", "b"]
     write(tmp_path, {"a.csv": "text,label\na,x\n Text,LABEL\nb,y\n"})
-    assert refused(tmp_path / "a.csv", **TABLE) == {"is the header again": "row 3"}
+    assert refused(tmp_path / "a.csv", **TABLE) == {"repeats the header": "row 3"}
     write(tmp_path, {"a.csv": "text,label\na,x\nlabel,text\ny,b\n"})
-    fails(tmp_path / "a.csv", "row 3: is a header again, with its columns in another order", **TABLE)
+    fails(tmp_path / "a.csv", "row 3: is a header with its columns in another order", **TABLE)

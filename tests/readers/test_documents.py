@@ -5,7 +5,7 @@ import pytest
 from sources import examples, pack, read, refused, write
 
 from pipeline.readers import Example, Refused
-from pipeline.readers.formats import mail_text, text
+from pipeline.readers.formats import mail_text
 
 PLAIN = b"From: a@b.org\nSubject: =?iso-8859-1?q?Caf=E9?= and\n tea\n\nHello  you,\nwrite to me.too@some.host.org.\n"
 HTML = b"""Subject: x
@@ -200,7 +200,8 @@ def test_text(tmp_path):
         ("two", "b", "a/b/2.txt"),
     ]
     write(tmp_path, {"a/1.txt": b"\xe9", "a/b/2.txt": " \n"})
-    assert refused(tmp_path, format="text", files="a/*") == {text.NOT_UNICODE: "a/1.txt", "is empty": "a/b/2.txt"}
+    not_utf_8 = "is not UTF-8: save it as UTF-8, or set the reader's encoding, such as cp1252"
+    assert refused(tmp_path, format="text", files="a/*") == {not_utf_8: "a/1.txt", "is empty": "a/b/2.txt"}
 
 
 def test_a_text_in_parts(tmp_path):

@@ -49,7 +49,7 @@ def test_lines_are_whole_however_they_are_read(monkeypatch, size):
 @pytest.mark.parametrize(
     ("content", "encoding", "message"),
     [
-        (b"a\r\nb\rc\xe9c\n", None, r"is not UTF-8 \(line 3, byte 7 of the file\): save it as UTF-8, or name its enc"),
+        (b"a\r\nb\rc\xe9c\n", None, r"is not UTF-8 \(line 3, byte 7 of the file\): save it as UTF-8, or set the"),
         ("a\nb".encode("utf-16")[:-1], None, r"is not UTF-16 \(line 2, byte 7 of the file\)"),
         (b"a\nb\x81\n", "latin1", r"is not CP1252 \(line 2, byte 4 of the file\): correct the reader's encoding"),
     ],

@@ -166,7 +166,7 @@ def test_csv_fields_have_the_usual_limit_until_a_table_is_read():
 
 def test_a_name_that_is_no_text(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.txt")).write_bytes(b"x")
-    fails(tmp_path, r"/\\udcff\.txt: a name with control characters, or not in UTF-8", format="text")
+    fails(tmp_path, r"/\\udcff\.txt: its name has control characters or is not UTF-8", format="text")
 
 
 @pytest.mark.parametrize("locked", ["a.txt", "d", "."])

@@ -78,7 +78,7 @@ HOSTILE = {
     "not gzip": (lambda s: labels_of(s).write_bytes(pack(LABELS[:4])), "cannot be read .*gzip"),
     "rotten gzip": (lambda s: labels_of(s).write_bytes(flip(gzip.compress(pack(LABELS[:4])), -8)), "cannot be read"),
     "a folder": (lambda s: (images_of(s).unlink(), images_of(s).mkdir()), "train-images-idx3-ubyte.* is missing"),
-    "unnamed label": (lambda s: (s / "labels.txt").write_text("red\ngreen\n"), "row 2: label 2, but .* 2 classes"),
+    "unnamed label": (lambda s: (s / "labels.txt").write_text("red\ngreen\n"), "label 2 is 2, but .* 2 classes"),
 }
 
 

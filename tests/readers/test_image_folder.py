@@ -76,7 +76,7 @@ def test_pictures_that_cannot_be_used(tmp_path):
     )
     assert refused(tmp_path, format="image-folder") == {
         "is empty": "rose/empty.png",
-        "is not a readable PNG, JPEG, WEBP image": "rose/cut.jpg",
+        "is not a readable PNG, JPEG or WebP image": "rose/cut.jpg",
         "has too many pixels (limit 100,000,000)": "rose/huge.png",
         "not a PNG, JPEG or WebP file": "rose/notes.txt",
         "lies in no class folder": "top.png",

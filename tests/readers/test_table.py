@@ -82,7 +82,7 @@ def test_rows_that_are_no_example(tmp_path):
         "its text is empty": "row 5",
         "its label is empty": "row 6",
         "its split is none of train, validation, test, shifted": "row 7",
-        "its text holds a NUL byte or half a character": "row 8",
+        "its text holds a NUL byte or a lone surrogate": "row 8",
         "its quotes are wrong": "row 11",
     }
 
@@ -96,7 +96,7 @@ def test_lines_of_json_that_are_no_example(tmp_path):
         "is not JSON": "row 5",
         "is not a JSON object": "row 3",
         "its text is neither a text nor a number": "row 4",
-        "its text holds a NUL byte or half a character": "row 6",
+        "its text holds a NUL byte or a lone surrogate": "row 6",
     }
 
 
@@ -104,7 +104,7 @@ def test_lines_of_json_that_are_no_example(tmp_path):
     ("name", "content", "message"),
     [
         ("a.csv", "txt,label\na,b\n", r"has no column text \(its columns: txt, label\)"),
-        ("a.csv", "text,label,text\n", "has 2 columns text"),
+        ("a.csv", "text,label,text\n", "has 2 columns named text"),
         ("a.csv", "", "its first line must name the columns text, label"),
         ("a.csv", 'text,label\na,b\n"c,d\ne,f\n', "row 3: a quote is opened here"),
         ("a.csv", 'text,label\na,b\n"c,d\n"e,f\n', "row 3: a quote is opened here"),
@@ -113,7 +113,7 @@ def test_lines_of_json_that_are_no_example(tmp_path):
         ("a.csv", "te\0xt,label\n", "its first line holds NUL bytes: save it as UTF-8"),
         ("a.csv.gz", "text,label\na,b\n", "cannot be read"),
         ("a.csv.gz", gzip.compress(b"text,label\na,b\n", mtime=0)[:-9], "cannot be read"),
-        ("a.xlsx", "PK", "is no table: its name must end with .csv, .tsv"),
+        ("a.xlsx", "PK", "is not a table: its name must end with .csv, .tsv"),
         ("a.parquet", "", "cannot be read"),
         ("a.parquet", b"PAR1" + bytes(100) + b"PAR1", "cannot be read"),
     ],
@@ -165,9 +165,9 @@ def test_a_table_of_pictures(tmp_path):
     write(tmp_path, {"t/a.csv": "file,label\n" + "".join(f"{name},x\n" for name in names)})
     items = read(tmp_path / "t", **PICTURES)
     assert items[0] == Example(f"{tmp_path}/t/a.csv row 2", picture(), "x")
-    outside, missing = "its image lies outside of the table's folder", "its image does not exist"
+    outside, missing = "its image lies outside the table's folder", "its image does not exist"
     assert [row.reason for row in items if isinstance(row, Refused)] == [
-        "its image is not a readable PNG, JPEG, WEBP image",
+        "its image is not a readable PNG, JPEG or WebP image",
         outside,
         outside,
         missing,
@@ -205,7 +205,7 @@ def labels_of(folder: Path, content: str, **reader: Any) -> list[Any]:
 def test_several_labels_in_a_cell(tmp_path):
     content = 'text,found\na,x|y\nb,\nc," y | y |"\n'
     assert labels_of(tmp_path, content, labels="found", separator="|") == [("x", "y"), (), ("y",)]
-    with pytest.raises(UserError, match=r"rows.csv row 2: its labels are the text 'x\|y', not a list: set separator"):
+    with pytest.raises(UserError, match=r"rows.csv row 2: its labels are the text 'x\|y', not a list: set the"):
         labels_of(tmp_path, content, labels="found")
 
 
@@ -240,12 +240,12 @@ def test_numbers(tmp_path):
     assert labels_of(tmp_path, content, targets="price") == [
         {"price": 1.5},
         {"price": -2000.0},
-        "its target price is 'cheap', no number",
+        "its target price is 'cheap', not a number",
         "its target price is empty",
-        "its target price is 'nan', no number",
+        "its target price is 'nan', not a number",
         "its target price is 1e300, too large to be learnt",
-        "its target price is '1,5', no number",
-        "its target price is '2020_01', no number",
+        "its target price is '1,5', not a number",
+        "its target price is '2020_01', not a number",
     ]
 
 

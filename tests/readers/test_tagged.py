@@ -65,7 +65,7 @@ def test_sentences_that_are_no_example(tmp_path):
     write(tmp_path, {"a.txt": "a A\nb\n\nc C\nd x D\n\ne E\n\nf\t\n\n"})
     assert refused(tmp_path, format="conll") == {
         "a line has no tag": "a.txt line 9",
-        "a line has more or fewer columns than the one before": "a.txt line 5",
+        "a line's columns do not match the first line of its sentence": "a.txt line 5",
     }
     assert [row.content for row in read(tmp_path, format="conll") if isinstance(row, Example)] == [("e",)]
     assert set(refused(tmp_path, format="conll", tag=7)) == {"a line has no tag"}
@@ -99,7 +99,7 @@ def test_slash_tagged(tmp_path):
     [
         ("x,y\n", "first line must be tag,becomes"),
         ("tag,becomes\na\n", "row 2: must be a tag"),
-        ("tag,becomes\na,X\na,Y\n", "row 3: the tag a becomes X further up"),
+        ("tag,becomes\na,X\na,Y\n", "row 3: the tag a becomes X in a row above"),
         (None, "no such file"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_fixed_setting_is_set_aside(value, monkeypatch, capsys):
     monkeypatch.setenv("JAX_ENABLE_X64", value)
     environment.set_up()
     assert "JAX_ENABLE_X64" not in os.environ
-    assert ("note: JAX_ENABLE_X64=1 is set aside" in capsys.readouterr().err) == (value == "1")
+    assert ("note: JAX_ENABLE_X64=1 is ignored" in capsys.readouterr().err) == (value == "1")
 
 
 def test_a_setting_that_rounds_otherwise_is_part_of_the_record_and_none_is_no_part(monkeypatch):
@@ -74,7 +74,7 @@ def test_flags_in_a_file_are_read_and_the_one_for_determinism_is_added(monkeypat
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("XLA_FLAGS", "file.txt", "XLA_FLAGS: file.txt: no flag, which begins with --, and no file"),
+        ("XLA_FLAGS", "file.txt", "XLA_FLAGS: file.txt is neither flags, which begin with --, nor a readable file"),
         ("XLA_FLAGS", "--junk", r"does not accept '--junk' \(Unknown flag in XLA_FLAGS: --junk\): correct or unset"),
         ("NPROC", "many", "NPROC: must be a number of threads, 1 or more, not 'many'"),
         ("NPROC", "0", "NPROC: must be"),
@@ -96,7 +96,7 @@ def test_junk_is_refused(name, value, message, monkeypatch):
         ),
         (RuntimeError("INTERNAL: CUDA_ERROR_NO_DEVICE: none"), "", "the GPU fails (INTERNAL: CUDA_ERROR_NO_DEVICE"),
         (RuntimeError("Unknown backend: 'gpu' requested, but"), "", "JAX finds no device ('gpu' requested"),
-        (ValueError('Invalid value "zz" for JAX flag jax_logging_level'), "zz", "JAX_PLATFORMS=zz: no value that is"),
+        (ValueError('Invalid value "zz" for JAX flag jax_logging_level'), "zz", "JAX_PLATFORMS=zz: not a valid value"),
     ],
 )
 def test_a_device_that_is_not_there_is_one_line(error, platforms, message, monkeypatch):

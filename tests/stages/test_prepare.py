@@ -77,7 +77,7 @@ def test_a_test_split_without_labels(make, capsys, label):
 def test_a_source_that_holds_out_all(make):
     folder = texts(make, GOOD)
     (folder / "rows.csv").rename(folder / "test.csv")
-    assert "its names or cells hold out all examples: name some of them train" in failure()
+    assert "its names or cells hold out all of its examples: name some of them train" in failure()
 
 
 def test_texts_that_differ_only_in_digits(make):
@@ -261,8 +261,8 @@ def test_labels_that_are_several(make, capsys):
 def test_what_is_changed_is_counted(make, capsys):
     texts(make, [*GOOD, ("one more", "e\u0301"), ("and more", "é"), ("no more", "Yes")])
     run(prepare)
-    reason = "its label is spelled as that of others of its class"
+    reason = "a label was normalised (1.0 to 1, True to true, Unicode to NFC)"
     assert report()["changed"] == {reason: {"count": 1, "examples": ["data/raw/mine/rows.csv row 62"]}}
     out = capsys.readouterr().out
     assert f"note: {reason}: 1 changed, such as data/raw/mine/rows.csv row 62" in out
-    assert "note: classes that differ only in case or blanks: 'Yes' and 'yes': spell them alike" in out
+    assert "note: classes that differ only in case or whitespace: 'Yes' and 'yes': spell them alike" in out

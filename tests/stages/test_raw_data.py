@@ -46,7 +46,7 @@ def test_a_folder_on_the_way_is_a_link(make, tmp_path):
     write(tmp_path / "elsewhere/own", {"rows.csv": "text,label\n"})
     texts(make, GOOD, source="data/raw/group/own")
     Path("data/raw/group").symlink_to("../../elsewhere")
-    assert failure().startswith("data/raw/group: is a link to a folder; DVC does not look behind it")
+    assert failure().startswith("data/raw/group: is a link to a folder; DVC does not follow it")
 
 
 def test_pictures_and_tags_behind_a_link_to_a_folder(make, tmp_path):
@@ -96,7 +96,7 @@ def test_a_source_of_which_the_experiment_lacks_a_part(make, tmp_path, monkeypat
     (tmp_path / "data/raw/mine/more.csv").write_text("text,label\n")
     monkeypatch.chdir("copy")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    message = f"data/raw/mine: 1 of its files, such as more.csv, are in {tmp_path} alone: an experiment sees only"
+    message = f"data/raw/mine: 1 of its files, such as more.csv, are only in {tmp_path}: an experiment sees only"
     assert message in failure()
 
 

@@ -144,7 +144,7 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
         with pytest.raises(UserError, match=mistake):
             plan.main()
     params(tmp_path, dataset="fashion-mnist", model="cnn")
-    with pytest.raises(UserError, match="the plan is for language models"):
+    with pytest.raises(UserError, match="plan is for language models only"):
         plan.main()
     monkeypatch.setattr("sys.argv", ["plan", "--card", "h100", "--compile"])
     with pytest.raises(UserError, match="--compile asks the compiler for the device here: leave --card out"):

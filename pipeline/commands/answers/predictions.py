@@ -26,7 +26,7 @@ class Table:
         if self._title:  # printed with the first answer, so that an error stands alone
             print(self._title)
             self._title = None
-        print(self._task.line(name, content, answer).replace("\n", "\\n"))  # a label may hold a line's end
+        print(self._task.line(name, content, answer).replace("\n", "\\n"))  # a label may contain a line break
 
 
 class Json:

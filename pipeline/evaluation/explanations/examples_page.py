@@ -15,11 +15,11 @@ from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.specs import TextSpec
 from pipeline.runtime.errors import UserError
 
-MOST = 18  # examples that are explained: images in the picture
+MOST = 18  # examples that are explained: images in the figure
 TEXTS = 8  # on the page
 LEGEND = (
     "The output is computed again without each part of the text: red parts raise it, blue ones lower it. In a text of "
-    f"more than {attribution.EVALUATIONS} tokens, a part is several tokens. What max_length cuts out is [...] here."
+    f"more than {attribution.EVALUATIONS} tokens, a part is several tokens. [...] marks what max_length cut out."
 )
 CUT = " [...] "
 
@@ -60,7 +60,7 @@ def _images(
     pictured = [
         html.Pictured(one.answer, one.truth, row["source"], row["image"]) for one, row in zip(shown, own, strict=True)
     ]
-    legend = f"The pictures as they were read. {paths.IMAGES / name}.png shows which pixels count."
+    legend = f"The images as they were read. {paths.IMAGES / name}.png shows which pixels count."
     html.write_pictures(paths.EVALUATION / f"{name}.html", title, pictured, legend)
 
 
@@ -78,7 +78,7 @@ def _texts(
         own_text = pieces(tokenizer, row["text"], cast(TextSpec, predictor.task.inputs.settings.spec))
         if len(own_text) != len(tokens):
             raise UserError(
-                f"{paths.TOKENIZER}: did not make the tokens of {row['source']}; `dvc repro` makes them anew"
+                f"{paths.TOKENIZER}: does not give the stored tokens of {row['source']}; `dvc repro` makes both again"
             )
         parts = ["".join(own_text[start:end]) for start, end in zip(borders, borders[1:])]
         sections.append(html.Explained(one.answer, one.truth, row["source"], parts, drops))
@@ -87,8 +87,8 @@ def _texts(
 
 
 def pieces(tokenizer: Tokenizer, text: str, spec: TextSpec) -> list[str]:
-    """The text as it was read, before case and Unicode were unified: for each token that is kept the part from there to
-    the next one. A character of several tokens belongs to the last of them.
+    """The text as it was read, before normalisation: for each token that is kept, the part up to the next token. A
+    character of several tokens belongs to the last of them.
     """
     offsets = tokenizer.encode(text, add_special_tokens=False).offsets
     kept = text_tokenizer.truncate(np.arange(len(offsets), dtype=np.int32), spec).tolist()

@@ -1,4 +1,4 @@
-"""Texts with coloured parts, and pictures, as a page for the browser, which has the letters of every script."""
+"""Texts with coloured parts, and images, as a page for the browser, which can draw every script."""
 
 import base64
 import html
@@ -71,7 +71,7 @@ def _heading(one: Explained | Pictured) -> str:
 
 
 def picture(content: bytes) -> str:
-    """An image file as a small picture within a page."""
+    """An image file as a thumbnail within a page."""
     image = images.load(content, "RGB", (SIDE, SIDE))
     shown = image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGBA")
     shown.thumbnail((SIDE, SIDE))

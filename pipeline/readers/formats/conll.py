@@ -53,7 +53,9 @@ class Reader(DataSection):
             if not word or not tag or (self.token - self.tag) in (0, len(line.columns), -len(line.columns)):
                 return Refused(f"{file} line {line.number}", "a line has no tag")
             if line.form != sentence[0].form:
-                return Refused(f"{file} line {line.number}", "a line has more or fewer columns than the one before")
+                return Refused(
+                    f"{file} line {line.number}", "a line's columns do not match the first line of its sentence"
+                )
             words.append(word)
             cells.append(tag)
         tags = [class_names.clean(cell) for cell in cells]
@@ -75,7 +77,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
 
 
 def columns(line: str) -> list[str]:
-    """What tabs separate, or ASCII's blanks where there is no tab: any other blank may be a word."""
+    """The cells of a line: tabs separate them, or spaces where it has no tab; other whitespace may be a word."""
     if "\t" in line:
         return [cell.strip(" ") or cell for cell in line.split("\t")]
     return [cell for cell in line.split(" ") if cell]

@@ -56,7 +56,8 @@ class Reader(DataSection):
             if names and len(labels) and labels.max() >= len(names):
                 row = int(labels.argmax())
                 raise UserError(
-                    f"{label_file}: row {row}: label {labels[row]}, but labels.txt names {len(names)} classes"
+                    f"{label_file}: label {row} is {labels[row]}, but labels.txt names only {len(names)} classes: add "
+                    "the missing names"
                 )
             for row, (picture, label) in enumerate(zip(pixels, labels)):
                 yield Example(
@@ -79,7 +80,7 @@ def read_array(path: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
         shape = [int.from_bytes(header[i : i + 4], "big") for i in range(4, len(header), 4)]
         size = math.prod(shape)
         if size > MAX_BYTES:
-            raise UserError(f"{path}: its header announces {size:,} bytes, and at most {MAX_BYTES:,} are read")
+            raise UserError(f"{path}: its header announces {size:,} bytes, and the limit is {MAX_BYTES:,}: split it up")
         content = file.read(size + 1)
     if len(content) != size:
         more = "more than" if len(content) > size else f"{len(content):,} of"

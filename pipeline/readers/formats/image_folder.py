@@ -1,4 +1,4 @@
-"""A folder or archive of pictures with a folder for each class and, optionally, above these one for each split."""
+"""A folder or archive of images with a folder for each class and, optionally, one for each split above or in these."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # four of them o
 
 
 class Reader(DataSection):
-    """CLASS/picture, SPLIT/CLASS/picture or CLASS/SPLIT/picture; other folders in a class folder are of that class."""
+    """CLASS/image, SPLIT/CLASS/image or CLASS/SPLIT/image; other folders in a class folder are of that class."""
 
     content: ClassVar = "image"
     labels_are: ClassVar = "label"
@@ -43,8 +43,8 @@ class Reader(DataSection):
 
 
 def class_level(rules: Rules) -> int:
-    """How many folders lie above those of the classes, besides those of splits: what all was packed in. Raises
-    UserError where a split or class folder on disk holds no picture.
+    """The depth of the class folders, not counting those of splits: 0, or more where there are folders around all
+    images. Raises UserError where a split or class folder on disk holds no image.
     """
     source = rules.source
     on_disk = _subfolders(source) if source.is_dir() else []
@@ -60,7 +60,7 @@ def class_level(rules: Rules) -> int:
 
 
 def _refuse_empty(rules: Rules, on_disk: list[str]) -> None:
-    """A split or class without pictures is a mistake. Only on disk: an archive need not list empty folders."""
+    """A split or class without images is a mistake. Only on disk: an archive need not list empty folders."""
     expected: list[Folder] = [(top,) for top in on_disk]
     if rules.level == 0 or (rules.level is None and len(on_disk) == 1):
         expected += [(top, name) for top in on_disk for name in _subfolders(rules.source / top)]

@@ -1,4 +1,4 @@
-"""RFC 822 mails, one a file or several in an mbox; the folder that a mail lies in is its class.
+"""RFC 822 emails, one per file or several in an mbox; the folder that an email lies in is its class.
 
 Of the headers only the subject is kept.
 """
@@ -34,7 +34,7 @@ class Reader(DataSection):
 
     format: Literal["mail"]
     files: str = "*"  # only files whose name matches this pattern
-    labels: dict[str, str] | None = None  # folder -> class; mails in other folders are refused
+    labels: dict[str, str] | None = None  # folder -> class; emails in other folders are refused
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
@@ -61,7 +61,7 @@ class Reader(DataSection):
         try:
             shown = mail_text.Shown(content, self.encoding)
         except Exception:  # the parsers of mail and HTML promise to accept anything, and nearly do
-            return Refused(where, "is not a readable mail")
+            return Refused(where, "is not a readable email")
         if not shown.text:
             return Refused(where, "has no text")
         changed = class_names.change(label, folder) if self.labels is None else None
@@ -70,7 +70,7 @@ class Reader(DataSection):
 
 
 def mails(entry: files.Entry) -> Iterator[tuple[str, bytes, bool]]:
-    """The mails in a file, one at a time: where each is, its bytes, and whether it is one of several."""
+    """The emails in a file, one at a time: where each is, its bytes, and whether it is one of several."""
     with files.reading(entry.where), entry.open() as file:
         line = file.readline(LONGEST).removeprefix(BOM_UTF8)
         while line and not line.strip():  # as some programs leave above the first mail
@@ -89,7 +89,7 @@ def mails(entry: files.Entry) -> Iterator[tuple[str, bytes, bool]]:
 
 
 def _split(file: BinaryIO, where: str) -> Iterator[bytes]:
-    """The mails of an mbox, after its first line. A line that begins with "From " is text unless a blank line stands
+    """The emails of an mbox, after its first line. A line that begins with "From " is text unless a blank line stands
     above it, or a date in it, and a header below.
     """
     mail, size, is_blank = list[bytes](), 0, False
@@ -107,5 +107,5 @@ def _split(file: BinaryIO, where: str) -> Iterator[bytes]:
             mail.append(line)
             size += len(line)
             if size > files.MAX_BYTES:
-                raise UserError(f"{where}: a mail in it is larger than {files.MAX_BYTES:,} bytes: split it up")
+                raise UserError(f"{where}: an email in it is larger than {files.MAX_BYTES:,} bytes: split it up")
     yield QUOTED_FROM.sub(rb"\1", b"".join(mail))

@@ -14,23 +14,20 @@ from pipeline.readers import encodings
 
 # Bounded: otherwise matching would need quadratic time.
 ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")
-ENCODED = re.compile(
-    rb"=\?([^?\s]{1,60})\?([BbQq])\?(.{0,2000}?)\?=", re.DOTALL
-)  # RFC 2047; but longer, and with blanks
+# As in RFC 2047, but longer and with whitespace inside too.
+ENCODED = re.compile(rb"=\?([^?\s]{1,60})\?([BbQq])\?(.{0,2000}?)\?=", re.DOTALL)
 META = re.compile(rb"(?i)<meta[^>]{0,200}charset\s*=\s*[\"']?([\w:.-]{1,40})")
 UUENCODED = re.compile(r"(?m)^begin [0-7]{3} \S.*\n(?:[!-`]{1,62} *\r?\n)*`?\s*end\s*$")
 HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|!|$)")
 COMMENT = re.compile(r"<!--(-?>|.*?(--!?>|\Z))", re.DOTALL)
-UNSEEN = dict.fromkeys(map(ord, "\u00ad\u2060\ufeff"))  # soft hyphens and their like
+UNSEEN = dict.fromkeys(map(ord, "\u00ad\u2060\ufeff"))  # soft hyphens and other invisible characters
 BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]*[ \t]*\r?\n)*(?:[A-Za-z0-9+/]+={1,2}[ \t]*\r?\n)?")  # whole lines of it
 MORE_BASE64 = re.compile(rb"[A-Za-z0-9+/]{50}")
 LONGEST = 1 << 16  # bytes of a header in which encoded words are looked for
 ASCII = ("us-ascii", "ascii")  # bytes beyond it are in some other charset
 MARKUP = ("html", "xhtml+xml", "enriched", "richtext")
 NOT_SHOWN = ("calendar", "css", "directory", "rtf", "vcard", "x-vcard")
-TEXT_FILE = re.compile(
-    r"(?i)|\.(txt|text|html?|patch|diff|\d+)"
-)  # suffixes of parts that are shown though they have a name
+TEXT_FILE = re.compile(r"(?i)|\.(txt|text|html?|patch|diff|\d+)")  # suffixes of named parts that are shown too
 
 
 class Shown:
@@ -160,7 +157,7 @@ def _name(name: str) -> str:
 class Html(HTMLParser):
     """What a browser would show, in one line."""
 
-    # Of all other tags, known or not, a word may go on behind.
+    # Any other tag, known or not, may stand inside a word.
     BLOCK = re.compile(
         "address|article|aside|blockquote|body|br|button|caption|center|d[dlt]|details|dialog|dir|div|fieldset|fig"
         "caption|figure|footer|form|frame(set)?|h[1-6r]|head(er)?|html|iframe|input|legend|li|listing|main|menu|nav|no"

@@ -48,7 +48,7 @@ class Reader(DataSection):
 
 
 def _tokens(line: str) -> list[str]:
-    """What ASCII's blanks separate: others may be words, or parts of words."""
+    """What ASCII whitespace separates; other whitespace may be a word, or part of one."""
     return [token for token in BLANKS.split(line) if token]
 
 
@@ -63,5 +63,5 @@ def _coarser(path: Path) -> dict[str, str]:
         if cells is None or len(cells) != 2 or not all(cells):
             raise UserError(f"{path} row {row}: must be a tag, a comma and what it becomes")
         if becomes.setdefault(cells[0], cells[1]) != cells[1]:
-            raise UserError(f"{path} row {row}: the tag {cells[0]} becomes {becomes[cells[0]]} further up")
+            raise UserError(f"{path} row {row}: the tag {cells[0]} becomes {becomes[cells[0]]} in a row above")
     return becomes

@@ -1,6 +1,6 @@
 """A table with a row for each example: CSV, TSV, JSON Lines or Parquet, plain or .gz; or a folder of such tables.
 
-A column holds the text, or the path of a picture relative to the table's folder; in Parquet, also the picture itself.
+A column holds the text, or the path of an image relative to the table's folder; in Parquet, also the image itself.
 """
 
 import ast
@@ -102,7 +102,7 @@ class Reader(DataSection):
             suffix = PurePosixPath(entry.name).suffix.lower()
             if suffix not in SUFFIXES:
                 if entry.path == source:
-                    raise UserError(f"{source}: is no table: its name must end with {', '.join(SUFFIXES)}")
+                    raise UserError(f"{source}: is not a table: its name must end with {', '.join(SUFFIXES)}")
                 if self.image is None or suffix not in PICTURES:  # otherwise a row may name it
                     yield Refused(entry.where, f"not a table ({', '.join(SUFFIXES)})")
                 continue
@@ -171,8 +171,8 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
     else:
         if text and separator is None:
             raise UserError(
-                f"{where}: its labels are the text {text[:60]!r}, not a list: set separator, in the reader's section, "
-                "to what stands between two labels; or name a column of 0 and 1 for each label"
+                f"{where}: its labels are the text {text[:60]!r}, not a list: set the reader's separator to what "
+                "stands between two labels, or name a column of 0 and 1 for each label"
             )
         names = [class_names.of(name) for name in text.split(separator)] if text else []
     return tuple(dict.fromkeys(name for name in names if name))
@@ -213,7 +213,7 @@ def _number(value: Any, name: str, split: Split | None) -> float:
     if not text:
         raise Refusal(f"its target {name} is empty", split)
     if not math.isfinite(number):
-        raise Refusal(f"its target {name} is {text[:40]!r}, no number")
+        raise Refusal(f"its target {name} is {text[:40]!r}, not a number")
     if abs(number) > MOST:
         raise Refusal(f"its target {name} is {text[:40]}, too large to be learnt")
     return number
@@ -227,7 +227,7 @@ def _text(value: Any, what: str) -> str:
         raise Refusal(f"its {what} is neither a text nor a number")
     text = str(value)
     if "\0" in text or not _is_unicode(text):
-        raise Refusal(f"its {what} holds a NUL byte or half a character")
+        raise Refusal(f"its {what} holds a NUL byte or a lone surrogate")
     return text
 
 
@@ -253,7 +253,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _picture(value: Any, entry: files.Entry) -> bytes:
-    if isinstance(value, dict):  # the way Hugging Face stores pictures
+    if isinstance(value, dict):  # the way Hugging Face stores images
         value = value.get("bytes") or value.get("path")
     if not isinstance(value, bytes):
         value = _picture_file(_text(value, "image").strip(), entry)
@@ -266,13 +266,13 @@ def _picture_file(name: str, entry: files.Entry) -> bytes:
     if not name:
         raise Refusal("its image is empty")
     if entry.path is None:
-        raise UserError(f"{entry.where}: a table with the paths of pictures cannot be read in an archive: unpack it")
+        raise UserError(f"{entry.where}: a table with paths of images cannot be read in an archive: unpack it")
     if ADDRESS.match(name):
         raise Refusal("its image is an address, not a file: download the images, and write their paths")
     if "\\" in name and not (entry.path.parent / name).exists():
         name = name.replace("\\", "/")  # as Windows writes paths
     if Path(name).is_absolute() or DRIVE.match(name) or ".." in Path(name).parts:
-        raise Refusal("its image lies outside of the table's folder")
+        raise Refusal("its image lies outside the table's folder")
     path = entry.path.parent / name
     raw_data.refuse_folder_links(path)
     try:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.readers import delimited, files, lines
-from pipeline.readers.delimited import FIND_OUT, Form
+from pipeline.readers.delimited import INFER, Form
 from pipeline.runtime.errors import UserError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -25,7 +25,7 @@ FIRST = 100  # objects of JSON Lines, whose keys are its columns
 ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
 
-def read(entry: files.Entry, wanted: list[str], form: Form = FIND_OUT) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def read(entry: files.Entry, wanted: list[str], form: Form = INFER) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """The number and the `wanted` cells of each row, or why it cannot be used. Raises UserError where the table cannot
     be read or lacks a column.
     """
@@ -34,7 +34,7 @@ def read(entry: files.Entry, wanted: list[str], form: Form = FIND_OUT) -> Iterat
     return rows(entry, wanted, form)
 
 
-def columns(entry: files.Entry, form: Form = FIND_OUT) -> list[str]:
+def columns(entry: files.Entry, form: Form = INFER) -> list[str]:
     """The names of a table's columns; of JSON Lines, those in its first objects. Raises UserError."""
     suffix = PurePosixPath(entry.name).suffix.lower()
     if suffix in PARQUET:
@@ -51,7 +51,7 @@ def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]
         if name not in columns:
             raise UserError(f"{entry.where}: has no column {name} (its columns: {', '.join(columns)})")
         if columns.count(name) > 1:
-            raise UserError(f"{entry.where}: has {columns.count(name)} columns {name}: rename all but one")
+            raise UserError(f"{entry.where}: has {columns.count(name)} columns named {name}: rename all but one")
 
 
 def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -72,14 +72,14 @@ def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[
         elif len(cells) != len(names):
             yield number, f"has {'more' if len(cells) > len(names) else 'fewer'} cells than the header"
         elif cells == header.cells:
-            yield number, "is the header again"
+            yield number, "repeats the header"
         elif len(cells[0]) <= longest and _folded(cells[0]) in folded and len(cells) > 1 and _are(cells, folded):
             if list(map(_folded, cells)) != folded:
                 raise UserError(
-                    f"{entry.where} row {number}: is a header again, with its columns in another order, so those below "
+                    f"{entry.where} row {number}: is a header with its columns in another order, so those below "
                     "it are too: put the rows from here on into a file of their own"
                 )
-            yield number, "is the header again"
+            yield number, "repeats the header"
         else:
             yield number, {name: cells[at] for name, at in places.items()}
 
@@ -130,7 +130,7 @@ def _parquet(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tupl
 
 
 def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of the classes in each column of class numbers, which the library datasets writes into a schema."""
+    """The class names of each column of class numbers, which Hugging Face's `datasets` writes into a schema."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items()
     except (KeyError, ValueError, TypeError, AttributeError):  # no such schema

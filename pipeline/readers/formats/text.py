@@ -15,7 +15,6 @@ from pipeline.readers.files import Entry
 from pipeline.readers.section import DataSection
 from pipeline.readers.split_names import Place
 
-NOT_UNICODE = "is not UTF-8: save it so, or name its encoding, such as cp1252, as the reader's encoding"
 LINE_END, BLANK = re.compile(r"\r\n?|\n"), re.compile(r"\s")
 MARKS, JOINER = ("Mn", "Mc", "Me"), "\u200d"  # belong to the character before
 
@@ -29,7 +28,7 @@ class Reader(DataSection):
 
     format: Literal["text"]
     files: str = "*"  # only files whose name matches this pattern
-    part: PositiveInt | None = None  # cut each file, at ends of lines or blanks, into examples of so many characters
+    part: PositiveInt | None = None  # cut each file, at line ends or whitespace, into examples of so many characters
 
     def read(self) -> Iterator[Example | Refused]:
         source = Path(self.source)
@@ -42,7 +41,7 @@ class Reader(DataSection):
             try:
                 text = lines.decode(file.content, self.encoding)
             except UnicodeDecodeError:
-                yield Refused(file.where, NOT_UNICODE if self.encoding is None else f"is not {self.encoding}")
+                yield Refused(file.where, f"is not {self.encoding or 'UTF-8'}: {lines.cure(self.encoding)}")
                 continue
             if text.strip():
                 split, folders = rules(file)
@@ -83,8 +82,8 @@ def parts(entry: Entry, size: int, place: Place, encoding: str | None = None) ->
 
 
 def _end(text: str, start: int, size: int) -> int:
-    """Where the part ends that begins at `start`: at the first end of a line after `size` characters. Where a line is
-    longer than the part, at the first blank; in scripts without blanks, before the next whole character.
+    """Where the part that begins at `start` ends: at the first end of a line after `size` characters; where the line is
+    too long, at the first whitespace; in scripts without spaces, before the next whole character.
     """
     least, most = start + size - 1, start + 2 * size
     if found := LINE_END.search(text, least, most) or (len(text) > most and BLANK.search(text, least, most)):

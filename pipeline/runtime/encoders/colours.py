@@ -10,7 +10,7 @@ SAME = 3  # of 255: a profile that changes no colour by more is sRGB under anoth
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The image in sRGB, what screens take for granted. One without a profile, or with a wrong one, stays as it is."""
+    """The image in sRGB, which screens assume. One without a profile, or with an unusable one, stays as it is."""
     if not profile:
         return image
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None

@@ -1,9 +1,9 @@
 """Bytes of an image file -> the pixels that the model takes. Preprocessing and packages run this same code.
 
-1. EXIF orientation is applied; other metadata is not read. Colours of an ICC profile, such as those of CMYK, become
-   sRGB. Transparent parts become the background. Of 16 bits the upper 8 are kept. Grey is the luma of ITU-R 601-2.
+1. EXIF orientation and ICC profile are applied, so that colours, also those of CMYK, become sRGB; other metadata is
+   ignored. Transparent parts become the background. Of 16 bits the upper 8 are kept. Grey is the luma of ITU-R 601-2.
 2. The image is resized: `exact` ignores its proportions; `shorter` scales its shorter side to fit and crops the longer
-   one; `pad` scales its longer side to fit and fills up with background.
+   one; `pad` scales its longer side to fit and adds background.
 3. With a `margin`, the image is resized to that many pixels more on each axis. In use the centre is cropped; training
    crops at random.
 
@@ -61,7 +61,7 @@ def check(content: bytes) -> str | None:
 def _what(content: bytes, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"has too many pixels (limit {MAX_PIXELS:,})"
-    return f"is not a readable {', '.join(FORMATS)} image" if content else "is empty"
+    return "is not a readable PNG, JPEG or WebP image" if content else "is empty"
 
 
 def load(content: bytes, mode: str, size: tuple[int, int]) -> Image.Image:

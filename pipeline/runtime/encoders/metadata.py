@@ -1,4 +1,4 @@
-"""What stands in an image file beside the picture: damage in it is no reason to refuse the picture, as in browsers."""
+"""The metadata of an image file. As in browsers, damage in it is no reason to refuse the image."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ START_OF_SCAN = 0xDA
 
 
 def without_damage(content: bytes, read: Callable[[bytes], T]) -> T:
-    """What `read` makes of an image file; where it fails, what it makes of the file without other metadata than
-    orientation and colours; and then without these. Raises what `read` raises for the whole file.
+    """What `read` makes of an image file. Where it fails, it is tried again without metadata other than orientation and
+    colour profile, and then without those too. Raises what `read` raises for the whole file.
     """
     try:
         return read(content)
