@@ -8,6 +8,7 @@ python -m pipeline predict package --prompt "To be, or" --temperature 0.8 --seed
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BLOCK = 1_024  # inputs held in memory together
 STDIN, STDIN_PATH, STDIN_NAME = "-", "/dev/stdin", "standard input"
+FILE = re.compile(
+    r"(?i)\S+\.(txt|csv|tsv|jsonl?|ndjson|parquet|eml|mbox|html?|md|xlsx?|pdf|docx?|gz|zip|png|jpe?g|webp)"
+)
 
 
 class Input(NamedTuple):
@@ -176,38 +180,49 @@ def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tu
     for i, text in enumerate(inputs, start=1):
         if text == STDIN:
             yield from read_file(Path(STDIN), column)
-        elif is_path(text):
+        elif exists(text) and ("/" in text or Path(text).suffix):
             why = f"is the name of a file or folder, not a text: --file '{text}' reads the texts in it"
             yield f"input {i}", UserError(f"input {i}: {text!r} {why}")
         else:
+            if exists(text):  # a word, and a file without a suffix
+                print(f"note: input {i}: {text!r} is taken for a text: --file reads the file", file=sys.stderr)
+            elif FILE.fullmatch(text):
+                print(f"note: input {i}: {text!r} is taken for a text: there is no such file", file=sys.stderr)
             yield f"input {i}", text
     for path in files:
         yield from read_file(path, column)
 
 
-def is_path(text: str) -> bool:
-    """Whether a text can only be meant as the path of something that exists: `mails.csv`, `mails/`, not `mails`."""
+def exists(text: str) -> bool:
+    """Whether a text is also the path of something."""
     try:
-        return ("/" in text or bool(Path(text).suffix)) and Path(text).exists()
+        return Path(text).exists()
     except (OSError, ValueError):  # longer than any path, or with a NUL
         return False
 
 
 def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
     """The texts in a file, each with its place: a column of a table, or the lines of any other file."""
+    from pipeline.inspection.formats import CURES
     from pipeline.readers import Refused
     from pipeline.readers.files import Entry, entries
     from pipeline.readers.formats import table
 
-    if path.name.removesuffix(".gz").lower().endswith(table.SUFFIXES):
+    if path.name.lower().removesuffix(".gz").endswith(table.SUFFIXES):
         # The reader needs a column of labels, which new texts lack: the column of texts stands in for it.
         rows = table.Reader(format="table", source=str(path), text=column, label=column).read()
+        empty = True
         for item in with_cure(rows, "no column", "--column names the one with the texts"):
+            empty = False
             if isinstance(item, Refused):
                 yield item.where, UserError(f"{item.where}: {item.reason.replace('its label', 'its text')}")
             else:
                 yield item.where, str(item.content)
+        if empty:
+            yield str(path), UserError(f"{path}: has no rows")
         return
+    if (suffix := path.suffix.lower()) in CURES:
+        raise UserError(f"{path}: is no text: {CURES[suffix]}")
     if str(path) == STDIN:
         yield from read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb")))  # noqa: SIM115
         return
@@ -223,10 +238,14 @@ def with_cure(items: Iterator[T], mistake: str, cure: str) -> Iterator[T]:
         raise UserError(f"{error}: {cure}" if mistake in str(error) else str(error)) from error
 
 
-def read_lines(entry: "Entry") -> Iterator[tuple[str, str]]:
-    """The lines of a file that have text, each with its place."""
+def read_lines(entry: "Entry") -> Iterator[tuple[str, str | UserError]]:
+    """The lines of a file that have text, each with its place; an error where none has."""
     from pipeline.readers.lines import lines
 
+    empty = True
     for number, line in enumerate(lines(entry), start=1):
         if line.strip():
+            empty = False
             yield f"{entry.where} line {number}", line
+    if empty:
+        yield entry.where, UserError(f"{entry.where}: has no text")

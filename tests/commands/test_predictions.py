@@ -1,5 +1,6 @@
 """What predict reads, and each output form, for labels of whole inputs and of words."""
 
+import gzip
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from pipeline.commands.answers import generate
 from pipeline.commands.answers.predictions import Csv, Json, Table
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Sampling, sample_token
+from pipeline.runtime.inputs.sentences import Sentences
 from pipeline.runtime.tasks.classification import Classification
 from pipeline.runtime.tasks.multi_label_classification import MultiLabelClassification
 from pipeline.runtime.tasks.sequence_tagging import SequenceTagging
@@ -93,6 +95,36 @@ def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
     assert "input 1: 'mails.txt' is the name of a file or folder, not a text: --file" in read(["mails.txt"])["input 1"]
     with pytest.raises(UserError, match=r"mails.csv: has no column words .*: --column names the one with the texts"):
         list(predict.read_texts([], [Path("mails.csv")], "words"))
+
+
+def test_what_a_text_may_have_been_meant_as_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("README").write_text("a word that is a file's name too\n")
+    read(["README", "mails/1.eml", "see 1.txt"])
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "note: input 1: 'README' is taken for a text: --file reads the file",
+        "note: input 2: 'mails/1.eml' is taken for a text: there is no such file",
+    ]
+
+
+def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    contents = {"empty.txt": "", "blank.txt": "\n \n", "head.csv": "text\n", "LOUD.CSV.GZ": "text\na\n", "a.json": "[]"}
+    for name, content in contents.items():
+        Path(name).write_bytes(gzip.compress(content.encode()) if name.endswith("GZ") else content.encode())
+    assert read([], "empty.txt", "blank.txt", "head.csv", "LOUD.CSV.GZ") == {
+        "empty.txt": "empty.txt: has no text",
+        "blank.txt": "blank.txt: has no text",
+        "head.csv": "head.csv: has no rows",
+        "LOUD.CSV.GZ row 2": "a",
+    }
+    with pytest.raises(UserError, match=r"a\.json: is no text: write one object a line \(JSON Lines\)"):
+        read([], "a.json")
+
+
+def test_words_stand_between_asciis_blanks():
+    assert Sentences.__new__(Sentences).parse("10\xa0000\tF \u3000\n") == ["10\xa0000", "F", "\u3000"]
 
 
 def test_a_minus_is_standard_input(tmp_path, monkeypatch):
