@@ -146,6 +146,9 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
     params(tmp_path, dataset="fashion-mnist", model="cnn")
     with pytest.raises(UserError, match="the plan is for language models"):
         plan.main()
+    monkeypatch.setattr("sys.argv", ["plan", "--utilisation", "0"])
+    with pytest.raises(UserError, match="--utilisation: must be more than 0"):
+        plan.main()
     monkeypatch.setattr("sys.argv", ["plan", "--card", "h100", "--compile"])
     with pytest.raises(UserError, match="--compile asks the compiler for the device here: leave --card out"):
         plan.main()
