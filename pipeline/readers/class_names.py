@@ -34,7 +34,11 @@ def of(value: Any) -> str:
 
 
 def clean(name: str) -> str:
-    """A name in Unicode's form NFC, without blanks around it and characters that nobody sees."""
+    """A name in Unicode's form NFC, without blanks around it and characters that nobody sees; its lines, if it has
+    several, end alike.
+    """
+    if "\r" in name:
+        name = name.replace("\r\n", "\n").replace("\r", "\n")
     return name.strip() if name.isascii() else _clean(name)
 
 
