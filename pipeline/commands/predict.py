@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from pipeline.runtime.predictor import Predictor
 
 T = TypeVar("T")
+CURES_OF_READERS = {
+    ", or name its encoding, such as cp1252, as the reader's encoding": "",
+    "set quoting, in the reader's section, to none or minimal": "write the texts as JSON Lines",
+    "set quoting, in the reader's section, to minimal or none": "write the texts as JSON Lines",
+    "; or, if quotes are text, set the reader's quoting to none": "",
+}
 BLOCK = 1_024  # inputs held in memory together
 STDIN, STDIN_PATH, STDIN_NAME = "-", "/dev/stdin", "standard input"
 FILE = re.compile(
@@ -184,8 +190,8 @@ def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tu
             why = f"is the name of a file or folder, not a text: --file '{text}' reads the texts in it"
             yield f"input {i}", UserError(f"input {i}: {text!r} {why}")
         else:
-            if exists(text):  # a word, and a file without a suffix
-                print(f"note: input {i}: {text!r} is taken for a text: --file reads the file", file=sys.stderr)
+            if text and exists(text):  # a word, and a file or folder
+                print(f"note: input {i}: {text!r} is taken for a text: --file reads a file", file=sys.stderr)
             elif FILE.fullmatch(text):
                 print(f"note: input {i}: {text!r} is taken for a text: there is no such file", file=sys.stderr)
             yield f"input {i}", text
@@ -212,7 +218,7 @@ def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
         # The reader needs a column of labels, which new texts lack: the column of texts stands in for it.
         rows = table.Reader(format="table", source=str(path), text=column, label=column).read()
         empty = True
-        for item in with_cure(rows, "no column", "--column names the one with the texts"):
+        for item in with_own_cure(rows):
             empty = False
             if isinstance(item, Refused):
                 yield item.where, UserError(f"{item.where}: {item.reason.replace('its label', 'its text')}")
@@ -224,18 +230,23 @@ def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
     if (suffix := path.suffix.lower()) in CURES:
         raise UserError(f"{path}: is no text: {CURES[suffix]}")
     if str(path) == STDIN:
-        yield from read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb")))  # noqa: SIM115
+        yield from with_own_cure(read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb"))))  # noqa: SIM115
         return
     for entry in entries(path):
-        yield from read_lines(entry)
+        yield from with_own_cure(read_lines(entry))
 
 
-def with_cure(items: Iterator[T], mistake: str, cure: str) -> Iterator[T]:
-    """The items; a UserError that speaks of this mistake says the cure too."""
+def with_own_cure(items: Iterator[T]) -> Iterator[T]:
+    """The items of a reader; the cure of a UserError is one of this command, which has no section of params.yaml."""
     try:
         yield from items
     except UserError as error:
-        raise UserError(f"{error}: {cure}" if mistake in str(error) else str(error)) from error
+        text = str(error)
+        if "no column" in text:
+            text += ": --column names the one with the texts"
+        for theirs, ours in CURES_OF_READERS.items():
+            text = text.replace(theirs, ours)
+        raise UserError(text) from error
 
 
 def read_lines(entry: "Entry") -> Iterator[tuple[str, str | UserError]]:

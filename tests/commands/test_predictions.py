@@ -103,7 +103,7 @@ def test_what_a_text_may_have_been_meant_as_is_said(tmp_path, monkeypatch, capsy
     read(["README", "mails/1.eml", "see 1.txt"])
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "note: input 1: 'README' is taken for a text: --file reads the file",
+        "note: input 1: 'README' is taken for a text: --file reads a file",
         "note: input 2: 'mails/1.eml' is taken for a text: there is no such file",
     ]
 
@@ -121,6 +121,17 @@ def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
     }
     with pytest.raises(UserError, match=r"a\.json: is no text: write one object a line \(JSON Lines\)"):
         read([], "a.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt", b"caf\xe9\n"), ("a.csv", b"text\ncaf\xe9\n"), ("b.csv", b'text,n\n"a""b\n",1\nc,"\n')],
+)
+def test_a_cure_is_none_of_a_readers_section(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read([], str(tmp_path / name))
+    assert "reader" not in str(caught.value)
 
 
 def test_words_stand_between_asciis_blanks():
