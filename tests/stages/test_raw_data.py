@@ -115,7 +115,7 @@ def test_pictures_and_tags_that_the_experiment_lacks(make, tmp_path, monkeypatch
     message = (
         f"1.png: is in {tmp_path} alone: an experiment sees only tracked files: run `git add data/raw/mine/pictures`"
     )
-    assert failure().startswith(f"data/raw/mine/pictures/1.png: {message}")
+    assert failure().startswith(f"data/raw/mine/pictures/{message}")
     reader = {"format": "slash-tagged", "tags": "data/raw/mine/pictures/tags.csv"}
     monkeypatch.chdir(tmp_path)
     make(reader, task="sequence-tagging", preprocessing=WORDS, model="lstm", **source)
