@@ -168,6 +168,8 @@ def image_files(inputs: list[str]) -> Iterator[Path]:
     """The named files, and those in the named folders that a reader would read; links that lead to no file too."""
     from pipeline.readers.files import is_left_out_path
 
+    if "" in inputs:  # to pathlib, the folder that this was started in
+        raise UserError(f"input {inputs.index('') + 1}: is empty: name an image, or a folder of images")
     for path in map(Path, inputs):
         if not path.is_dir():
             yield path

@@ -149,6 +149,8 @@ def test_a_link_in_a_folder_of_images_that_leads_nowhere_is_named(tmp_path):
     for name, target in (("gone.png", "nowhere.png"), ("folder", tmp_path.parent), (".hidden", "nowhere")):
         os.symlink(target, tmp_path / name)
     assert [path.name for path in predict.image_files([str(tmp_path)])] == ["folder", "gone.png"]
+    with pytest.raises(UserError, match="input 2: is empty: name an image, or a folder"):
+        list(predict.image_files(["a.png", ""]))
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
