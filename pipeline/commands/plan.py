@@ -82,9 +82,11 @@ def main() -> None:
     trainer, state = abstract_start(config, settings, vocabulary)
     plan = memory_plan.estimate(trainer, state, config, settings, gpu=True if arguments.card else None)
     total = memory_plan.total(plan.memory)
-    optimizers.learning_rate(
-        settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps_per_epoch(choice)
-    )
+    try:
+        steps = steps_per_epoch(choice)
+        optimizers.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps)
+    except UserError as error:
+        raise UserError(f"{paths.PARAMS}: models.{name}.{error}") from error
 
     print(f"{name} {config.variant}: {plan.parameters:,} parameters, vocabulary {vocabulary:,}")
     print(f"batch {settings.batch_size} x {config.context} tokens", end="")
