@@ -7,6 +7,7 @@ the train stage refuses it, with what to change. --compile compares the estimate
 """
 
 import argparse
+import math
 import time
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +15,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import LanguageModelConfig
 from pipeline.config.preprocessing import CorpusPreprocessing
@@ -70,6 +70,9 @@ def main() -> None:
     parser.add_argument("--utilisation", type=float, default=0.4, help="the share of the peak to expect (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="compare the estimate with the compiler's figure")
     arguments = parser.parse_args()
+    for name in ("memory", "teraflops", "utilisation"):
+        if (value := getattr(arguments, name)) is not None and not 0 < value < math.inf:
+            raise UserError(f"--{name}: must be more than 0, and finite")
     if arguments.compile and arguments.card and jax.default_backend() != "gpu":
         raise UserError("--compile asks the compiler for the device here: leave --card out, or run this on a GPU")
 
@@ -79,9 +82,11 @@ def main() -> None:
     trainer, state = abstract_start(config, settings, vocabulary)
     plan = memory_plan.estimate(trainer, state, config, settings, gpu=True if arguments.card else None)
     total = memory_plan.total(plan.memory)
-    optimizers.learning_rate(
-        settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps_per_epoch(choice)
-    )
+    try:
+        steps = steps_per_epoch(choice)
+        optimizers.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps)
+    except UserError as error:
+        raise UserError(f"{paths.PARAMS}: models.{name}.{error}") from error
 
     print(f"{name} {config.variant}: {plan.parameters:,} parameters, vocabulary {vocabulary:,}")
     print(f"batch {settings.batch_size} x {config.context} tokens", end="")
@@ -125,18 +130,16 @@ def steps_per_epoch(choice: Choice) -> int:
 
 def chosen() -> Choice:
     """Raises UserError where params.yaml chooses no language model, or is wrong."""
-    file, chosen, model = check.params()
-    name, settings = file.model, model.training
-    config: Any = model.network
-    if chosen.inputs != "corpus":
+    found = check.params()
+    name, settings, preprocessing = found.file.model, found.model.training, found.dataset.preprocessing
+    config: Any = found.model.network
+    if found.dataset.inputs != "corpus":
         raise UserError(f"{paths.PARAMS}: plan is for language models only: choose such a dataset, and gpt or rnn")
-    if (path := paths.FEATURES / "task.json").exists():
-        task: Any = tasks.read(chosen.settings.model_dump(), file.dataset, path)
-        if task.inputs.settings == chosen.preprocessing:
-            tokens = sum(task.counts)
-            return Choice(name, config, settings.resolved(tokens // config.context), task.outputs, tokens)
-    assert isinstance(chosen.preprocessing, CorpusPreprocessing)
-    return Choice(name, config, settings.resolved(A_LARGE_TEXT), chosen.preprocessing.vocabulary, 0)
+    if task := check.encoded_corpus(found):
+        tokens = sum(task.counts)
+        return Choice(name, config, settings.resolved(tokens // config.context), task.outputs, tokens)
+    assert isinstance(preprocessing, CorpusPreprocessing)
+    return Choice(name, config, settings.resolved(A_LARGE_TEXT), preprocessing.vocabulary, 0)
 
 
 def abstract_start(config: LanguageModelConfig, settings: Training, vocabulary: int) -> tuple[Trainer, State]:

@@ -8,6 +8,7 @@ python -m pipeline predict package --prompt "To be, or" --temperature 0.8 --seed
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -24,8 +25,17 @@ if TYPE_CHECKING:
     from pipeline.runtime.predictor import Predictor
 
 T = TypeVar("T")
+CURES_OF_READERS = {
+    ", or name its encoding, such as cp1252, as the reader's encoding": "",
+    "set quoting, in the reader's section, to none or minimal": "write the texts as JSON Lines",
+    "set quoting, in the reader's section, to minimal or none": "write the texts as JSON Lines",
+    "; or, if quotes are text, set the reader's quoting to none": "",
+}
 BLOCK = 1_024  # inputs held in memory together
 STDIN, STDIN_PATH, STDIN_NAME = "-", "/dev/stdin", "standard input"
+FILE = re.compile(
+    r"(?i)\S+\.(txt|csv|tsv|jsonl?|ndjson|parquet|eml|mbox|html?|md|xlsx?|pdf|docx?|gz|zip|png|jpe?g|webp)"
+)
 
 
 class Input(NamedTuple):
@@ -158,6 +168,8 @@ def image_files(inputs: list[str]) -> Iterator[Path]:
     """The named files, and those in the named folders that a reader would read; also links to folders or to nothing."""
     from pipeline.readers.files import is_left_out_path
 
+    if "" in inputs:  # to pathlib, the folder that this was started in
+        raise UserError(f"input {inputs.index('') + 1}: is empty: name an image, or a folder of images")
     for path in map(Path, inputs):
         if not path.is_dir():
             yield path
@@ -178,57 +190,77 @@ def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tu
     for i, text in enumerate(inputs, start=1):
         if text == STDIN:
             yield from read_file(Path(STDIN), column)
-        elif is_path(text):
+        elif exists(text) and ("/" in text or Path(text).suffix):
             why = f"is the name of a file or folder, not a text: --file '{text}' reads the texts in it"
             yield f"input {i}", UserError(f"input {i}: {text!r} {why}")
         else:
+            if text and exists(text):  # a word, and a file or folder
+                print(f"note: input {i}: {text!r} is taken for a text: --file reads a file", file=sys.stderr)
+            elif FILE.fullmatch(text):
+                print(f"note: input {i}: {text!r} is taken for a text: there is no such file", file=sys.stderr)
             yield f"input {i}", text
     for path in files:
         yield from read_file(path, column)
 
 
-def is_path(text: str) -> bool:
-    """Whether a text can only be meant as the path of something that exists: `mails.csv`, `mails/`, not `mails`."""
+def exists(text: str) -> bool:
+    """Whether a text is also the path of something."""
     try:
-        return ("/" in text or bool(Path(text).suffix)) and Path(text).exists()
+        return Path(text).exists()
     except (OSError, ValueError):  # longer than any path, or with a NUL
         return False
 
 
 def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
     """The texts in a file, each with its place: a column of a table, or the lines of any other file."""
+    from pipeline.inspection.formats import CURES
     from pipeline.readers import Refused
     from pipeline.readers.files import Entry, entries
     from pipeline.readers.formats import table
 
-    if path.name.removesuffix(".gz").lower().endswith(table.SUFFIXES):
+    if path.name.lower().removesuffix(".gz").endswith(table.SUFFIXES):
         # The reader needs a column of labels, which new texts lack: the column of texts stands in for it.
         rows = table.Reader(format="table", source=str(path), text=column, label=column).read()
-        for item in with_cure(rows, "no column", "--column names the one with the texts"):
+        empty = True
+        for item in with_own_cure(rows):
+            empty = False
             if isinstance(item, Refused):
                 yield item.where, UserError(f"{item.where}: {item.reason.replace('its label', 'its text')}")
             else:
                 yield item.where, str(item.content)
+        if empty:
+            yield str(path), UserError(f"{path}: has no rows")
         return
+    if (suffix := path.suffix.lower()) in CURES:
+        raise UserError(f"{path}: is no text: {CURES[suffix]}")
     if str(path) == STDIN:
-        yield from read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb")))  # noqa: SIM115
+        yield from with_own_cure(read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb"))))  # noqa: SIM115
         return
     for entry in entries(path):
-        yield from read_lines(entry)
+        yield from with_own_cure(read_lines(entry))
 
 
-def with_cure(items: Iterator[T], mistake: str, cure: str) -> Iterator[T]:
-    """The items. A UserError whose message contains `mistake` is raised with `cure` at its end."""
+def with_own_cure(items: Iterator[T]) -> Iterator[T]:
+    """The items of a reader; the cure of a UserError is one of this command, which has no section of params.yaml."""
     try:
         yield from items
     except UserError as error:
-        raise UserError(f"{error}: {cure}" if mistake in str(error) else str(error)) from error
+        text = str(error)
+        if "no column" in text:
+            text += ": --column names the one with the texts"
+        for theirs, ours in CURES_OF_READERS.items():
+            text = text.replace(theirs, ours)
+        raise UserError(text) from error
 
 
-def read_lines(entry: "Entry") -> Iterator[tuple[str, str]]:
-    """The lines of a file that have text, each with its place."""
+def read_lines(entry: "Entry") -> Iterator[tuple[str, str | UserError]]:
+    """The lines of a file that have text, each with its place; an error where none has."""
     from pipeline.readers.lines import lines
 
+    empty = True
     for number, line in enumerate(lines(entry), start=1):
         if line.strip():
+            empty = False
             yield f"{entry.where} line {number}", line
+    if empty:
+        yield entry.where, UserError(f"{entry.where}: has no text")

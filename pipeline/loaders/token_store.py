@@ -68,7 +68,7 @@ def steps_per_pass(tokens: int, *, context: int, batch: int) -> int:
     windows = (tokens - 1) // context - 1  # one fewer than would fit: a pass begins at a random position
     if windows < batch:
         raise UserError(
-            f"batch_size: {batch} windows of {context} tokens are more than the {tokens:,} training tokens: "
+            f"training.batch_size: {batch} windows of {context} tokens are more than the {tokens:,} training tokens: "
             "lower batch_size or context, or add text"
         )
     return windows // batch

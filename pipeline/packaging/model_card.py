@@ -17,7 +17,8 @@ MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what has a meaning in Markdown, Gi
 
 
 def fill(card: str, **values: Any) -> str:
-    """The text of a card with these values in it."""
+    """The text of a card with these values in it, the names of dataset and model as they are."""
+    values |= {name: plain(values[name]) for name in ("dataset", "model") if name in values}
     return string.Template((CARDS / card).read_text(encoding="utf-8")).substitute(values, jax=version("jax"))
 
 

@@ -35,7 +35,11 @@ def of(value: Any) -> str:
 
 
 def clean(name: str) -> str:
-    """A name in Unicode's form NFC, without invisible characters and whitespace around it."""
+    """A name in Unicode's form NFC, without invisible characters and whitespace around it. All its line breaks are
+    LF.
+    """
+    if "\r" in name:
+        name = name.replace("\r\n", "\n").replace("\r", "\n")
     return name.strip() if name.isascii() else _clean(name)
 
 

@@ -108,6 +108,15 @@ def _left_behind(source: Path) -> list[Path]:
     return [path for path in files if path.is_file() and not (source / path.relative_to(_project() / source)).exists()]
 
 
+def refuse_left_behind(path: Path) -> None:
+    """Raises UserError where a file beside the source, such as a table's picture, is in the project and not in the
+    folder of the experiment that runs.
+    """
+    if _is_elsewhere() and not path.exists() and (_project() / path).exists():
+        whole = path if path.parent == paths.RAW else path.parent
+        raise UserError(f"{path}: is in {_project()} alone: an experiment sees only tracked files: {_track(whole)}")
+
+
 def verify_sums(source: Path) -> None:
     """Compares each file that SHA256SUMS in `source` lists: the sha256 is that of the file's decompressed content."""
     sums = source / SUMS

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -15,6 +16,7 @@ LONGEST = 1_500  # characters of a message
 # Schedulers send the last two when a job's time is nearly up.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
 LIBRARIES = ("FLAX_", "JAX_", "MPL", "NPY_", "TF_", "TQDM_", "XLA_")  # prefixes of their environment variables
+OURS = ("pipeline", "runtime")  # our packages: a failed import of theirs is a bug
 MISSING = re.compile("Unable to initialize backend|Unknown backend")  # what JAX says of a device
 FORBIDDEN = re.compile("Disallowed .* transfer|no_(execution|tracing) config option")  # by a setting of JAX's
 GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
@@ -117,6 +119,11 @@ def refusal(error: BaseException) -> str | None:
         on_gpu = "GPU" in text or "CUDA" in text
         where = "GPU memory (nvidia-smi shows which programs use it)" if on_gpu else "memory"
         return f"out of {where}: {FREE_MEMORY}"
+    if isinstance(error, ImportError) and (name := error.name) and name.partition(".")[0] not in OURS:
+        return (
+            f"{name} cannot be imported ({text[:300]}): is this the project's environment? `. .venv/bin/activate`, "
+            "after `make repro` has made it"
+        )
     if not isinstance(error, OSError):
         return _device(error, text) or _setting(error, text)
     # Some libraries pass on the system's message without its number, or with the file's name only inside the text.
@@ -140,8 +147,8 @@ def refusal(error: BaseException) -> str | None:
 def _device(error: BaseException, text: str) -> str | None:
     """The message for a device that is not there, or fails; None for any other error."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
-    # JAX asserts that some platform is left, and says so of its own frames only.
-    none_left = isinstance(error, AssertionError) and not text and "JAX" in "".join(getattr(error, "__notes__", ()))
+    # JAX asserts that some platform is left.
+    none_left = isinstance(error, AssertionError) and not text and _by_jax(error)
     if MISSING.search(text) or (platforms and none_left):
         why = text.partition(": ")[2].partition(" (set JAX_PLATFORMS")[0].rstrip(".") or "its libraries are missing"
         where = f"JAX_PLATFORMS={platforms}: there is no such device here" if platforms else "JAX finds no device"
@@ -155,6 +162,13 @@ def _device(error: BaseException, text: str) -> str | None:
             "`pip install '.[cuda]'`, or set JAX_PLATFORMS=cpu"
         )
     return None
+
+
+def _by_jax(error: BaseException) -> bool:
+    """Whether JAX's code raised it: its frames may be left out of the traceback, and then a note says so."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    last = frames[-1].f_globals.get("__name__", "") if frames else ""
+    return last.startswith("jax.") or "JAX" in "".join(getattr(error, "__notes__", ()))
 
 
 def _setting(error: BaseException, text: str) -> str | None:

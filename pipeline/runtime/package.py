@@ -115,7 +115,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         or manifest.get("format") != FORMAT
         or not isinstance(manifest.get("files"), dict)
     ):
-        raise UserError(f"{folder / MANIFEST}: not a manifest of format {FORMAT}")
+        raise UserError(
+            f"{folder / MANIFEST}: not a manifest of format {FORMAT}: use the version of this project that made the "
+            "package, or make it anew with `dvc repro`"
+        )
     return manifest
 
 

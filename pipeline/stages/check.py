@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline import tasks
 from pipeline.config import params as yaml
 from pipeline.config import paths
 from pipeline.config.networks import NETWORKS, CNNConfig, Network, TransformerConfig
-from pipeline.config.optimizers import Cosine
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.config.section import Section, validate
 from pipeline.config.training import TrainingSection
@@ -108,19 +108,39 @@ def sizes(chosen: Chosen, path: Path = paths.PARAMS) -> None:
     """
     dataset, training = chosen.dataset, chosen.model.training
     section = f"{path}: models.{chosen.file.model}"
-    if dataset.inputs == "corpus" or not (examples := prepared_examples(dataset)):
+    if not (examples := prepared_examples(dataset)):
         return
+    if is_text := dataset.inputs == "corpus":
+        if (task := encoded_corpus(chosen)) is None:
+            return
+        examples = sum(task.counts)  # tokens
     if dataset.inputs == "images" and training.batch_size != "auto" and training.batch_size > examples:
         raise UserError(
             f"{section}.training.batch_size: {training.batch_size} is more than the {examples:,} training examples; "
             "lower it"
         )
-    settings = training.resolved(examples)
-    if isinstance(settings.schedule, Cosine):
-        try:
-            settings.schedule.warmup_steps(settings.epochs * math.ceil(examples / settings.batch_size))
-        except UserError as error:
-            raise UserError(f"{section}.{error}") from error
+    from pipeline.loaders import token_store  # loads JAX
+    from pipeline.training import optimizers
+
+    context = getattr(chosen.model.network, "context", 1)
+    settings = training.resolved(examples // context)
+    try:
+        if is_text:
+            per_pass = token_store.steps_per_pass(examples, context=context, batch=settings.batch_size)
+            steps = settings.epoch_steps or per_pass
+        else:
+            steps = math.ceil(examples / settings.batch_size)
+        optimizers.learning_rate(settings.learning_rate, settings.schedule, epochs=settings.epochs, steps=steps)
+    except UserError as error:
+        raise UserError(f"{section}.{error}") from error
+
+
+def encoded_corpus(chosen: Chosen, path: Path = paths.FEATURES / "task.json") -> Any:
+    """The task of the text that preprocess has encoded; None where it has not, or its settings have changed."""
+    if not path.exists():
+        return None
+    task: Any = tasks.read(chosen.dataset.settings.model_dump(), chosen.file.dataset, path)
+    return task if task.inputs.settings == chosen.dataset.preprocessing else None
 
 
 def prepared_examples(dataset: Dataset) -> int:

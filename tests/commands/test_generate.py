@@ -141,6 +141,7 @@ def test_a_model_without_bounds_reads_on_where_another_begins_anew(made):
     [
         ("--prompt ''", "--prompt: is empty"),
         ("--prompt a --temperature=-1", "--temperature: must be 0 or more"),
+        ("--prompt a --temperature inf", "--temperature: must be 0 or more, and finite"),
         ("--prompt a --top-k 0", "--top-k: must be 1 or more"),
         ("--prompt a --top-p 1.5", "--top-p: must be more than 0 and at most 1"),
         ("--prompt a --tokens 0", "--tokens: must be 1 or more"),

@@ -34,6 +34,17 @@ def test_a_stage_starts_with_the_python_of_the_dvc_that_runs_it(bare, tmp_path):
     assert "dataset: fashion-mnist" in done.stdout, done.stderr
 
 
+def test_a_library_that_is_missing_or_broken_is_named(tmp_path):
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc/__init__.py").write_text("import no_such_library\n")
+    command = [sys.executable, "-m", "pipeline", "check"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no_such_library cannot be imported (No module named 'no_such_library'): is")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("folder", "code", "said"),
     [("\u65e5", 0, "a label \\u65e5"), (os.fsdecode(b"caf\xe9"), 1, "is not UTF-8: rename it")],

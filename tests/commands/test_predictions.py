@@ -1,5 +1,6 @@
 """What predict reads, and each output form, for labels of whole inputs and of words."""
 
+import gzip
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from pipeline.commands.answers import generate
 from pipeline.commands.answers.predictions import Csv, Json, Table
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Sampling, sample_token
+from pipeline.runtime.inputs.sentences import Sentences
 from pipeline.runtime.tasks.classification import Classification
 from pipeline.runtime.tasks.multi_label_classification import MultiLabelClassification
 from pipeline.runtime.tasks.sequence_tagging import SequenceTagging
@@ -95,6 +97,47 @@ def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
         list(predict.read_texts([], [Path("mails.csv")], "words"))
 
 
+def test_what_a_text_may_have_been_meant_as_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("README").write_text("a word that is a file's name too\n")
+    read(["README", "mails/1.eml", "see 1.txt"])
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "note: input 1: 'README' is taken for a text: --file reads a file",
+        "note: input 2: 'mails/1.eml' is taken for a text: there is no such file",
+    ]
+
+
+def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    contents = {"empty.txt": "", "blank.txt": "\n \n", "head.csv": "text\n", "LOUD.CSV.GZ": "text\na\n", "a.json": "[]"}
+    for name, content in contents.items():
+        Path(name).write_bytes(gzip.compress(content.encode()) if name.endswith("GZ") else content.encode())
+    assert read([], "empty.txt", "blank.txt", "head.csv", "LOUD.CSV.GZ") == {
+        "empty.txt": "empty.txt: has no text",
+        "blank.txt": "blank.txt: has no text",
+        "head.csv": "head.csv: has no rows",
+        "LOUD.CSV.GZ row 2": "a",
+    }
+    with pytest.raises(UserError, match=r"a\.json: is no text: write one object a line \(JSON Lines\)"):
+        read([], "a.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt", b"caf\xe9\n"), ("a.csv", b"text\ncaf\xe9\n"), ("b.csv", b'text,n\n"a""b\n",1\nc,"\n')],
+)
+def test_a_cure_is_none_of_a_readers_section(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read([], str(tmp_path / name))
+    assert "reader" not in str(caught.value)
+
+
+def test_words_stand_between_asciis_blanks():
+    assert Sentences.__new__(Sentences).parse("10\xa0000\tF \u3000\n") == ["10\xa0000", "F", "\u3000"]
+
+
 def test_a_minus_is_standard_input(tmp_path, monkeypatch):
     (tmp_path / "in.txt").write_text("one\ntwo\n")
     monkeypatch.setattr(predict, "STDIN_PATH", str(tmp_path / "in.txt"))
@@ -106,6 +149,8 @@ def test_a_link_in_a_folder_of_images_that_leads_nowhere_is_named(tmp_path):
     for name, target in (("gone.png", "nowhere.png"), ("folder", tmp_path.parent), (".hidden", "nowhere")):
         os.symlink(target, tmp_path / name)
     assert [path.name for path in predict.image_files([str(tmp_path)])] == ["folder", "gone.png"]
+    with pytest.raises(UserError, match="input 2: is empty: name an image, or a folder"):
+        list(predict.image_files(["a.png", ""]))
 
 
 @pytest.mark.parametrize("text", ["", " \n"])

@@ -162,23 +162,44 @@ def test_a_mistake_is_one_line(write, change, message):
             {CNN + "schedule": {"name": "cosine", "warmup": 0.95}},
             "models.cnn.training.schedule.warmup: 0.95 of 5 steps is all of them",
         ),
+        ({CNN + "epochs": 1 << 31}, "models.cnn.training.epochs: 2,147,483,648 of 1 steps are more than"),
     ],
 )
 def test_a_value_that_the_prepared_data_is_too_small_for(write, change, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chosen = check.params(write(**({CNN + "batch_size": 20} | change)))
     check.sizes(chosen)  # no data is prepared: the value may be right
+    report = prepared(chosen)
+    with pytest.raises(UserError) as caught:
+        check.sizes(chosen)
+    assert message in str(caught.value)
+    os.utime(report, (0, 0))  # the data has changed since
+    check.sizes(chosen)
+
+
+def prepared(chosen: check.Chosen) -> Path:
+    """The report of its data, of which 20 examples are for training."""
     data = chosen.dataset.data.model_dump(mode="json", exclude_none=True)
     Path(data["source"]).mkdir(parents=True)
     paths.PREPARED.mkdir(parents=True)
     report, content = paths.PREPARED / "report.json", {"data": data, "splits": {"train": {"examples": 20}}}
     report.write_text(json.dumps(content))
     os.utime(report, (time.time() + 10, time.time() + 10))
-    with pytest.raises(UserError) as caught:
+    return report
+
+
+def test_a_text_that_is_too_short_for_a_batch(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = check.params(write(dataset="shakespeare", model="gpt"))
+    prepared(chosen)
+    check.sizes(chosen)  # no tokens are counted
+    inputs = {"kind": "corpus", "settings": chosen.dataset.preprocessing.model_dump(), "vocabulary": 86}
+    paths.FEATURES.mkdir()
+    task = {"name": "language-modelling", "inputs": inputs, "counts": [900, 100]}
+    (paths.FEATURES / "task.json").write_text(json.dumps(task))
+    said = r"models\.gpt\.training\.batch_size: 8 windows of 256 tokens are more than the 1,000 training tokens"
+    with pytest.raises(UserError, match=said):
         check.sizes(chosen)
-    assert message in str(caught.value)
-    os.utime(report, (0, 0))  # the data has changed since
-    check.sizes(chosen)
 
 
 def test_a_model_that_does_not_fit_the_dataset(write, monkeypatch):

@@ -27,3 +27,9 @@ def test_a_name_is_shown_as_it_is(name, shown, tmp_path):
         "0.500",
         "3",
     ]
+
+
+def test_so_is_a_datasets():
+    names = {"task": "classification", "metrics": "accuracy", "model": "cnn", "dataset": "*my*_data"}
+    empty = dict.fromkeys(("what", "figures", "details", "limits", "use", "output"), "")
+    assert r"# cnn on \*my\*\_data" in model_card.fill("labelled.md", **names, **empty)

@@ -25,6 +25,7 @@ TABLE = {"format": "table", "text": "text", "label": "label"}
         (("e\u0301", "é", "\ufeffé\u200b", "\u200cé\u200d "), "é"),
         (("मक्\u200cमन",), "मक्\u200cमन"),  # the joiner belongs to the word
         ((1e300,), "1e+300"),
+        (("a\nb", "a\rb", "a\r\nb"), "a\nb"),
     ],
 )
 def test_of_a_cell(cells, name):

@@ -2,9 +2,12 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import jax
 import pytest
+from imports import TOP
 
 from pipeline.runtime import environment, errors
 from pipeline.runtime.errors import UserError
@@ -102,6 +105,16 @@ def test_junk_is_refused(name, value, message, monkeypatch):
 def test_a_device_that_is_not_there_is_one_line(error, platforms, message, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
     assert (errors.refusal(error) or "").startswith(message)
+
+
+def test_no_platform_of_those_asked_for_is_one_line():
+    """JAX only asserts that there is one."""
+    asks = "import jax; from pipeline.runtime import errors; errors.run(lambda: jax.process_count())"
+    for code in (asks, asks.replace("jax.process_count", "jax.numpy.ones(3).sum")):
+        variables = {**os.environ, "JAX_PLATFORMS": "cuda"}
+        done = subprocess.run([sys.executable, "-c", code], cwd=TOP, env=variables, capture_output=True, text=True)
+        assert done.stderr.startswith("error: JAX_PLATFORMS=cuda: there is no such device here (its libraries are miss")
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_broken_plugin_of_jax_is_one_line(caplog):

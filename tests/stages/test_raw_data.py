@@ -6,7 +6,7 @@ from pathlib import Path
 import clone
 import pytest
 from one_source import GOOD, IMAGE, WORDS, failure, report, run, texts
-from sources import write
+from sources import picture, write
 
 from pipeline.readers import raw_data
 from pipeline.stages import prepare
@@ -98,6 +98,30 @@ def test_a_source_of_which_the_experiment_lacks_a_part(make, tmp_path, monkeypat
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     message = f"data/raw/mine: 1 of its files, such as more.csv, are only in {tmp_path}: an experiment sees only"
     assert message in failure()
+
+
+def test_pictures_and_tags_that_the_experiment_lacks(make, tmp_path, monkeypatch):
+    """They lie beside the source, which names them; rows without them would only count as unusable."""
+    source = {"source": "data/raw/mine/all.csv"}
+    reader = {"format": "table", "image": "file", "label": "label", "max_bad_rows": 9}
+    folder = make(reader, task="classification", preprocessing=IMAGE, model="cnn", **source)
+    write(folder, {"all.csv": "file,label\npictures/1.png,a\n"})
+    shutil.copytree("data", "copy/data")
+    for name in ("params.yaml", "dvc.yaml", "versions.yaml"):
+        shutil.copy(name, "copy")
+    write(folder, {"pictures/1.png": picture(seed=1), "pictures/tags.csv": "tag,becomes\n"})
+    monkeypatch.chdir("copy")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    message = (
+        f"1.png: is in {tmp_path} alone: an experiment sees only tracked files: run `git add data/raw/mine/pictures`"
+    )
+    assert failure().startswith(f"data/raw/mine/pictures/{message}")
+    reader = {"format": "slash-tagged", "tags": "data/raw/mine/pictures/tags.csv"}
+    monkeypatch.chdir(tmp_path)
+    make(reader, task="sequence-tagging", preprocessing=WORDS, model="lstm", **source)
+    shutil.copy("params.yaml", "copy")
+    monkeypatch.chdir("copy")
+    assert failure().startswith(f"data/raw/mine/pictures/tags.csv: is in {tmp_path} alone")
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,14 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
     params(tmp_path, dataset="fashion-mnist", model="cnn")
     with pytest.raises(UserError, match="plan is for language models only"):
         plan.main()
+    params(tmp_path)
+    content["models"]["gpt"]["training"] |= {"mesh": None, "epochs": 1 << 31}
+    dump(content, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match=r"params\.yaml: models\.gpt\.training\.epochs: 2,147,483,648 of"):
+        plan.main()
+    monkeypatch.setattr("sys.argv", ["plan", "--utilisation", "0"])
+    with pytest.raises(UserError, match="--utilisation: must be more than 0"):
+        plan.main()
     monkeypatch.setattr("sys.argv", ["plan", "--card", "h100", "--compile"])
     with pytest.raises(UserError, match="--compile asks the compiler for the device here: leave --card out"):
         plan.main()

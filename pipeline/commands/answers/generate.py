@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace, texts: Iterable[tuple[str, str | UserErr
 def check(arguments: argparse.Namespace, sampling: Sampling) -> None:
     has_prompt = arguments.prompt is not None
     for valid, option, rule in (
-        (0 <= sampling.temperature < math.inf, "--temperature", "must be 0 or more"),
+        (0 <= sampling.temperature < math.inf, "--temperature", "must be 0 or more, and finite"),
         (sampling.top_k is None or sampling.top_k >= 1, "--top-k", "must be 1 or more"),
         (sampling.top_p is None or 0 < sampling.top_p <= 1, "--top-p", "must be more than 0 and at most 1"),
         (arguments.tokens >= 1, "--tokens", "must be 1 or more"),

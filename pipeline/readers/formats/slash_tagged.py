@@ -54,6 +54,7 @@ def _tokens(line: str) -> list[str]:
 
 def _coarser(path: Path) -> dict[str, str]:
     raw_data.refuse_folder_links(path)
+    raw_data.refuse_left_behind(path)
     rows = delimited.rows(files.Entry(path.name, str(path), lambda: path.open("rb")), ("tag", "becomes"))
     header = next(rows, None)
     if header is None or header.cells != ("tag", "becomes"):

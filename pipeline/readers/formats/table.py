@@ -277,8 +277,9 @@ def _picture_file(name: str, entry: files.Entry) -> bytes:
     raw_data.refuse_folder_links(path)
     try:
         is_file = path.is_file()
-    except OSError:  # the name is too long
-        is_file = False
+    except OSError as error:
+        raise Refusal("its image does not exist") from error  # its name is too long
     if not is_file:
+        raw_data.refuse_left_behind(path)
         raise Refusal("its image does not exist")
     return files.read(files.Entry(name, str(path), lambda: path.open("rb")))

@@ -1,5 +1,6 @@
 """Sentences, as lists of words."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from ..encoders.word_vocabulary import Vocabulary
 from ..errors import UserError
 from . import Arrays
 
+BLANKS = re.compile(r"\s+", re.ASCII)
 MIN_LENGTH = 16  # words: shorter sentences are padded to this length, so that fewer shapes are compiled
 
 
@@ -21,8 +23,8 @@ class Sentences:
         self.max_tokens: int | None = vocabulary.spec.max_length
 
     def parse(self, text: str) -> list[str]:
-        """The words of a sentence that stand apart."""
-        return text.split()
+        """The words of a sentence, between ASCII's blanks: to the readers too, other blanks are part of words."""
+        return [word for word in BLANKS.split(text) if word]
 
     def encode(self, content: Sequence[str], name: str) -> Arrays:
         if not content:
