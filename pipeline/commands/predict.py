@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CURES_OF_READERS = {
-    ", or name its encoding, such as cp1252, as the reader's encoding": "",
+    ", or set the reader's encoding, such as cp1252": "",
     "set quoting, in the reader's section, to none or minimal": "write the texts as JSON Lines",
     "set quoting, in the reader's section, to minimal or none": "write the texts as JSON Lines",
     "; or, if quotes are text, set the reader's quoting to none": "",

@@ -119,7 +119,7 @@ def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
         "head.csv": "head.csv: has no rows",
         "LOUD.CSV.GZ row 2": "a",
     }
-    with pytest.raises(UserError, match=r"a\.json: is no text: write one object a line \(JSON Lines\)"):
+    with pytest.raises(UserError, match=r"a\.json: is no text: write one object per line"):
         read([], "a.json")
 
 

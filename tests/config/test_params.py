@@ -162,7 +162,7 @@ def test_a_mistake_is_one_line(write, change, message):
             {CNN + "schedule": {"name": "cosine", "warmup": 0.95}},
             "models.cnn.training.schedule.warmup: 0.95 of 5 steps is all of them",
         ),
-        ({CNN + "epochs": 1 << 31}, "models.cnn.training.epochs: 2,147,483,648 of 1 steps are more than"),
+        ({CNN + "epochs": 1 << 31}, "models.cnn.training.epochs: 2,147,483,648 epochs of 1 steps are more than"),
     ],
 )
 def test_a_value_that_the_prepared_data_is_too_small_for(write, change, message, tmp_path, monkeypatch):
