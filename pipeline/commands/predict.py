@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CURES_OF_READERS = {
     ", or set the reader's encoding, such as cp1252": "",
-    "set quoting, in the reader's section, to none or minimal": "write the texts as JSON Lines",
-    "set quoting, in the reader's section, to minimal or none": "write the texts as JSON Lines",
+    "set the reader's quoting to none or minimal": "write the texts as JSON Lines",
+    "set the reader's quoting to minimal or none": "write the texts as JSON Lines",
     "; or, if quotes are text, set the reader's quoting to none": "",
 }
 BLOCK = 1_024  # inputs held in memory together
