@@ -1,25 +1,15 @@
 """What stands in an image file beside the picture: orientation and colours count, and damage in it does no harm."""
 
-import io
 import struct
 import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from image_files import GREY, RGB, file
 from PIL import Image, ImageCms
 
 from pipeline.runtime.encoders import images
-from pipeline.runtime.encoders.specs import ImageSpec
-
-GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0, background="black")
-RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0, background="black")
-
-
-def file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
 
 
 def chunk(kind: bytes, content: bytes, *, damage: int = 0) -> bytes:

@@ -1,7 +1,6 @@
 """Any image of any mode becomes the pixels that the model takes; anything else is refused by name."""
 
 import contextlib
-import io
 import struct
 import warnings
 import zlib
@@ -13,20 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_tasks
+from image_files import GREY, RGB, file
 from PIL import Image
 
 from pipeline.runtime.encoders import images
 from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
-
-GREY = ImageSpec(height=28, width=28, colour="grey", resize="exact", margin=0, background="black")
-RGB = ImageSpec(height=20, width=30, colour="rgb", resize="exact", margin=0, background="black")
-
-
-def file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
