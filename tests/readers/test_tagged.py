@@ -61,6 +61,19 @@ def test_blanks_around_cells(tmp_path):
     assert [(e.content, e.label) for e in items] == [(("a", " "), ("B-X", "O")), (("b",), ("O",))]
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("# by hand\n\n#ff\tO\n#now\tO\n\nEU\tB-ORG\n", [("#ff", "#now"), ("EU",)]),
+        ("#ff\tO\n\n#now\tO\n", [("#ff",), ("#now",)]),
+        ("# comment\n\nEU B-ORG\n", [("EU",)]),
+    ],
+)
+def test_a_first_sentence_of_hashtags_is_one(tmp_path, text, sentences):
+    write(tmp_path, {"a.tsv": text})
+    assert [e.content for e in examples(tmp_path, format="conll")] == sentences
+
+
 def test_sentences_that_are_no_example(tmp_path):
     write(tmp_path, {"a.txt": "a A\nb\n\nc C\nd x D\n\ne E\n\nf\t\n\n"})
     assert refused(tmp_path, format="conll") == {

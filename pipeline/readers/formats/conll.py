@@ -39,12 +39,8 @@ class Reader(DataSection):
         rules = self.rules()
         for entry in files.entries(source, self.files, self.encoding):
             split = rules(entry).split
-            form = None
-            for block in _blocks(lines.lines(entry, self.encoding)):
-                form = next((line.form for line in block if not line.text.startswith("#")), form)
-                sentence = [line for line in block if _is_word(line, form)]
-                if sentence:
-                    yield self._example(entry.where, sentence, split)
+            for sentence in _sentences(_blocks(lines.lines(entry, self.encoding))):
+                yield self._example(entry.where, sentence, split)
 
     def _example(self, file: str, sentence: list[Line], split: Split | None) -> Example | Refused:
         words, cells = [], []
@@ -76,6 +72,27 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
     yield block
 
 
+def _sentences(blocks: Iterable[list[Line]]) -> Iterator[list[Line]]:
+    """The words of each block that has any.
+
+    Blocks before the first line without # wait for that line's form. Only tabs prove that they are no comments.
+    """
+    form, waiting = None, list[list[Line]]()
+    for block in blocks:
+        form = next((line.form for line in block if not line.text.startswith("#")), form)
+        waiting.append(block)
+        if form:
+            yield from _words(waiting if form[0] else [block], form)
+            waiting = []
+    yield from _words(waiting, (True, 2))
+
+
+def _words(blocks: Iterable[list[Line]], form: tuple[bool, int]) -> Iterator[list[Line]]:
+    for block in blocks:
+        if words := [line for line in block if _is_word(line, form)]:
+            yield words
+
+
 def columns(line: str) -> list[str]:
     """The cells of a line: tabs separate them, or spaces where it has no tab; other whitespace may be a word."""
     if "\t" in line:
@@ -83,7 +100,7 @@ def columns(line: str) -> list[str]:
     return [cell for cell in line.split(" ") if cell]
 
 
-def _is_word(line: Line, form: tuple[bool, int] | None) -> bool:
+def _is_word(line: Line, form: tuple[bool, int]) -> bool:
     """A line that starts with # is a word only if it has the `form` of the other lines; otherwise it is a comment."""
     if line.form == (True, CONLL_U) and NO_WORD.fullmatch(line.columns[0]):
         return False
