@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline.runtime import printing
 from pipeline.runtime.errors import UserError
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from pipeline.runtime.predictor import Predictor
 
 T = TypeVar("T")
-CURES_OF_READERS = {
-    ", or set the reader's encoding, such as cp1252": "",
-    "set the reader's quoting to none or minimal": "write the texts as JSON Lines",
-    "set the reader's quoting to minimal or none": "write the texts as JSON Lines",
-    "; or, if quotes are text, set the reader's quoting to none": "",
-}
 BLOCK = 1_024  # inputs held in memory together
 STDIN, STDIN_PATH, STDIN_NAME = "-", "/dev/stdin", "standard input"
 FILE = re.compile(
@@ -46,6 +40,17 @@ class Input(NamedTuple):
     content: "Raw | None" = None
 
 
+class Form(NamedTuple):
+    """How the files of --file are read."""
+
+    column: str = "text"
+    encoding: str | None = None
+    quoting: str | None = None
+
+
+DEFAULT = Form()
+
+
 def main() -> int:
     arguments = parse()
     if arguments.json or arguments.csv:
@@ -54,10 +59,11 @@ def main() -> int:
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
     from pipeline.runtime import package, tasks
 
+    given = (arguments.inputs, arguments.file, Form(arguments.column, arguments.encoding, arguments.quoting))
     if tasks.generates(package.task_of(arguments.package)):
         from pipeline.commands.answers import generate
 
-        return generate.main(arguments, read_texts(arguments.inputs, arguments.file, arguments.column))
+        return generate.main(arguments, read_texts(*given))
     if arguments.prompt is not None:
         raise UserError(f"--prompt: {arguments.package} contains a model that cannot generate text")
 
@@ -66,8 +72,7 @@ def main() -> int:
 
     predictor = Predictor(arguments.package)
     form = predictions.Json if arguments.json else predictions.Csv if arguments.csv else predictions.Table
-    inputs = read_inputs(predictor, arguments.inputs, arguments.file, arguments.column)
-    return answer(predictor, inputs, form(predictor.task))
+    return answer(predictor, read_inputs(predictor, *given), form(predictor.task))
 
 
 def parse() -> argparse.Namespace:
@@ -90,6 +95,8 @@ def parse() -> argparse.Namespace:
         help="file with texts or sentences: one per line, or a column of a CSV, TSV, JSON Lines or Parquet table",
     )
     parser.add_argument("--column", default="text", help="column of --file with the texts (default: text)")
+    parser.add_argument("--encoding", help="encoding of --file where it is not Unicode, such as cp1252")
+    parser.add_argument("--quoting", choices=("minimal", "none"), help="whether cells of a CSV or TSV are quoted")
     generation = parser.add_argument_group("text generation by a language model")
     generation.add_argument("--prompt", help="text to continue")
     generation.add_argument("--tokens", type=int, default=200, help="largest number of new tokens (default: 200)")
@@ -134,7 +141,7 @@ def answer(predictor: "Predictor", inputs: Iterator[Input], form: "predictions.F
     return 1 if failed else 0
 
 
-def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], column: str) -> Iterator[Input]:
+def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], form: Form = DEFAULT) -> Iterator[Input]:
     """The inputs on the command line, then those in files, each encoded."""
     if predictor.inputs.from_files:
         if files:
@@ -147,7 +154,7 @@ def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], co
             else:
                 yield encode(predictor, str(path), str(path))
         return
-    for name, text in read_texts(inputs, files, column):
+    for name, text in read_texts(inputs, files, form):
         yield encode(predictor, name, text)
 
 
@@ -183,13 +190,13 @@ def image_files(inputs: list[str]) -> Iterator[Path]:
             raise UserError(f"{path}: holds no image")
 
 
-def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tuple[str, str | UserError]]:
+def read_texts(inputs: list[str], files: list[Path], form: Form = DEFAULT) -> Iterator[tuple[str, str | UserError]]:
     """The texts on the command line, then those in files, each with its name; an error in place of a text that cannot
     be read.
     """
     for i, text in enumerate(inputs, start=1):
         if text == STDIN:
-            yield from read_file(Path(STDIN), column)
+            yield from read_file(Path(STDIN), form)
         elif exists(text) and ("/" in text or Path(text).suffix):
             why = f"is the name of a file or folder, not a text: --file '{text}' reads the texts in it"
             yield f"input {i}", UserError(f"input {i}: {text!r} {why}")
@@ -200,7 +207,7 @@ def read_texts(inputs: list[str], files: list[Path], column: str) -> Iterator[tu
                 print(f"note: input {i}: {text!r} is taken for a text: there is no such file", file=sys.stderr)
             yield f"input {i}", text
     for path in files:
-        yield from read_file(path, column)
+        yield from read_file(path, form)
 
 
 def exists(text: str) -> bool:
@@ -211,18 +218,21 @@ def exists(text: str) -> bool:
         return False
 
 
-def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
+def read_file(path: Path, form: Form) -> Iterator[tuple[str, str | UserError]]:
     """The texts in a file, each with its place: a column of a table, or the lines of any other file."""
     from pipeline.inspection.formats import CURES
-    from pipeline.readers import Refused
+    from pipeline.readers import Refused, encodings
     from pipeline.readers.files import Entry, entries
     from pipeline.readers.formats import table
 
+    if form.encoding is not None and encodings.known(form.encoding) is None:
+        raise UserError("--encoding: must be an encoding, such as utf-8, cp1252 or gb18030")
     if path.name.lower().removesuffix(".gz").endswith(table.SUFFIXES):
         # The reader needs a column of labels, which new texts lack: the column of texts stands in for it.
-        rows = table.Reader(format="table", source=str(path), text=column, label=column).read()
+        options: Any = {"text": form.column, "label": form.column, "encoding": form.encoding, "quoting": form.quoting}
+        rows = table.Reader(format="table", source=str(path), **options).read()
         empty = True
-        for item in with_own_cure(rows):
+        for item in with_cure(rows, "no column", "--column names the one with the texts"):
             empty = False
             if isinstance(item, Refused):
                 yield item.where, UserError(f"{item.where}: {item.reason.replace('its label', 'its text')}")
@@ -234,31 +244,27 @@ def read_file(path: Path, column: str) -> Iterator[tuple[str, str | UserError]]:
     if (suffix := path.suffix.lower()) in CURES:
         raise UserError(f"{path}: is no text: {CURES[suffix]}")
     if str(path) == STDIN:
-        yield from with_own_cure(read_lines(Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb"))))  # noqa: SIM115
+        entry = Entry(STDIN_NAME, STDIN_NAME, lambda: Path(STDIN_PATH).open("rb"))  # noqa: SIM115
+        yield from read_lines(entry, form.encoding)
         return
-    for entry in entries(path):
-        yield from with_own_cure(read_lines(entry))
+    for entry in entries(path, encoding=form.encoding):
+        yield from read_lines(entry, form.encoding)
 
 
-def with_own_cure(items: Iterator[T]) -> Iterator[T]:
-    """The items of a reader; the cure of a UserError is one of this command, which has no section of params.yaml."""
+def with_cure(items: Iterator[T], mistake: str, cure: str) -> Iterator[T]:
+    """The items. A UserError whose message contains `mistake` is raised with `cure` at its end."""
     try:
         yield from items
     except UserError as error:
-        text = str(error)
-        if "no column" in text:
-            text += ": --column names the one with the texts"
-        for theirs, ours in CURES_OF_READERS.items():
-            text = text.replace(theirs, ours)
-        raise UserError(text) from error
+        raise UserError(f"{error}: {cure}" if mistake in str(error) else str(error)) from error
 
 
-def read_lines(entry: "Entry") -> Iterator[tuple[str, str | UserError]]:
+def read_lines(entry: "Entry", encoding: str | None) -> Iterator[tuple[str, str | UserError]]:
     """The lines of a file that have text, each with its place; an error where none has."""
     from pipeline.readers.lines import lines
 
     empty = True
-    for number, line in enumerate(lines(entry), start=1):
+    for number, line in enumerate(lines(entry, encoding), start=1):
         if line.strip():
             empty = False
             yield f"{entry.where} line {number}", line

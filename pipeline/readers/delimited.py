@@ -228,8 +228,8 @@ def _rows(entry: Entry, source: Iterator[str], first: int, dialect: Dialect) -> 
     """The rows from line `first` on."""
     if dialect.unclear:
         raise UserError(
-            f"{entry.where}: from line {first} on, quotes may be text, or enclose cells with line breaks: set the "
-            "reader's quoting to none or minimal"
+            f"{entry.where}: from line {first} on, quotes may be text, or enclose cells with line breaks: set "
+            "quoting to none or minimal"
         )
     read = _quoted_rows if dialect.quoting == "minimal" else _plain_rows
     return read(entry, source, first, dialect)
@@ -250,7 +250,7 @@ def _plain_rows(entry: Entry, source: Iterator[str], first: int, dialect: Dialec
             if any(map(WITHIN.fullmatch, cells)):
                 raise UserError(
                     f"{entry.where} row {number}: has a quoted cell, but quotes in earlier rows look like text: set "
-                    "the reader's quoting to minimal or none"
+                    "quoting to minimal or none"
                 )
         yield Row(number, cells)
 
@@ -267,7 +267,7 @@ def _quoted_rows(entry: Entry, source: Iterator[str], first: int, dialect: Diale
             if reader.line_num + first > line + 1 or "end of data" in str(error):
                 raise UserError(
                     f"{entry.where} row {line}: a quote is opened here and not closed correctly; inside quotes, write "
-                    "a quote twice; or, if quotes are text, set the reader's quoting to none"
+                    "a quote twice; or, if quotes are text, set quoting to none"
                 ) from error
             yield Row(line, None)
             continue

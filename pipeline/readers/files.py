@@ -233,7 +233,7 @@ def _decoded(path: Path, name: bytes, encoding: str) -> str:
     try:
         return encodings.of_name(name, encoding)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: a name in it is not in {encoding}: correct the reader's encoding") from error
+        raise UserError(f"{path}: a name in it is not in {encoding}: correct encoding") from error
 
 
 def _ended(archive: tarfile.TarFile) -> None:

@@ -65,8 +65,8 @@ def ends(text: str) -> int:
 def cure(encoding: str | None) -> str:
     """What to do about a text that is not in this encoding; None: not in UTF-8."""
     if encoding is not None:
-        return "correct the reader's encoding, or save it as UTF-8"
-    return "save it as UTF-8, or set the reader's encoding, such as cp1252"
+        return "correct encoding, or save it as UTF-8"
+    return "save it as UTF-8, or set encoding, such as cp1252"
 
 
 def lines(entry: Entry, encoding: str | None = None) -> Iterator[str]:

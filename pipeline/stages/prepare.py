@@ -4,7 +4,7 @@ An example's id is the hash of its own content.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,56 +51,59 @@ class LeftOut:
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    source = Path(params.source)
+    source, data, learns = Path(params.source), params.data, TASKS[params.task].labels_are
     raw_data.check(source, inputs.dataset)
     paths.PREPARED.mkdir(parents=True, exist_ok=True)
     spool = paths.PREPARED / "spool.parquet"
-    refused, dropped, kept, unlabelled = LeftOut(), LeftOut(), LeftOut(), LeftOut()
-    total = files.count(source) if params.data.one_per_file else None
-    items = tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None)
-    changed = LeftOut()
-    items = _noting(items, changed)
-    if TASKS[params.task].labels_are == "label" and params.data.one_per_file:
-        items = map(in_a_class, items)
-    keys, where, hidden = split_tables.write_spool(items, spool, refused.add, params.data.duplicates)
+    others = {name: LeftOut() for name in ("dropped", "kept_in_train", "refused", "unlabelled", "changed")}
+    items = read(params, others["changed"])
+    keys, where, hidden = split_tables.write_spool(items, spool, others["refused"].add, data.duplicates)
     for item in split.settle(hidden, keys):
-        (unlabelled if item.reason in split.NO_SPLIT else refused).add(item.where, item.reason)
-    data, learns = params.data, TASKS[params.task].labels_are
+        others["unlabelled" if item.reason in split.NO_SPLIT else "refused"].add(item.where, item.reason)
     placements = split.assign(keys, validation=data.validation, test=data.test, learns=learns, stratify=data.stratify)
     for place, placement in zip(where, placements):
-        if placement.split is not None:
-            if placement.reason:
-                kept.add(place, placement.reason)
-        else:
-            (unlabelled if placement.reason in split.NO_SPLIT else dropped).add(place, placement.reason)
+        if placement.reason:
+            others[group(placement)].add(place, placement.reason)
     labels = split_tables.sort_spool(spool, [placement.split for placement in placements])
     sizes = {
         name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
     }
-    others = {"dropped": dropped, "kept_in_train": kept, "refused": refused, "unlabelled": unlabelled}
-    others |= {"changed": changed} if changed.counts else {}
     write_report(params, sizes, labels, others)
-    check(params, inputs.dataset, sizes, refused, kept, keys)
-    for reason, count in unlabelled.counts.items():
-        print(
-            f"note: {reason}: {count:,} left out, such as {unlabelled.first[reason][0]}; the others are split instead"
-        )
-    for reason, count in changed.counts.items():
-        print(f"note: {reason}: {count:,} changed, such as {changed.first[reason][0]}")
-    if alike := class_names.note((name for one in labels.values() for name in one), TASKS[params.task].class_word):
-        print(f"note: {alike}")
-    if missing := class_names.missing(sum(labels.values(), Counter()), TASKS[params.task].class_word):
-        print(f"note: {missing}")
+    check(params, inputs.dataset, sizes, others["refused"], others["kept_in_train"], keys)
+    for note in notes(params, labels, others):
+        print(f"note: {note}")
     TASKS[params.task].check_labels(params.source, labels)
-    print(summary(params, sizes, labels, dropped, kept, refused))
+    print(summary(params, sizes, labels, others))
 
 
-def _noting(items: Iterable[Example | Refused], changed: LeftOut) -> Iterator[Example | Refused]:
-    """The same items; those that were changed are counted."""
-    for item in items:
+def read(params: Params, changed: LeftOut) -> Iterator[Example | Refused]:
+    """What the reader yields; examples that it changed are counted."""
+    total = files.count(Path(params.source)) if params.data.one_per_file else None
+    in_classes = TASKS[params.task].labels_are == "label" and params.data.one_per_file
+    for item in tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None):
         if isinstance(item, Example) and item.changed:
             changed.add(item.where, item.changed)
-        yield item
+        yield in_a_class(item) if in_classes else item
+
+
+def group(placement: split.Placement) -> str:
+    """Where the report counts an example that is dropped, or trained on by an exception."""
+    if placement.split is not None:
+        return "kept_in_train"
+    return "unlabelled" if placement.reason in split.NO_SPLIT else "dropped"
+
+
+def notes(params: Params, labels: dict[str, Counter[str]], others: dict[str, LeftOut]) -> Iterator[str]:
+    """What may surprise, or looks like a mistake in the data."""
+    unlabelled, changed, word = others["unlabelled"], others["changed"], TASKS[params.task].class_word
+    for reason, count in unlabelled.counts.items():
+        yield f"{reason}: {count:,} left out, such as {unlabelled.first[reason][0]}; the others are split instead"
+    for reason, count in changed.counts.items():
+        yield f"{reason}: {count:,} changed, such as {changed.first[reason][0]}"
+    if alike := class_names.note((name for one in labels.values() for name in one), word):
+        yield alike
+    if missing := class_names.missing(sum(labels.values(), Counter()), word):
+        yield missing
 
 
 def unseen_labels(labels: dict[str, Counter[str]], name: str) -> dict[str, int]:
@@ -123,7 +126,7 @@ def write_report(
             "task": params.task,
             "data": params.data.model_dump(exclude_none=True),
             "splits": splits,
-            **{name: places.summary() for name, places in others.items()},
+            **{name: places.summary() for name, places in others.items() if places.counts or name != "changed"},
         },
     )
 
@@ -164,22 +167,15 @@ def check(
             raise UserError(f"{params.source}: no example is left for the {name} split; {cure}")
 
 
-def summary(
-    params: Params,
-    sizes: dict[str, int],
-    labels: dict[str, Counter[str]],
-    dropped: LeftOut,
-    kept: LeftOut,
-    refused: LeftOut,
-) -> str:
+def summary(params: Params, sizes: dict[str, int], labels: dict[str, Counter[str]], others: dict[str, LeftOut]) -> str:
     """What prepare made, in a line."""
     what = TASKS[params.task].class_word
-    bad = refused.counts.total()
+    dropped, kept, refused = (others[name].counts.total() for name in ("dropped", "kept_in_train", "refused"))
     parts = (
         f"{params.source}: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()),
         f"{len(labels['train'])} {what}" if what else "",
-        f"{dropped.counts.total():,} duplicates dropped",
-        f"{kept.counts.total():,} of rare classes kept in train" if kept.counts else "",
-        f"{bad:,} refused" if bad else "",
+        f"{dropped:,} duplicates dropped",
+        f"{kept:,} of rare classes kept in train" if kept else "",
+        f"{refused:,} refused" if refused else "",
     )
     return "; ".join(filter(None, parts))

@@ -53,7 +53,7 @@ class MultiLabelClassification(Labelled):
             raise UserError(f"{source}: at least two labels are needed in training, which has {found}")
         joined = [label for label in labels["train"] if any(mark in label for mark in SEPARATORS)]
         if 2 * len(joined) > len(labels["train"]):
-            print(f"note: labels such as {joined[0]!r} look like several: check the reader's separator")
+            print(f"note: labels such as {joined[0]!r} look like several: check separator")
         refuse_unseen_labels(source, labels)
 
     @classmethod

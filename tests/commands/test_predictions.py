@@ -74,7 +74,7 @@ def test_a_label_of_two_lines_stays_on_one(capsys):
 
 def read(inputs: list[str], *files: str) -> dict[str, str]:
     """Each text by its place, or what is wrong with it."""
-    return {name: str(text) for name, text in predict.read_texts(inputs, [Path(file) for file in files], "text")}
+    return {name: str(text) for name, text in predict.read_texts(inputs, [Path(file) for file in files])}
 
 
 def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
     }
     assert "input 1: 'mails.txt' is the name of a file or folder, not a text: --file" in read(["mails.txt"])["input 1"]
     with pytest.raises(UserError, match=r"mails.csv: has no column words .*: --column names the one with the texts"):
-        list(predict.read_texts([], [Path("mails.csv")], "words"))
+        list(predict.read_texts([], [Path("mails.csv")], predict.Form("words")))
 
 
 def test_what_a_text_may_have_been_meant_as_is_said(tmp_path, monkeypatch, capsys):
@@ -124,14 +124,21 @@ def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
-    [("a.txt", b"caf\xe9\n"), ("a.csv", b"text\ncaf\xe9\n"), ("b.csv", b'text,n\n"a""b\n",1\nc,"\n')],
+    ("name", "content", "message", "form", "texts"),
+    [
+        ("a.txt", b"caf\xe9\n", "set encoding", {"encoding": "cp1252"}, ["caf\xe9\n"]),
+        ("a.csv", b"text\ncaf\xe9\n", "set encoding", {"encoding": "cp1252"}, ["caf\xe9"]),
+        ("b.csv", b'text,n\n"a,1\nc,2\n', "set quoting to none", {"quoting": "none"}, ['"a', "c"]),
+    ],
 )
-def test_a_cure_is_none_of_a_readers_section(name, content, tmp_path):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        read([], str(tmp_path / name))
-    assert "reader" not in str(caught.value)
+def test_a_message_s_cure_is_an_option(name, content, message, form, texts, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read([], str(path))
+    assert [text for _, text in predict.read_texts([], [path], predict.Form(**form))] == texts
+    with pytest.raises(UserError, match="--encoding: must be an encoding, such as utf-8"):
+        list(predict.read_texts([], [path], predict.Form(encoding="klingon")))
 
 
 def test_words_stand_between_asciis_blanks():

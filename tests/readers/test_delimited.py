@@ -63,7 +63,7 @@ def test_quotes_that_contradict_each_other(tmp_path):
     assert examples(tmp_path / "a.tsv", **TABLE, quoting="minimal")[-1].content == 'she "x"'
     assert examples(tmp_path / "a.tsv", **TABLE, quoting="none")[0].content == '"Yes"'
     write(tmp_path, {"a.tsv": f'label\ttext\nx\t"she ""x"""\n{MANY}x\t"oh\n'})
-    fails(tmp_path / "a.tsv", "row 10003: a quote is opened here .* set the reader's quoting to none", **TABLE)
+    fails(tmp_path / "a.tsv", "row 10003: a quote is opened here .* set quoting to none", **TABLE)
 
 
 def test_quotes_that_may_join_two_rows_or_not(tmp_path):

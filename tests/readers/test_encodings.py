@@ -49,9 +49,9 @@ def test_lines_are_whole_however_they_are_read(monkeypatch, size):
 @pytest.mark.parametrize(
     ("content", "encoding", "message"),
     [
-        (b"a\r\nb\rc\xe9c\n", None, r"is not UTF-8 \(line 3, byte 7 of the file\): save it as UTF-8, or set the"),
+        (b"a\r\nb\rc\xe9c\n", None, r"is not UTF-8 \(line 3, byte 7 of the file\): save it as UTF-8, or set encoding"),
         ("a\nb".encode("utf-16")[:-1], None, r"is not UTF-16 \(line 2, byte 7 of the file\)"),
-        (b"a\nb\x81\n", "latin1", r"is not CP1252 \(line 2, byte 4 of the file\): correct the reader's encoding"),
+        (b"a\nb\x81\n", "latin1", r"is not CP1252 \(line 2, byte 4 of the file\): correct encoding"),
     ],
 )
 def test_where_a_text_is_in_another_encoding(content, encoding, message):
@@ -115,4 +115,4 @@ def test_names_in_a_zip_that_does_not_say_their_encoding(tmp_path, raw, encoding
         archive.writestr(more, "1")
     assert [file.name for file in files.walk(tmp_path / "b.zip")] == [name]
     if name[0] == "ü":
-        fails(path, "a name in it is not in utf8: correct the reader's encoding", format="text", encoding="utf8")
+        fails(path, "a name in it is not in utf8: correct encoding", format="text", encoding="utf8")

@@ -144,7 +144,7 @@ def a_question(folder: Path, random: Random) -> None:
         names = [f"x.{form}" for form in ("png", "jpeg", "webp", "gif", "tiff", "bmp")]
         name = random.choice(names)
         (folder / name).write_bytes(damaged(picture(name[2:].upper(), random.randrange(9)), random))
-        found = predict.read_inputs(asked, [str(folder / name)], [], "text")
+        found = predict.read_inputs(asked, [str(folder / name)], [])
     else:
         _, texts = random.choice([source for source in SOURCES if source[0]["format"] == "table"])
         [(name, content)] = texts.items()
@@ -154,7 +154,7 @@ def a_question(folder: Path, random: Random) -> None:
             damaged(gzip.compress(content, mtime=0) if name.endswith(".gz") else content, random)
         )
         text = damaged(content[:200], random).decode(errors="surrogateescape")
-        found = predict.read_inputs(asked, [text], [folder / name], random.choice(("text", "label")))
+        found = predict.read_inputs(asked, [text], [folder / name], predict.Form(random.choice(("text", "label"))))
     say(asked, found)
 
 
@@ -172,9 +172,9 @@ def answer(asked: Predictor | Generator, folder: Path) -> None:
     elif asked.inputs.from_files:
         picture_file = folder / "asked.png"
         picture_file.write_bytes(picture())
-        say(asked, predict.read_inputs(asked, [str(picture_file)], [], "text"))
+        say(asked, predict.read_inputs(asked, [str(picture_file)], []))
     else:
-        say(asked, predict.read_inputs(asked, ["a text of some words"], [], "text"))
+        say(asked, predict.read_inputs(asked, ["a text of some words"], []))
 
 
 def say(asked: Predictor, found: Iterator[predict.Input]) -> None:

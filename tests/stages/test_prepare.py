@@ -255,7 +255,7 @@ def test_labels_that_are_several(make, capsys):
     rows = [f"this is {letters(i)},{'a;b' if i % 2 else 'b;c'}" for i in range(60)]
     (folder / "rows.csv").write_text("\n".join(["text,label", *rows]))
     run(prepare)
-    assert "note: labels such as 'a;b' look like several: check the reader's separator" in capsys.readouterr().out
+    assert "note: labels such as 'a;b' look like several: check separator" in capsys.readouterr().out
 
 
 def test_what_is_changed_is_counted(make, capsys):

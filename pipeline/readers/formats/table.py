@@ -171,7 +171,7 @@ def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
     else:
         if text and separator is None:
             raise UserError(
-                f"{where}: its labels are the text {text[:60]!r}, not a list: set the reader's separator to what "
+                f"{where}: its labels are the text {text[:60]!r}, not a list: set separator to what "
                 "stands between two labels, or name a column of 0 and 1 for each label"
             )
         names = [class_names.of(name) for name in text.split(separator)] if text else []
