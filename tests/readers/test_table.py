@@ -205,7 +205,7 @@ def labels_of(folder: Path, content: str, **reader: Any) -> list[Any]:
 def test_several_labels_in_a_cell(tmp_path):
     content = 'text,found\na,x|y\nb,\nc," y | y |"\n'
     assert labels_of(tmp_path, content, labels="found", separator="|") == [("x", "y"), (), ("y",)]
-    with pytest.raises(UserError, match=r"rows.csv row 2: its labels are the text 'x\|y', not a list: set the"):
+    with pytest.raises(UserError, match=r"rows.csv row 2: its labels are the text 'x\|y', not a list: set separator"):
         labels_of(tmp_path, content, labels="found")
 
 

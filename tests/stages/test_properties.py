@@ -13,7 +13,7 @@ from imports import TOP
 from ruamel.yaml import YAML
 from sources import read
 
-from pipeline.readers import Example, Refused
+from pipeline.readers import Example, Refused, class_names
 from pipeline.runtime.errors import LONGEST, UserError
 from pipeline.stages import check
 
@@ -65,7 +65,7 @@ def test_any_table_that_csv_can_hold_is_read_as_it_is(rows):
     assert len(items) == len(rows)
     for row, (text, label) in zip(items, rows, strict=True):
         if isinstance(row, Example):
-            assert (row.content, row.label) == (text, label.strip())
+            assert (row.content, row.label) == (text, class_names.of(label))
         else:
             assert isinstance(row, Refused)
             assert not text.strip() or not label.strip() or row.reason

@@ -149,7 +149,7 @@ def test_it_speaks_of_what_params_yaml_chooses(tmp_path, monkeypatch, capsys):
     params(tmp_path)
     content["models"]["gpt"]["training"] |= {"mesh": None, "epochs": 1 << 31}
     dump(content, tmp_path / "params.yaml")
-    with pytest.raises(UserError, match=r"params\.yaml: models\.gpt\.training\.epochs: 2,147,483,648 of"):
+    with pytest.raises(UserError, match=r"params\.yaml: models\.gpt\.training\.epochs: 2,147,483,648 epochs of"):
         plan.main()
     monkeypatch.setattr("sys.argv", ["plan", "--utilisation", "0"])
     with pytest.raises(UserError, match="--utilisation: must be more than 0"):
