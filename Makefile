@@ -29,7 +29,7 @@ pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt and versions.y
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra dev --extra ray -c requirements.txt pyproject.toml -o requirements-dev.txt
+	    --extra dev --extra ray --extra sign -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@python -c 'import re; from pathlib import Path; \
 	    pins, file = Path("requirements.txt").read_text(), Path("versions.yaml"); \
 	    pinned = lambda name: " or ".join(re.findall(rf"(?m)^{name}==(\S+)", pins)); \
