@@ -27,6 +27,7 @@ COMMANDS = {
     "add": "look at your data and write its section into params.yaml",
     "describe": "what the prepared data is like, with a page of examples",
     "predict": "label inputs, rate texts or continue them with a package",
+    "serve": "answer inputs over HTTP, with a page",
     "plan": "the memory and time that training a language model takes",
     "config": "show the settings in effect, defaults included",
     "check": "check the whole of params.yaml, and repair a damaged dvc.lock",

@@ -53,6 +53,13 @@ class Predictor:
         """The answer to each of these encoded inputs."""
         return [self.task.answer(outputs) for outputs in self.outputs(examples)]
 
+    def padded_lengths(self) -> list[int]:
+        """What examples are padded to where each length is compiled: nothing, if all have one shape."""
+        lengths, least = [], self.inputs.min_length
+        while least and (not lengths or lengths[-1] < self.inputs.max_length):
+            lengths.append(least << len(lengths))
+        return lengths
+
     def outputs(self, examples: Sequence[Arrays]) -> list[Float[np.ndarray, "*t k"]]:
         """What the model says of each example: one row, or one row for each token."""
         if not self.inputs.min_length:

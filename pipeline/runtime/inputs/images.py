@@ -8,7 +8,7 @@ from . import Arrays
 
 
 class Images:
-    batch_size, from_files, min_length, max_tokens = 256, True, 0, None
+    batch_size, from_files, min_length, max_length, max_tokens = 256, True, 0, 0, None
 
     def __init__(self, spec: specs.ImageSpec) -> None:
         self._spec = spec

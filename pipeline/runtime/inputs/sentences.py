@@ -19,7 +19,8 @@ class Sentences:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self.max_tokens: int | None = vocabulary.spec.max_length
+        self.max_length = vocabulary.spec.max_length
+        self.max_tokens: int | None = self.max_length
 
     def parse(self, text: str) -> list[str]:
         """The words of a sentence, between ASCII's blanks: to the readers too, other blanks are part of words."""

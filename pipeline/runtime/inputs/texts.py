@@ -17,7 +17,7 @@ class Texts:
     batch_size, from_files, min_length, max_tokens = 64, False, 16, None
 
     def __init__(self, tokenizer: Tokenizer, spec: specs.TextSpec) -> None:
-        self._tokenizer, self._spec = tokenizer, spec
+        self._tokenizer, self._spec, self.max_length = tokenizer, spec, spec.max_length
 
     def parse(self, text: str) -> str:
         return text

@@ -1,0 +1,46 @@
+"""The application: its routes, and what becomes of errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from . import open_inference, predictions, telemetry
+from .failures import Failure
+from .guard import Guard, Limits
+from .repository import Repository
+
+
+def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await repository.close()
+
+    app = FastAPI(title="Models", version="1", lifespan=lifespan)
+    app.include_router(open_inference.routes(repository, may_load=may_load))
+    app.include_router(predictions.routes(repository))
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(telemetry.REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    @app.exception_handler(Failure)
+    async def failed(_: Request, error: Failure) -> Response:
+        return JSONResponse({"error": str(error)}, error.status, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def not_found(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
+
+    return Guard(app, limits)

@@ -1,0 +1,155 @@
+"""The Open Inference Protocol, version 2: KServe's, Triton's and MLServer's.
+
+github.com/kserve/open-inference-protocol
+"""
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from ..errors import UserError
+from ..inputs import Arrays
+from . import tensors
+from .failures import Failure
+from .model import Given, Model, Outputs
+from .repository import Repository
+from .tensors import Tensor
+
+RAW = "raw"  # an input that is no tensor yet: a text, or the bytes of an image file
+
+
+def routes(repository: Repository, *, may_load: bool) -> APIRouter:
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+    @router.get("")
+    async def server() -> dict[str, Any]:
+        extensions = ["binary_tensor_data", *(["model_repository"] if may_load else [])]
+        return {"name": "pipeline", "version": "1", "extensions": extensions}
+
+    @router.get("/health/live")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @router.get("/health/ready")
+    async def ready(response: Response) -> dict[str, bool]:
+        response.status_code = 200 if repository.ready else 503
+        return {"ready": repository.ready}
+
+    @router.get("/models/{name}")
+    @router.get("/models/{name}/versions/{version}")
+    async def metadata(name: str, version: str | None = None) -> dict[str, Any]:
+        return describe(repository.get(name, version))
+
+    @router.get("/models/{name}/ready")
+    @router.get("/models/{name}/versions/{version}/ready")
+    async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
+        model = repository.get(name, version)
+        return {"name": model.name, "ready": True}
+
+    @router.post("/models/{name}/infer")
+    @router.post("/models/{name}/versions/{version}/infer")
+    async def infer(name: str, request: Request, version: str | None = None) -> Response:
+        with repository.using(name, version) as model:
+            asked = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
+            outputs = await answer(model, asked)
+        header = {"model_name": model.name, "model_version": model.version} | ({"id": asked.id} if asked.id else {})
+        binary = asked.outputs if asked.outputs is not None else dict.fromkeys((x.name for x in outputs), asked.binary)
+        body, size = tensors.respond(header, outputs, binary)
+        headers = {} if size is None else {tensors.HEADER: str(size)}
+        return Response(body, 200, headers, "application/json" if size is None else "application/octet-stream")
+
+    if may_load:
+
+        @router.post("/repository/index")
+        async def index() -> list[dict[str, str]]:
+            return [{"name": name, **repository.state(name)} for name in repository.folders]
+
+        @router.post("/repository/models/{name}/load")
+        async def load(name: str) -> dict[str, str]:
+            model = await repository.load(name)
+            return {"name": model.name, "version": model.version}
+
+        @router.post("/repository/models/{name}/unload")
+        async def unload(name: str) -> dict[str, str]:
+            await repository.unload(name)
+            return {"name": name}
+
+    return router
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """The metadata of a model, as the protocol wants it."""
+    return {
+        "name": model.name,
+        "versions": [model.version],
+        "platform": model.predictor.engine.name,
+        "inputs": [_described(tensor) for tensor in model.config["inputs"]],
+        "outputs": [_described(tensor) for tensor in model.config["outputs"]],
+    }
+
+
+async def answer(model: Model, asked: tensors.Request) -> list[Tensor]:
+    """The outputs that are asked for. Raises Failure."""
+    names = [output["name"] for output in model.config["outputs"]]
+    if unknown := [name for name in asked.outputs or () if name not in names]:
+        raise Failure(400, f"outputs: no {unknown[0][:60]!r}: there are {', '.join(names)}")
+    given = (
+        raw_inputs(model, asked.inputs[0])
+        if asked.inputs and asked.inputs[0].name == RAW
+        else examples(model, asked.inputs)
+    )
+    if not given:
+        raise Failure(400, "inputs: hold no example")
+    rows = await model.outputs(given)
+    good = [row for row in rows if not isinstance(row, UserError)]
+    if len(good) < len(rows):
+        raise Failure(400, next(str(row) for row in rows if isinstance(row, UserError)))
+    return [Tensor(names[0], _padded(good), "FP32")]
+
+
+def raw_inputs(model: Model, tensor: Tensor) -> list[Given]:
+    """Texts, or the bytes of image files."""
+    if tensor.datatype != "BYTES":
+        raise Failure(400, f"input {RAW!r}: its datatype must be BYTES")
+    inputs, names = model.predictor.inputs, (f"{RAW} {i}" for i in count(1))
+    values: list[bytes] = tensor.values.ravel().tolist()
+    if inputs.from_files:
+        return list(map(Given, values, names))
+    try:
+        return [Given(inputs.parse(value.decode()), name) for value, name in zip(values, names)]
+    except UnicodeDecodeError as error:
+        raise Failure(400, f"input {RAW!r}: is not UTF-8") from error
+
+
+def examples(model: Model, inputs: list[Tensor]) -> list[Arrays]:
+    """The rows of the tensors that the model takes. Raises Failure where they are others."""
+    wanted = model.config["inputs"]
+    if [tensor.name for tensor in inputs] != [one["name"] for one in wanted]:
+        names = ", ".join(one["name"] for one in wanted)
+        raise Failure(400, f"inputs: must be {names}, in this order, or {RAW}")
+    for tensor, one in zip(inputs, wanted):
+        shape, datatype = one["shape"], tensors.NAMES[np.dtype(one["dtype"])]
+        if tensor.datatype != datatype:
+            raise Failure(400, f"input {tensor.name!r}: its datatype must be {datatype}")
+        if len(tensor.values.shape) != len(shape) or any(n not in (-1, m) for n, m in zip(shape, tensor.values.shape)):
+            raise Failure(400, f"input {tensor.name!r}: its shape must be {shape}, where -1 is any number")
+        if tensor.values.size == 0 or (tensor.values.shape[:2] != inputs[0].values.shape[:2] and len(shape) < 4):
+            raise Failure(400, f"input {tensor.name!r}: is empty, or not as long as {inputs[0].name!r}")
+    return list(zip(*(tensor.values for tensor in inputs)))
+
+
+def _padded(rows: list[Outputs]) -> np.ndarray:
+    """One array of all outputs: rows of tokens are filled up with zeros."""
+    if rows[0].ndim == 1:
+        return np.stack(rows)
+    padded = np.zeros((len(rows), max(map(len, rows)), rows[0].shape[1]), np.float32)
+    for out, row in zip(padded, rows):
+        out[: len(row)] = row
+    return padded
+
+
+def _described(tensor: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": tensor["name"], "datatype": tensors.NAMES[np.dtype(tensor["dtype"])], "shape": tensor["shape"]}

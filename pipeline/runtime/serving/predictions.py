@@ -1,0 +1,111 @@
+"""Answers to raw inputs: a body is an image file, a text, a JSON object with a list of either, or a form with files."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
+
+from .failures import Failure
+from .model import Given, Model
+from .repository import Repository
+from .tensors import parse_json
+
+IMAGES = ("image/png", "image/jpeg", "image/webp", "application/octet-stream")
+
+
+def routes(repository: Repository) -> APIRouter:
+    router = APIRouter(tags=["Raw inputs"])
+
+    @router.post("/predict", openapi_extra={"requestBody": BODY})
+    async def predict(request: Request, model: str | None = None) -> dict[str, Any]:
+        """The answer to one input; or, to several, a list `answers`, in which one may be an `error`."""
+        with repository.using(model) as served:
+            given, alone = await inputs(served, request)
+            answers = [served.answer(one) for one in await served.outputs(given)]
+        if not alone:
+            return {"model": served.name, "version": served.version, "answers": answers}
+        if "error" in answers[0]:
+            raise Failure(400, answers[0]["error"])
+        return {"model": served.name, "version": served.version, **answers[0]}
+
+    return router
+
+
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGES},
+        "text/plain": {"schema": {"type": "string"}},
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {"inputs": {"type": "array", "items": {"type": "string"}}},
+            }
+        },
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"inputs": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            }
+        },
+    },
+}
+
+
+async def inputs(model: Model, request: Request) -> tuple[list[Given], bool]:
+    """The inputs in a request, and whether it is a single one by itself. Raises Failure."""
+    kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return _from_json(model, parse_json(await request.body())), False
+    if kind == "multipart/form-data":
+        return await _from_form(model, request), False
+    wants = "text/plain" if not model.predictor.inputs.from_files else "an image's type"
+    if (kind == "text/plain") == model.predictor.inputs.from_files or kind not in ("text/plain", *IMAGES):
+        raise Failure(415, f"content type {kind[:60]!r}: {model.name} takes {wants}, application/json or a form")
+    return [_given(model, await request.body(), "the input")], True
+
+
+def _from_json(model: Model, content: Any) -> list[Given]:
+    listed = content.get("inputs") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        what = "image files in base64" if model.predictor.inputs.from_files else "texts"
+        raise Failure(400, f"the body must be an object with a list `inputs` of {what}")
+    _check_count(model, listed)
+    if not model.predictor.inputs.from_files:
+        return [Given(model.predictor.inputs.parse(text), f"input {i}") for i, text in enumerate(listed, start=1)]
+    try:
+        return [Given(base64.b64decode(one, validate=True), f"input {i}") for i, one in enumerate(listed, start=1)]
+    except (binascii.Error, ValueError) as error:
+        raise Failure(400, f"inputs: not base64 ({error})") from error
+
+
+async def _from_form(model: Model, request: Request) -> list[Given]:
+    async with request.form(max_files=model.room, max_fields=model.room) as form:
+        given = [
+            _given(model, await value.read(), value.filename or name)
+            if isinstance(value, UploadFile)
+            else _given(model, value.encode(), name)
+            for name, value in form.multi_items()
+        ]
+    _check_count(model, given)
+    return given
+
+
+def _given(model: Model, content: bytes, name: str) -> Given:
+    if model.predictor.inputs.from_files:
+        return Given(content, name)
+    try:
+        return Given(model.predictor.inputs.parse(content.decode("utf-8-sig")), name)
+    except UnicodeDecodeError as error:
+        raise Failure(400, f"{name}: is not UTF-8") from error
+
+
+def _check_count(model: Model, given: Sequence[Any]) -> None:
+    if not given:
+        raise Failure(400, "inputs: is empty")
+    if len(given) > model.room:
+        raise Failure(413, f"{len(given):,} inputs: at most {model.room:,} are taken at a time")
