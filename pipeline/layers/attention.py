@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 BLOCK = 128  # queries whose attention is computed together
 
-Angles = tuple[Float[Array, "1 t 1 e2"], Float[Array, "1 t 1 e2"]]  # cosine and sine, for pairs of features
+Angles = tuple[Float[Array, "#b t 1 e2"], Float[Array, "#b t 1 e2"]]  # cosine and sine, for pairs of features
 
 
 def causal_attention(
@@ -38,13 +38,13 @@ def causal_attention(
     return jnp.concatenate(blocks, axis=3).transpose(0, 3, 1, 2, 4).reshape(b, t, h, e)
 
 
-def rotary_angles(positions: Int[Array, " t"], width: int) -> Angles:
+def rotary_angles(positions: Int[Array, "#b t"], width: int) -> Angles:
     """The angles by which rotary embedding (Su et al. 2021, arXiv:2104.09864) turns the pairs of features of a head of
     this width: at position p, pair i by p / 10,000^(i / (width / 2)).
     """
     half = width // 2
     frequencies = 10_000.0 ** (-jnp.arange(half) / half)  # e/2
-    angles = (positions[:, None] * frequencies[None])[None, :, None]  # 1 t 1 e/2
+    angles = (positions[:, :, None] * frequencies[None, None])[:, :, None]  # b t 1 e/2
     return jnp.cos(angles), jnp.sin(angles)
 
 

@@ -26,6 +26,8 @@ Cache = dict[str, Array]
 Weights = dict[str, Float[Array, "..."]]
 Attention = Callable[[Array, Array, Array], Array]
 
+UNROLLED = 12  # layers of a decoding step that are compiled one by one
+
 
 def build(config: GPTConfig, inputs: Corpus, outputs: int, *, rngs: nnx.Rngs) -> "GPT":
     return GPT(config, outputs, rngs=rngs)
@@ -65,7 +67,7 @@ class GPT(nnx.Module):
         """The final hidden states: unembedded, they are the logits of the next token."""
         rate = self.config.dropout if training else 0.0
         keys = jax.random.split(rngs.dropout() if rate and rngs else jax.random.key(0), self.config.size.layers)
-        angles = rotary_angles(jnp.arange(tokens.shape[1]), self.config.size.head_width)
+        angles = rotary_angles(jnp.arange(tokens.shape[1])[None], self.config.size.head_width)
 
         def attend(q: Array, k: Array, v: Array) -> Array:
             return self.attention(apply_rotary(q, angles), apply_rotary(k, angles), v)
@@ -82,35 +84,42 @@ class GPT(nnx.Module):
         return rms_norm(x)
 
     def init_cache(self, batch: int) -> Cache:
-        """An empty cache of keys and values, with room for `context` tokens, and the number of tokens in it."""
+        """An empty cache of keys and values, with room for `context` tokens a text, and how many each text has."""
         size = self.config.size
         shape = (size.layers, batch, self.config.context, size.kv_heads, size.head_width)  # n b s g e
         empty = jnp.zeros(shape, self.config.precision)
-        return {"length": jnp.zeros((), jnp.int32), "keys": empty, "values": empty}
+        return {"length": jnp.zeros(batch, jnp.int32), "keys": empty, "values": empty}
 
     def decode(self, kv_cache: Cache, tokens: Int[Array, "b t"]) -> tuple[Float[Array, "b t v"], Cache]:
-        """The logits after each of these tokens, which follow those in the cache, and the cache with them added."""
-        length, t = kv_cache["length"], tokens.shape[1]
-        positions = length + jnp.arange(t)
-        angles = rotary_angles(positions, self.config.size.head_width)
-        visible = (jnp.arange(self.config.context)[None] <= positions[:, None])[None, None]  # 1 1 t s
+        """The logits after each of these tokens, which follow those in the cache, and the cache with them added.
 
-        def layer(x: Array, scanned: tuple[Weights, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-            weights, *cached = scanned
+        Each text has its own place in the cache, so texts of different lengths share a step.
+        """
+        (b, t), n = tokens.shape, self.config.size.layers
+        rows = jnp.arange(b)[:, None]
+        positions = kv_cache["length"][:, None] + jnp.arange(t)[None]  # b t
+        angles = rotary_angles(positions, self.config.size.head_width)
+        visible = (jnp.arange(self.config.context)[None, None] <= positions[:, :, None])[:, None]  # b 1 t s
+
+        def layer(carry: tuple[Array, Array, Array], scanned: tuple[Weights, Array]) -> tuple[Any, None]:
+            (x, *cached), (weights, i) = carry, scanned
 
             def attend(q: Array, k: Array, v: Array) -> Array:
                 """Among the cached keys, to which it adds its own."""
-                for i, new in enumerate((apply_rotary(k, angles), v)):
-                    new = new.astype(cached[i].dtype)
-                    cached[i] = jax.lax.dynamic_update_slice_in_dim(cached[i], new, length, axis=1)  # b s g e
-                return jax.nn.dot_product_attention(apply_rotary(q, angles), *cached, mask=visible)
+                for j, new in enumerate((apply_rotary(k, angles), v)):
+                    new = new.astype(cached[j].dtype)
+                    cached[j] = cached[j].at[i, rows, positions].set(new, mode="drop", unique_indices=True)
+                return jax.nn.dot_product_attention(apply_rotary(q, angles), *(one[i] for one in cached), mask=visible)
 
             x = block(x, weights, attend, self.config.size)
-            return x, (cached[0], cached[1])
+            return (x, *cached), None
 
         x = embed(self.table[...], tokens, self.config.precision)  # b t d
-        x, (keys, values) = jax.lax.scan(layer, x, (self.stacked_weights(), kv_cache["keys"], kv_cache["values"]))
-        return unembed(self.table[...], rms_norm(x)), {"length": length + t, "keys": keys, "values": values}
+        # The caches are carried, so that a layer writes its tokens in place; unrolled, it reads its weights in place.
+        carry, scanned = (x, kv_cache["keys"], kv_cache["values"]), (self.stacked_weights(), jnp.arange(n))
+        (x, keys, values), _ = jax.lax.scan(layer, carry, scanned, unroll=min(n, UNROLLED))
+        new_cache = {"length": kv_cache["length"] + t, "keys": keys, "values": values}
+        return unembed(self.table[...], rms_norm(x)), new_cache
 
     def stacked_weights(self) -> Weights:
         return {name: getattr(self, name)[...] for name in ("qkv", "out", "up", "down")}

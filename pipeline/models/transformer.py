@@ -68,7 +68,7 @@ class Block(nnx.Module):
         b, t, d = x.shape
         q, k, v = jnp.split(self.qkv(self.norm1(x)), 3, axis=-1)
         q, k, v = (y.reshape(b, t, self.heads, d // self.heads) for y in (q, k, v))  # b t h e
-        angles = rotary_angles(jnp.arange(t), d // self.heads)
+        angles = rotary_angles(jnp.arange(t)[None], d // self.heads)
         y = attention(apply_rotary(q, angles), apply_rotary(k, angles), v, real).reshape(b, t, d)
         x = x + self.dropout(self.out(y), deterministic=not training, rngs=rngs)
         y = self.down(jax.nn.gelu(self.up(self.norm2(x))))

@@ -36,7 +36,7 @@ def test_causal_attention_equals_the_formula(block, kv_heads, monkeypatch):
 
 def test_rotary_is_a_rotation_of_each_pair():
     x = jax.random.normal(jax.random.key(0), (2, 5, 3, 8))
-    actual = np.asarray(apply_rotary(x, rotary_angles(jnp.arange(5), 8)))
+    actual = np.asarray(apply_rotary(x, rotary_angles(jnp.arange(5)[None], 8)))
     for t in range(5):
         for i in range(4):
             angle = t / 10_000 ** (i / 4)
@@ -49,7 +49,7 @@ def test_products_of_rotated_vectors_depend_on_their_distance_alone():
     q, k = (jax.random.normal(jax.random.key(i), (1, 1, 2, 8)) for i in (0, 1))
 
     def product(at: int, other: int) -> jax.Array:
-        one, two = (apply_rotary(x, rotary_angles(jnp.array([p]), 8)) for x, p in ((q, at), (k, other)))
+        one, two = (apply_rotary(x, rotary_angles(jnp.array([[p]]), 8)) for x, p in ((q, at), (k, other)))
         return jnp.sum(one * two, axis=-1)
 
     assert np.allclose(product(3, 1), product(103, 101), atol=1e-4)
