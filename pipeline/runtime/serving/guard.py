@@ -19,7 +19,7 @@ from ..errors import UserError, refusal
 from . import telemetry
 from .failures import Failure
 
-OPEN = ("/", "/v2/health/live", "/v2/health/ready")  # paths that need no key: the page asks for it
+OPEN = ("/", "/page.css", "/page.js", "/v2/health/live", "/v2/health/ready")  # need no key
 ID = "x-request-id"
 LONGEST_ID = 100  # characters
 
