@@ -61,20 +61,35 @@ class Generator:
             raise UserError(
                 f"{folder / 'config.json'}: context and bounded are not the model's; copy the package again"
             )
-        self._decode = run(folder, jax.jit(lambda cache, tokens: function.call(weights, cache, tokens)))
+        # The axis of the texts is the only one of any size.
+        self.batch_axes = {
+            name: next(i for i, n in enumerate(x.shape) if not isinstance(n, int))
+            for name, x in self._cache_shapes.items()
+        }
+        decode = jax.jit(lambda cache, tokens: function.call(weights, cache, tokens), donate_argnums=0)
+        self._decode = run(folder, decode)
 
-    def init_cache(self) -> Cache:
-        """The cache of one text before its first token."""
-        shapes = {name: [n if isinstance(n, int) else 1 for n in x.shape] for name, x in self._cache_shapes.items()}
+    def init_cache(self, texts: int = 1) -> Cache:
+        """The cache of so many texts before their first tokens."""
+        shapes = {name: [n if isinstance(n, int) else texts for n in x.shape] for name, x in self._cache_shapes.items()}
         return {name: np.zeros(shape, self._cache_shapes[name].dtype) for name, shape in shapes.items()}
 
+    def is_full(self, cached: int) -> bool:
+        """Whether a cache with so many tokens has no room for another."""
+        return self.bounded and cached == self.context
+
+    def step(self, cache: Cache, tokens: Integer[np.ndarray, "b t"]) -> tuple[Float[np.ndarray, "b t k"], Cache]:
+        """The logits after each token of several texts, and the cache with these tokens in it. `cache` is used up."""
+        logits, cache = self._decode(cache, tokens)
+        return np.asarray(logits), cache
+
     def decode(self, cache: Cache, tokens: Tokens) -> tuple[Float[np.ndarray, "t k"], Cache]:
-        """The logits after each token, and the cache with these tokens in it."""
+        """The logits after each token of a text, and the cache with these tokens in it. `cache` is used up."""
         outputs = []
         while len(tokens):
             size = next(size for size in CHUNKS if size <= len(tokens))
-            logits, cache = self._decode(cache, np.asarray(tokens[None, :size], np.int32))
-            outputs.append(np.asarray(logits)[0])
+            logits, cache = self.step(cache, np.asarray(tokens[None, :size], np.int32))
+            outputs.append(logits[0])
             tokens = tokens[size:]
         return np.concatenate(outputs), cache
 
@@ -97,20 +112,20 @@ class Generator:
         """
         random = np.random.default_rng(seed)
         seen = np.concatenate([[START], prompt])
-        logits, cache, cached = self._fill_cache(seen)
+        logits, cache, cached = self.fill_cache(seen)
         for _ in range(max_tokens):
             token = sample_token(logits, sampling, random)
             if token == START:
                 return
             yield token
             seen = np.append(seen, token)
-            if self.bounded and cached == self.context:
-                logits, cache, cached = self._fill_cache(seen[-(self.context // 2) :])
+            if self.is_full(cached):
+                logits, cache, cached = self.fill_cache(seen[-(self.context // 2) :])
             else:
                 outputs, cache = self.decode(cache, seen[-1:])
                 logits, cached = outputs[-1], cached + 1
 
-    def _fill_cache(self, seen: Tokens) -> tuple[Float[np.ndarray, " k"], Cache, int]:
+    def fill_cache(self, seen: Tokens) -> tuple[Float[np.ndarray, " k"], Cache, int]:
         """The logits after the last token, a cache with as many tokens as it can hold, and their number."""
         kept = seen[-self.context :] if self.bounded else seen
         logits, cache = self.decode(self.init_cache(), kept)

@@ -44,6 +44,18 @@ class Model:
             on_batch=telemetry.batches(name, self.version),
         )
 
+    @property
+    def engine(self) -> str:
+        return self.predictor.engine.name
+
+    @property
+    def waiting(self) -> int:
+        return self.batcher.waiting
+
+    async def close(self) -> None:
+        """Answers what waits, and takes no more."""
+        await self.batcher.close()
+
     def warm_up(self) -> None:
         """Runs every shape that a request can have, where each is compiled, so that no request waits for that."""
         engine, arrays = self.predictor.engine, self.predictor.encode(*self.sample(0))

@@ -15,7 +15,7 @@ from ..inputs import Arrays
 from . import tensors
 from .failures import Failure
 from .model import Given, Model, Outputs
-from .repository import Repository
+from .repository import Repository, Served
 from .tensors import Tensor
 
 RAW = "raw"  # an input that is no tensor yet: a text, or the bytes of an image file
@@ -52,7 +52,7 @@ def routes(repository: Repository, *, may_load: bool) -> APIRouter:
     @router.post("/models/{name}/infer")
     @router.post("/models/{name}/versions/{version}/infer")
     async def infer(name: str, request: Request, version: str | None = None) -> Response:
-        with repository.using(name, version) as model:
+        with repository.predictor(name, version) as model:
             asked = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
             outputs = await answer(model, asked)
         header = {"model_name": model.name, "model_version": model.version} | ({"id": asked.id} if asked.id else {})
@@ -80,12 +80,12 @@ def routes(repository: Repository, *, may_load: bool) -> APIRouter:
     return router
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: Served) -> dict[str, Any]:
     """The metadata of a model, as the protocol wants it."""
     return {
         "name": model.name,
         "versions": [model.version],
-        "platform": model.predictor.engine.name,
+        "platform": model.engine,
         "inputs": [_described(tensor) for tensor in model.config["inputs"]],
         "outputs": [_described(tensor) for tensor in model.config["outputs"]],
     }

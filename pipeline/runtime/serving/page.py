@@ -7,8 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
 from .failures import Failure
-from .model import Model
-from .repository import Repository
+from .repository import Repository, Served
 
 FOLDER = Path(__file__).with_name("page")
 FILES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
@@ -40,7 +39,7 @@ def routes(repository: Repository) -> APIRouter:
     return router
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: Served) -> dict[str, Any]:
     samples = [
         {"url": f"models/{model.name}/samples/{i}"} if "file" in sample else {"text": _text(sample)}
         for i, sample in enumerate(model.samples)

@@ -22,7 +22,7 @@ def routes(repository: Repository) -> APIRouter:
     @router.post("/predict", openapi_extra={"requestBody": BODY})
     async def predict(request: Request, model: str | None = None) -> dict[str, Any]:
         """The answer to one input; or, to several, a list `answers`, in which one may be an `error`."""
-        with repository.using(model) as served:
+        with repository.predictor(model) as served:
             given, alone = await inputs(served, request)
             answers = [served.answer(one) for one in await served.outputs(given)]
         if not alone:

@@ -4,30 +4,42 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
+from .. import package, tasks
 from ..errors import UserError
 from . import telemetry
 from .failures import Failure
 from .model import Model
 
+if TYPE_CHECKING:
+    from .language_model import LanguageModel
+
+Served: TypeAlias = "Model | LanguageModel"
+
 
 class Repository:
-    """Its folders by name, and those models that are loaded. The first is the one that answers where none is named."""
+    """Its folders by name, and those models that are loaded."""
 
     def __init__(self, folders: Mapping[str, Path], *, engine: str, room: int) -> None:
         self.folders, self._engine, self._room = dict(folders), engine, room
-        self._loaded: dict[str, Model] = {}
+        self._loaded: dict[str, Served] = {}
         self._in_use: dict[int, int] = {}  # requests that hold a model, by its id
         self._loading = asyncio.Lock()
+
+    @property
+    def first(self) -> str:
+        """The name of the model that answers where none is named."""
+        return next(iter(self.folders))
 
     @property
     def ready(self) -> bool:
         """Whether every model is."""
         return self._loaded.keys() == self.folders.keys()
 
-    def get(self, name: str | None = None, version: str | None = None) -> Model:
+    def get(self, name: str | None = None, version: str | None = None) -> Served:
         """Raises Failure where there is no such model, or it is not loaded."""
-        name = next(iter(self.folders)) if name is None else name
+        name = self.first if name is None else name
         if name not in self.folders:
             raise Failure(404, f"no model {name[:60]!r}: there are {', '.join(self.folders)}")
         if name not in self._loaded:
@@ -43,7 +55,7 @@ class Repository:
         return {"state": "READY", "version": model.version} if model else {"state": "UNAVAILABLE", "reason": "unloaded"}
 
     @contextmanager
-    def using(self, name: str | None, version: str | None = None) -> Iterator[Model]:
+    def using(self, name: str | None, version: str | None = None) -> Iterator[Served]:
         """A model that is not unloaded before the end."""
         model = self.get(name, version)
         self._in_use[id(model)] = self._in_use.get(id(model), 0) + 1
@@ -52,7 +64,15 @@ class Repository:
         finally:
             self._in_use[id(model)] -= 1
 
-    async def load(self, name: str) -> Model:
+    @contextmanager
+    def predictor(self, name: str | None, version: str | None = None) -> Iterator[Model]:
+        """As `using`. Raises Failure for a language model."""
+        with self.using(name, version) as model:
+            if not isinstance(model, Model):
+                raise Failure(400, f"{model.name} is a language model: POST /generate or /v1/completions")
+            yield model
+
+    async def load(self, name: str) -> Served:
         """Loads a model, or its package anew: requests go to the old one until the new one is warm. Raises Failure, and
         keeps the old one, where the package cannot be loaded.
         """
@@ -63,14 +83,14 @@ class Repository:
         except UserError as error:
             raise Failure(400, str(error)) from error
 
-    async def start(self, name: str) -> Model:
+    async def start(self, name: str) -> Served:
         """As `load`, for a name that it has. Raises UserError."""
         async with self._loading:
             model = await asyncio.to_thread(self._warm, name)
             old = self._loaded.get(name)
             self._loaded[name] = model
-            telemetry.MODELS.labels(name, model.version, model.config["task"], model.predictor.engine.name).set(1)
-            telemetry.WAITING.labels(name).set_function(lambda: model.batcher.waiting)
+            _count(model, 1)
+            telemetry.WAITING.labels(name).set_function(lambda: model.waiting)
             if old:
                 await self._drain(old)
             return model
@@ -86,17 +106,26 @@ class Repository:
         for name in list(self._loaded):
             await self.unload(name)
 
-    async def _drain(self, model: Model) -> None:
+    async def _drain(self, model: Served) -> None:
         """Waits for the requests that hold the model."""
         while self._in_use.get(id(model)):
             await asyncio.sleep(0.01)
-        await model.batcher.close()
+        await model.close()
         self._in_use.pop(id(model), None)
-        telemetry.MODELS.labels(model.name, model.version, model.config["task"], model.predictor.engine.name).set(
-            0 if self._loaded.get(model.name) is not model else 1
-        )
+        if not (same := self._loaded.get(model.name)) or same.version != model.version:
+            _count(model, 0)
 
-    def _warm(self, name: str) -> Model:
-        model = Model(name, self.folders[name], engine=self._engine, room=self._room)
+    def _warm(self, name: str) -> Served:
+        folder = self.folders[name]
+        if tasks.generates(package.task_of(folder)):
+            from .language_model import LanguageModel
+
+            model: Served = LanguageModel(name, folder, room=self._room)
+        else:
+            model = Model(name, folder, engine=self._engine, room=self._room)
         model.warm_up()
         return model
+
+
+def _count(model: Served, number: int) -> None:
+    telemetry.MODELS.labels(model.name, model.version, model.config["task"], model.engine).set(number)

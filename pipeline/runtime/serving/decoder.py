@@ -1,0 +1,194 @@
+"""Continuous batching: the texts that a language model writes at one time share its decoding steps. Each joins and
+leaves between two tokens (Yu et al. 2022, "Orca").
+
+Every step has the same shape, and what a row becomes does not depend on the other rows: so a seed gives the same text
+whatever else is being written.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..encoders.byte_tokenizer import START
+from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token
+from .failures import Busy, Leaving
+from .stop_text import until
+
+
+@dataclass(eq=False)
+class Stream:
+    """A text that is being written."""
+
+    most: int  # tokens to write
+    sampling: Sampling
+    random: np.random.Generator
+    seen: list[int]  # the prompt's tokens and those written
+    stop: str | None
+    parts: "asyncio.Queue[str | Exception | None]" = field(default_factory=asyncio.Queue)  # None is the end
+    written: int = 0
+    cached: int = 0  # tokens in its row of the cache
+    abandoned: bool = False  # by its client
+    fed: "deque[int]" = field(default_factory=deque)
+    reason: str = "length"  # why it ended
+
+    def text(self, generator: Generator) -> Iterator[str]:
+        """The text that the tokens in `fed` add, a part for each."""
+
+        def tokens() -> Iterator[int]:
+            while self.fed:
+                yield self.fed.popleft()
+
+        return until(generator.tokenizer.decode(tokens()), self.stop)
+
+
+class Decoder:
+    """Writes up to `rows` texts at once, in a thread of its own; up to `room` more wait. Its methods are for the thread
+    of one event loop.
+    """
+
+    def __init__(self, generator: Generator, *, rows: int, room: int) -> None:
+        self._generator, self._room = generator, room
+        self._cache = generator.init_cache(rows)
+        self._rows: list[Stream | None] = [None] * rows
+        self._texts: dict[Stream, Iterator[str]] = {}
+        self._queue: deque[Stream] = deque()
+        self._thread = ThreadPoolExecutor(1)
+        self._worker: asyncio.Task[None] | None = None
+        self._closed = False
+        axes = generator.batch_axes
+
+        def insert(cache: dict[str, Any], own: dict[str, Any], row: Any) -> dict[str, Any]:
+            update = jax.lax.dynamic_update_slice_in_dim
+            return {name: update(cache[name], own[name], row, axes[name]) for name in cache}
+
+        self._insert = jax.jit(insert, donate_argnums=0)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def warm_up(self) -> None:
+        """Compiles every shape."""
+        generator = self._generator
+        own = generator.init_cache()
+        for size in CHUNKS:
+            if generator.bounded and size > generator.context:
+                continue
+            _, own = generator.decode(generator.init_cache(), np.zeros(size, np.int32))
+        self._cache = self._insert(self._cache, own, 0)
+        _, self._cache = generator.step(self._cache, np.zeros((len(self._rows), 1), np.int32))
+
+    async def write(
+        self, prompt: Tokens, most: int, sampling: Sampling, *, seed: int, stop: str | None
+    ) -> AsyncIterator[str]:
+        """The parts of the text that continues the prompt. Raises Busy before the first, and Leaving after `close`."""
+        if self._closed:
+            raise Leaving
+        if len(self._queue) >= self._room:
+            raise Busy
+        stream = Stream(most, sampling, np.random.default_rng(seed), [START, *prompt.tolist()], stop)
+        self._queue.append(stream)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return self._parts(stream)
+
+    async def close(self) -> None:
+        """Ends what is being written, and takes no more."""
+        self._closed = True
+        if self._worker:
+            await self._worker
+        self._thread.shutdown(wait=False)
+
+    async def _parts(self, stream: Stream) -> AsyncIterator[str]:
+        try:
+            while (part := await stream.parts.get()) is not None:
+                if isinstance(part, Exception):
+                    raise part
+                if part:
+                    yield part
+        finally:
+            stream.abandoned = True
+
+    async def _work(self) -> None:
+        """Until nothing is being written and nothing waits."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._queue or any(self._rows):
+                for stream, part in await loop.run_in_executor(self._thread, self._advance):
+                    stream.parts.put_nowait(part)
+        except Exception as error:  # a bug, or no memory: all are told
+            for stream in [*filter(None, self._rows), *self._queue]:
+                stream.parts.put_nowait(error)
+            self._rows = [None] * len(self._rows)
+            self._queue.clear()
+        finally:
+            self._worker = None
+
+    def _advance(self) -> list[tuple[Stream, str | None]]:
+        """One token for each text, in the thread: what it adds, None at the end."""
+        said: list[tuple[Stream, str | None]] = []
+        feed = np.zeros((len(self._rows), 1), np.int32)
+        stepping: list[tuple[int, Stream]] = []
+        for row, stream in enumerate(self._rows):
+            if stream and stream.abandoned:
+                self._free(row)
+            elif stream and self._generator.is_full(stream.cached):
+                half = self._generator.context // 2
+                said += self._choose(row, stream, self._fill(row, stream, stream.seen[-half:]))
+            elif stream:
+                feed[row] = stream.seen[-1]
+                stepping.append((row, stream))
+        if stepping:
+            logits, self._cache = self._generator.step(self._cache, feed)
+            for row, stream in stepping:
+                stream.cached += 1
+                said += self._choose(row, stream, logits[row, -1])
+        for row, taken in enumerate(self._rows):
+            if taken is None and (stream := self._next()):
+                self._rows[row], self._texts[stream] = stream, stream.text(self._generator)
+                said += self._choose(row, stream, self._fill(row, stream, stream.seen))
+        return said
+
+    def _next(self) -> Stream | None:
+        while self._queue:
+            if not (stream := self._queue.popleft()).abandoned:
+                return stream
+        return None
+
+    def _fill(self, row: int, stream: Stream, tokens: list[int]) -> Any:
+        """Reads tokens into an empty row of the cache, as many as it holds: the logits after the last."""
+        logits, own, stream.cached = self._generator.fill_cache(np.asarray(tokens, np.int32))
+        self._cache = self._insert(self._cache, own, row)
+        return logits
+
+    def _choose(self, row: int, stream: Stream, logits: Any) -> list[tuple[Stream, str | None]]:
+        """The next token of a text, and what the text ends with."""
+        token = sample_token(logits, stream.sampling, stream.random)
+        said: list[tuple[Stream, str | None]] = []
+        ended = token == START
+        if not ended:
+            stream.seen.append(token)
+            stream.fed.append(token)
+            stream.written += 1
+            part = next(self._texts[stream], None)
+            ended = part is None
+            said.append((stream, part or ""))
+        stream.reason = "stop" if ended else "length"
+        if ended or stream.written == stream.most or self._closed:
+            if not ended:
+                said += [(stream, rest) for rest in self._texts[stream]]
+            self._free(row)
+            said.append((stream, None))
+        return said
+
+    def _free(self, row: int) -> None:
+        stream = self._rows[row]
+        self._rows[row] = None
+        if stream:
+            self._texts.pop(stream, None)

@@ -1,0 +1,40 @@
+"""A language model that is served: its texts share decoding steps."""
+
+from pathlib import Path
+from typing import Any
+
+from .. import strict_json
+from ..generator import Generator
+from ..hashes import sha256
+from ..package import MANIFEST
+from .decoder import Decoder
+
+ROWS = 16  # texts that are written at once
+
+
+class LanguageModel:
+    """Raises UserError for a folder that is not such a package, or is damaged."""
+
+    engine = "jax"
+
+    def __init__(self, name: str, folder: Path, *, room: int) -> None:
+        self.name, self.folder = name, folder
+        self.version = sha256(folder / MANIFEST)[:12]
+        self.generator = Generator(folder)
+        self.config = self.generator.config
+        self.samples: list[dict[str, Any]] = [
+            {"text": sample["prompt"]}
+            for sample in strict_json.read(folder / "sample" / "expected.json")["samples"]
+            if "prompt" in sample
+        ]
+        self.decoder = Decoder(self.generator, rows=ROWS, room=room)
+
+    @property
+    def waiting(self) -> int:
+        return self.decoder.waiting
+
+    def warm_up(self) -> None:
+        self.decoder.warm_up()
+
+    async def close(self) -> None:
+        await self.decoder.close()
