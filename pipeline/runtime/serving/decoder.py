@@ -135,12 +135,12 @@ class Decoder:
         said: list[tuple[Stream, str | None]] = []
         feed = np.zeros((len(self._rows), 1), np.int32)
         stepping: list[tuple[int, Stream]] = []
+        full: list[tuple[int, Stream]] = []
         for row, stream in enumerate(self._rows):
             if stream and stream.abandoned:
                 self._free(row)
             elif stream and self._generator.is_full(stream.cached):
-                half = self._generator.context // 2
-                said += self._choose(row, stream, self._fill(row, stream, stream.seen[-half:]))
+                full.append((row, stream))
             elif stream:
                 feed[row] = stream.seen[-1]
                 stepping.append((row, stream))
@@ -149,6 +149,10 @@ class Decoder:
             for row, stream in stepping:
                 stream.cached += 1
                 said += self._choose(row, stream, logits[row, -1])
+        # Only now: the step adds a token to every row, those too that are then filled.
+        for row, stream in full:
+            half = self._generator.context // 2
+            said += self._choose(row, stream, self._fill(row, stream, stream.seen[-half:]))
         for row, taken in enumerate(self._rows):
             if taken is None and (stream := self._next()):
                 self._rows[row], self._texts[stream] = stream, stream.text(self._generator)
