@@ -1,0 +1,79 @@
+"""A real server on loopback, in a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from imports import TOP
+
+START = 120  # seconds to be ready, at most
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Server(NamedTuple):
+    url: str
+    process: subprocess.Popen[str]
+
+    def ask(self, path: str, body: bytes | str | None = None, **headers: str) -> Answer:
+        """GET, or with a body POST. A keyword content_type is the header Content-Type."""
+        data = body.encode() if isinstance(body, str) else body
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, data, named)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def ask_json(self, path: str, content: Any, **headers: str) -> Answer:
+        return self.ask(path, json.dumps(content), content_type="application/json", **headers)
+
+
+@contextmanager
+def serve(*arguments: object, **environment: str) -> Iterator[Server]:
+    """Ends with SIGTERM. Standard error, the log, stays with the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pipeline", "serve", *map(str, arguments), "--port", str(port)]
+    process = subprocess.Popen(
+        command, cwd=TOP, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    server = Server(f"http://127.0.0.1:{port}", process)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert server.url in line, line + (process.stderr.read() if process.stderr else "")
+        wait_for_port(port)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def wait_for_port(port: int) -> None:
+    until = time.monotonic() + START
+    while time.monotonic() < until:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server does not listen")
