@@ -39,7 +39,9 @@ def test_room_and_end():
 
     async def ask() -> None:
         batcher = Batcher(run, largest=1, room=2)
-        asked = [asyncio.create_task(batcher.submit([i])) for i in range(3)]
+        asked = [asyncio.create_task(batcher.submit([0]))]
+        await asyncio.sleep(0.05)  # it runs: the next two wait
+        asked += [asyncio.create_task(batcher.submit([i])) for i in (1, 2)]
         await asyncio.sleep(0.05)
         assert batcher.waiting == 2
         with pytest.raises(Busy):
