@@ -169,8 +169,8 @@ def _model(checked: dataset.Dataset, models: Mapping[str, Any]) -> str:
 
 
 def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[str, ...]:
-    """Changes of the model's training that a small data set needs: smaller batches, and more epochs. A language model's
-    steps are not known before its text is encoded.
+    """Changes of the model's training that a small data set needs: smaller batches, for which plain gradient descent
+    needs a lower learning rate, and more epochs. A language model's steps are not known before its text is encoded.
     """
     if inputs == "corpus":
         return ()
@@ -179,6 +179,8 @@ def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[s
     if chosen.batch_size != "auto" and chosen.batch_size * BATCHES > examples and chosen.batch_size > BATCH_SIZES[0]:
         changes["batch_size"] = "auto"
     run = chosen.model_copy(update=changes).resolved(examples)
+    if "batch_size" in changes and chosen.optimizer.name == "sgd":  # Goyal et al. 2017, arXiv:1706.02677
+        changes["learning_rate"] = chosen.learning_rate * run.batch_size / chosen.batch_size
     if run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
         changes["epochs"] = "auto"
     return tuple(f"models.{model}.training.{key}={value}" for key, value in changes.items())
