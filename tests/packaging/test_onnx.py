@@ -62,24 +62,26 @@ CASES: dict[str, tuple[Any, dict[str, Any], Task]] = {
 
 
 def trained(name: str, changes: dict[str, Any], task: Any) -> tuple[Predictor, dict[str, Any]]:
-    """A network none of whose arrays is as it started: also biases, running averages, measured frequencies."""
-    model = build(config(name, **changes), task.inputs, task.outputs, rngs=nnx.Rngs(0))
+    """A network whose arrays are all random: also biases, running averages, measured frequencies."""
+    settings = config(name, **changes)
+    # To compile what initialises a network would take longer than all else here.
+    model = nnx.eval_shape(lambda: build(settings, task.inputs, task.outputs, rngs=nnx.Rngs(0)))
     random = np.random.default_rng(1)
 
-    def moved(path: Any, x: jax.Array) -> jax.Array:
-        positive = jax.tree_util.keystr(path).endswith(("['var']", "['idf']"))
-        new = random.uniform(0.2, 2, x.shape) if positive else x + random.normal(0, 0.2, x.shape)
-        return jnp.asarray(new, x.dtype)
+    def drawn(path: Any, x: jax.ShapeDtypeStruct) -> jax.Array:
+        if jax.tree_util.keystr(path).endswith(("['var']", "['idf']")):
+            return jnp.asarray(random.uniform(0.2, 2, x.shape), x.dtype)
+        scale = max(np.prod(x.shape[:-1]) ** -0.5, 0.1) if len(x.shape) > 1 else 0.5
+        return jnp.asarray(random.normal(0, scale, x.shape), x.dtype)
 
     tree = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
-    return Predictor(task, nnx.graphdef(model)), jax.tree_util.tree_map_with_path(moved, tree)
+    return Predictor(task, nnx.graphdef(model)), jax.tree_util.tree_map_with_path(drawn, tree)
 
 
 def batches(inputs: Any) -> Iterator[list[np.ndarray]]:
     """One example and many, short and long ones, some of them without any token."""
     random = np.random.default_rng(2)
-    shapes = [(1, 1), (7, 24), (3, 300)]
-    for b, t in shapes[:2] if inputs.kind == "images" else shapes:
+    for b, t in ((1, 1), (6, 300)):
         arrays = []
         lengths = np.maximum(random.integers(-2, t + 1, b), 0)
         lengths[0] = t
