@@ -171,3 +171,10 @@ def test_a_network_without_a_graph_says_so():
     unknown: Any = config("cnn").model_copy(update={"name": "mlp"})
     with pytest.raises(export.NoGraph, match="has no graph of the network mlp"):
         task.export_onnx(*trained(name, changes, task), unknown)
+
+
+def test_weights_that_no_file_holds(monkeypatch):
+    name, changes, task = CASES["cnn"]
+    monkeypatch.setattr(export, "LARGEST", 1_000)
+    with pytest.raises(export.NoGraph, match=r"its weights have 0\.0 GB, and a file of ONNX holds 2"):
+        task.export_onnx(*trained(name, changes, task), config(name, **changes))
