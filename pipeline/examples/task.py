@@ -134,8 +134,8 @@ class Task(Section):
         """Writes what the runtime needs besides the encoder and the function."""
 
     @abstractmethod
-    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        """The task's part of config.json."""
+    def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """The task's part of signature.json."""
 
     @abstractmethod
     def card(self, figures: dict[str, Any], **names: Any) -> str:

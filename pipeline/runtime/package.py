@@ -13,7 +13,7 @@ from . import strict_json, tasks
 from .errors import UserError, refusal
 from .hashes import sha256
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 
 

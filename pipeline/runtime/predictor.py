@@ -32,7 +32,8 @@ class Predictor:
     damaged.
     """
 
-    def __init__(self, folder: Path, engine: str = "auto") -> None:
+    def __init__(self, folder: Path | str, engine: str = "auto") -> None:
+        folder = Path(folder)
         self.config = open_package(folder)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
@@ -48,6 +49,11 @@ class Predictor:
         Raises UserError that names the input as `name`.
         """
         return self.inputs.encode(content, name)
+
+    def answer(self, text: str) -> Answer:
+        """The answer to a text, to a sentence, or to the image file whose path is `text`. Raises UserError."""
+        (answer,) = self.answers([self.encode(self.inputs.parse(text), text)])
+        return answer
 
     def answers(self, examples: Sequence[Arrays]) -> list[Answer]:
         """The answer to each of these encoded inputs."""

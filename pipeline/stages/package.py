@@ -1,23 +1,26 @@
 """Stage 5: the trained model -> a folder that runs without training code, checked against evaluate's predictions."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
 
-from pipeline import tasks
+from pipeline import packaging, tasks
 from pipeline.config import paths
-from pipeline.config.networks import Network
+from pipeline.config.networks import Network, NetworkSettings
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation.predictor import restore
+from pipeline.examples.task import Task
 from pipeline.models import weights
+from pipeline.packaging import model_card, requirements, sbom, signature
+from pipeline.packaging.selftest import comparison
 from pipeline.runtime import package, strict_json
-from pipeline.runtime.errors import UserError
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
+
+TRAINED_ON = paths.TRAINED / "provenance.json"
+NO_ONNX = "this network was not converted"
 
 
 class Params(StageParams):
@@ -39,17 +42,19 @@ def main(params: Params, inputs: Inputs) -> None:
     folder.mkdir()
     (folder / "model.jaxexp").write_bytes(task.export(predictor, tree, params.network))
     weights.write(folder / "model.safetensors", tree)
-    config = {"network": params.network.model_dump(), **task.configuration(predictor, tree, params.network)}
-    strict_json.write(folder / "config.json", {"task": task.name, **names, **config})
+    strict_json.write(folder / "config.json", {"task": task.name, **names, **configuration(task, params.network)})
     task.package_files(folder)
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
+    signature.write(folder, f"{params.dataset}-{params.model}", task.signature(predictor, tree, params.network))
     copy_runtime(folder / "runtime")
     strict_json.write(folder / "metrics.json", {**metrics, "training": training})
+    report, trained_on = strict_json.read(paths.PREPARED / "report.json"), strict_json.read(TRAINED_ON)
+    source = report["data"]["source"]
     history = {
         "dataset": params.dataset,
-        "data": strict_json.read(paths.PREPARED / "report.json")["data"],
-        "train": strict_json.read(paths.TRAINED / "provenance.json"),
+        "data": report["data"],
+        "train": trained_on,
         "evaluate": strict_json.read(paths.EVALUATION / "provenance.json"),
         "package": provenance.record(inputs, params),
     }
@@ -57,15 +62,42 @@ def main(params: Params, inputs: Inputs) -> None:
     (folder / "sample").mkdir()
     samples = task.samples(folder / "sample", params.network)
     strict_json.write(folder / "sample" / "expected.json", {"samples": samples})
+    write_requirements(folder, task.inputs.kind)
+    write_licences(folder / model_card.LICENCES, source)
+    sbom.write(folder, **names, source=source, data=trained_on["inputs"])
     facts = {"parameters": f"{training['parameters']:,}", "context": getattr(params.network, "context", None)}
+    facts |= model_card.facts(folder, task.inputs.kind, samples, source, NO_ONNX)
     card = task.card(metrics["test"], **names, **facts)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     package.seal(folder)
+    print(f"{folder}: {comparison.compare(folder, paths.prepared('test'), paths.EVALUATION / 'test.parquet')}")
 
-    # In a new process, since this one has loaded the training code.
-    selftest = [sys.executable, "-m", "pipeline", "selftest", folder, paths.features("test")]
-    if subprocess.run([*selftest, paths.EVALUATION / "test.parquet"], check=False).returncode:
-        raise UserError(f"{folder}: its self-test failed: see above")
+
+def configuration(task: Task, network: NetworkSettings) -> dict[str, Any]:
+    """What rebuilds the network and the encoder."""
+    inputs = task.inputs
+    kind = {"input_kind": inputs.kind, "preprocessing": inputs.settings.model_dump(), **inputs.facts}
+    return {"network": network.model_dump(), **kind}
+
+
+def write_requirements(folder: Path, kind: str) -> None:
+    """The libraries that the package needs with its default engine; for images, also those that explain an answer."""
+    needed = requirements.names(kind, signature.engines(folder)[0])
+    requirements.write(folder / requirements.FILE, needed)
+    if kind == "images":
+        requirements.write(folder / requirements.FOR_EXPLANATIONS, [*needed, *requirements.ENGINES["jax"]])
+    shutil.copyfile(Path(packaging.__file__).with_name("Containerfile"), folder / "Containerfile")
+
+
+def write_licences(folder: Path, source: str) -> None:
+    """What prepare found beside the data."""
+    notes = strict_json.read(paths.PREPARED / "licences.json")
+    if not notes:
+        print(f"note: {source}: no file beside the data names its licence: the model card says so")
+        return
+    folder.mkdir()
+    for name, text in notes.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def copy_runtime(folder: Path) -> None:

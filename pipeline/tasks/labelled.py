@@ -98,11 +98,11 @@ class Labelled(Task):
 
         return export.export_predictions(predictor, tree, self.predictions)
 
-    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        from pipeline.packaging import configuration
+    def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        from pipeline.packaging import signature
 
         shape = [-1, *([-1] if self.inputs.per_token else []), self.outputs]
-        return configuration.of_predictions(self.inputs, shape, self.output_name)
+        return signature.of_predictions(self.inputs, shape, self.output_name)
 
     def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
         from pipeline.packaging import samples

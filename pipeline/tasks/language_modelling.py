@@ -169,12 +169,12 @@ class LanguageModelling(Task):
 
         return export.export_decoder(predictor, tree, network.context)  # type: ignore[union-attr]
 
-    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        from pipeline.packaging import configuration
+    def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        from pipeline.packaging import signature
 
         model: Any = predictor.model(tree["params"], tree["model_state"])
         context = network.context  # type: ignore[union-attr]
-        return configuration.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
+        return signature.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card

@@ -19,7 +19,9 @@ runpy.run_path(script, run_name="__main__")
 """
 
 
-def run(script: Path, *arguments: str | Path, folder: Path, libraries: Iterable[str]) -> subprocess.CompletedProcess[str]:
+def run(
+    script: Path, *arguments: str | Path, folder: Path, libraries: Iterable[str]
+) -> subprocess.CompletedProcess[str]:
     """Runs a script in `folder`, whose modules it can import, besides the standard library's and those of the
     distributions with these names. Nothing is written beside its modules.
 
@@ -52,14 +54,12 @@ def _link(library: Distribution, folder: Path) -> None:
     of links.
     """
     for file in library.files or ():
-        if file.parts[0] in ("..", "__pycache__"):  # a script
+        first, *rest = file.as_posix().split("/")
+        if first in ("..", "__pycache__"):  # a script
             continue
-        source = Path(str(library.locate_file(file.parts[0])))
-        if len(file.parts) > 1 and not (source / "__init__.py").exists():
-            source /= file.parts[1]
-            target = folder / file.parts[0] / file.parts[1]
-            target.parent.mkdir(exist_ok=True)
-        else:
-            target = folder / file.parts[0]
+        source, target = Path(str(library.locate_file(first))), folder / first
+        if rest and not (source / "__init__.py").exists():
+            target.mkdir(exist_ok=True)
+            source, target = source / rest[0], target / rest[0]
         if not target.is_symlink():
             target.symlink_to(source)

@@ -49,17 +49,19 @@ def compare(folder: Path, prepared: Path, predictions: Path) -> str:
 def _compare_predictor(folder: Path, prepared: Path, predictions: Path, work: Path) -> str:
     """Every test example and the samples, by every engine."""
     rounds = _is_rounded(folder, predictions)
-    table = pd.read_parquet(predictions)
+    table: Any = pd.read_parquet(predictions)
     signature = strict_json.read(folder / "signature.json")
     answers = tasks.load(package.task_of(folder), folder, signature["outputs"][0]["shape"][-1])
     _write_raw_inputs(prepared, work)
-    found = []
+    found, sizes = [], np.zeros(0, np.int64)
     for engine in signature["engines"]:
         _replay(folder, work, engine, _libraries(folder, engine))
         outputs, sizes = np.load(work / "outputs.npy"), np.load(work / "sizes.npy")
         is_per_token = len(outputs) != len(sizes) or len(signature["outputs"][0]["shape"]) == 3
         each = np.split(outputs, np.cumsum(sizes)[:-1]) if is_per_token else list(outputs)
-        worst = _check(folder, engine, answers.deviations(each, table), ROUNDED_PROBABILITIES if rounds else PROBABILITIES)
+        worst = _check(
+            folder, engine, answers.deviations(each, table), ROUNDED_PROBABILITIES if rounds else PROBABILITIES
+        )
         if not rounds:  # else a label may be another one
             _check_samples(folder, engine, work)
         found.append(f"to {worst:.1g} by {engine}")
@@ -94,7 +96,10 @@ def _compare_generator(folder: Path, prepared: Path, predictions: Path, work: Pa
     worst = _check(folder, "jax", np.concatenate(errors), tolerance)
     found = json.loads((work / "answers.json").read_text(encoding="utf-8"))
     for sample, answer in zip(_samples(folder), found, strict=True):
-        if answer["tokens"] != sample["tokens"] or abs(answer["nats"] - sample["nats"]) > tolerance.mean * answer["tokens"]:
+        if (
+            answer["tokens"] != sample["tokens"]
+            or abs(answer["nats"] - sample["nats"]) > tolerance.mean * answer["tokens"]
+        ):
             raise UserError(
                 f"{folder}: a sample has {answer['nats']:.3f} nats, not {sample['nats']}: do not use the package"
             )
@@ -149,8 +154,8 @@ def _check(folder: Path, engine: str, deviations: np.ndarray, tolerance: Toleran
     worst, mean = float(deviations.max()), float(deviations.mean())
     if not (worst <= tolerance.one and mean <= tolerance.mean):  # also refuses a NaN
         raise UserError(
-            f"{folder}: its predictions by {engine} are up to {worst:.2g} off evaluate's, {mean:.2g} on average: do not "
-            "use it"
+            f"{folder}: its predictions by {engine} are up to {worst:.2g} off evaluate's, {mean:.2g} on average: do "
+            "not use it"
         )
     return worst
 

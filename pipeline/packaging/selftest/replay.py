@@ -1,5 +1,7 @@
-"""Answers test inputs by a package's own runtime. This is a script: `clean_process` runs it, and `comparison` reads what
-it writes. It imports nothing of this project but the package's `runtime`.
+"""Answers test inputs by a package's own runtime.
+
+This is a script: `clean_process` runs it, and `comparison` reads what it writes. It imports nothing of this project but
+the package's `runtime`.
 
 python replay.py WORK ENGINE, in the package's folder
 """
@@ -48,7 +50,9 @@ def write_outputs(work: Path, engine: str) -> None:
     np.save(work / "sizes.npy", np.array(sizes, np.int64))
     answers = []
     for sample in samples():
-        raw = Path("sample", sample["file"]).read_bytes() if "file" in sample else sample.get("text", sample.get("words"))
+        raw = (
+            Path("sample", sample["file"]).read_bytes() if "file" in sample else sample.get("text", sample.get("words"))
+        )
         answers += predictor.answers([predictor.encode(raw, "a sample")])
     (work / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 

@@ -16,6 +16,7 @@ from .specs import TextSpec
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 BLOCK = 1_000  # texts tokenized together
+MAX_CHARACTERS = 1_000_000  # of a text, what follows is left out: about a second's work for a tokenizer
 
 
 def load(path: Path) -> Tokenizer:
@@ -27,8 +28,8 @@ def load(path: Path) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Int32[np.ndarray, " t"]]:
-    """The token ids of each text, in full length. Only a block of texts is in memory at a time."""
-    texts = iter(texts)
+    """The token ids of each text, those of its first MAX_CHARACTERS. Only a block of texts is in memory at a time."""
+    texts = (text[:MAX_CHARACTERS] for text in texts)
     while block := list(islice(texts, BLOCK)):
         for encoding in tokenizer.encode_batch_fast(block, add_special_tokens=False):
             yield np.asarray(encoding.ids, np.int32)

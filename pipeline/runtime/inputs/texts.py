@@ -10,8 +10,6 @@ from ..encoders.valid_text import valid_text
 from ..errors import UserError
 from . import Arrays
 
-MAX_CHARACTERS = 1_000_000  # of a text: about a second's work for a tokenizer
-
 
 class Texts:
     batch_size, from_files, min_length, max_tokens = 64, False, 16, None
@@ -25,7 +23,7 @@ class Texts:
     def encode(self, content: str, name: str) -> Arrays:
         if not content.strip():
             raise UserError(f"{name}: has no text")
-        (tokens,) = text_tokenizer.encode(self._tokenizer, [valid_text(content, name)[:MAX_CHARACTERS]])
+        (tokens,) = text_tokenizer.encode(self._tokenizer, [valid_text(content, name)])
         return (text_tokenizer.truncate(tokens, self._spec),)
 
 
