@@ -1,21 +1,21 @@
 """A packaged model of images, texts or sentences: raw inputs -> answers.
 
-Needs jax, flatbuffers, jaxtyping, numpy and safetensors; for images also pillow, for texts also tokenizers. What a kind
-of input or a task needs is imported only for a package that has it.
+Needs jaxtyping, numpy and what the engine needs; for images also pillow, for texts also tokenizers. What an engine, a
+kind of input or a task needs is imported only where it is used.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from . import inputs, tasks
+from . import engines, inputs, tasks
 from .errors import UserError
 from .inputs import Arrays, Raw
-from .package import load_function, open_package, read_object, run
+from .package import open_package, read_object
 from .tasks import Answer
 
 
@@ -28,16 +28,19 @@ class Piece(NamedTuple):
 
 
 class Predictor:
-    """A packaged model. Raises UserError for a folder that is not such a package, or is damaged."""
+    """A packaged model, run by one of `engines.NAMES`. Raises UserError for a folder that is not such a package, or is
+    damaged.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: str = "auto") -> None:
         self.config = open_package(folder)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
         kind = read_object(folder / "config.json", "input_kind")["input_kind"]
         self.inputs = inputs.load(kind, folder, self.config["preprocessing"])
-        self._call, outputs = _compile(folder)
-        self.task = tasks.load(self.config["task"], folder, outputs)
+        self.engine = engines.load(folder, engine)
+        self.run = self.engine.run  # batches of arrays -> outputs, as they are
+        self.task = tasks.load(self.config["task"], folder, self.engine.outputs)
 
     def encode(self, content: Raw, name: str) -> Arrays:
         """The model's inputs for the bytes of an image file, a text, or the words of a sentence, as the task needs.
@@ -51,15 +54,17 @@ class Predictor:
         return [self.task.answer(outputs) for outputs in self.outputs(examples)]
 
     def outputs(self, examples: Sequence[Arrays]) -> list[Float[np.ndarray, "*t k"]]:
-        """What the model says of each example: one row, or one row for each token.
-
-        Examples run in batches of few shapes, since each new shape is compiled.
-        """
+        """What the model says of each example: one row, or one row for each token."""
+        if not self.inputs.min_length:
+            size = self.inputs.batch_size
+            batches = (examples[start : start + size] for start in range(0, len(examples), size))
+            return [row for batch in batches for row in self._run(batch, None)]
         pieces = [piece for number, arrays in enumerate(examples) for piece in self._split_long(number, arrays)]
         outputs: list[list[tuple[int, np.ndarray]]] = [[] for _ in examples]
-        for batch, length in self._bucket(pieces):
-            for piece, output in zip(batch, self._run(batch, length)):
-                outputs[piece.example].append((piece.start, output))
+        for batch, length in self._batches(pieces):
+            for piece, rows in zip(batch, self._run([piece.arrays for piece in batch], length)):
+                own = rows[: len(piece.arrays[0])] if self.inputs.max_tokens else rows  # without padding
+                outputs[piece.example].append((piece.start, own))
         return [self._rejoin(parts) for parts in outputs]
 
     def _split_long(self, number: int, arrays: Arrays) -> Iterator[Piece]:
@@ -70,33 +75,28 @@ class Predictor:
         for start in range(0, len(arrays[0]), longest):
             yield Piece(number, start, tuple(array[start : start + longest] for array in arrays))
 
-    def _bucket(self, pieces: list[Piece]) -> Iterator[tuple[list[Piece], int]]:
-        """Batches of pieces that are padded to the same length, and that length."""
+    def _batches(self, pieces: list[Piece]) -> Iterator[tuple[list[Piece], int]]:
+        """Pieces of about one length, and the length that they are padded to: one of few where each is compiled."""
 
         def length_of(piece: Piece) -> int:
-            return self.inputs.padded_length(piece.arrays)
+            length = len(piece.arrays[0])
+            return max(self.inputs.min_length, 1 << (length - 1).bit_length()) if self.engine.compiles else length
 
-        size = self.inputs.batch_size
-        for length, group in groupby(sorted(pieces, key=length_of), length_of):
-            bucket = list(group)
-            for start in range(0, len(bucket), size):
-                yield bucket[start : start + size], length
+        pieces, size = sorted(pieces, key=length_of), self.inputs.batch_size
+        groups = (list(group) for _, group in groupby(pieces, length_of)) if self.engine.compiles else [pieces]
+        for group in groups:
+            for start in range(0, len(group), size):
+                batch = group[start : start + size]
+                yield batch, max(1, length_of(batch[-1]))
 
-    def _run(self, batch: list[Piece], length: int) -> Iterator[Float[np.ndarray, "*t k"]]:
-        """The outputs of each piece, without padding."""
-        columns = zip(*(piece.arrays for piece in batch))
-        rows = np.asarray(self._call(*(self._stack(column, length) for column in columns)))
-        for piece, row in zip(batch, rows):
-            yield row[: len(piece.arrays[0])] if self.inputs.max_tokens else row
-
-    def _stack(self, arrays: Sequence[Shaped[np.ndarray, "..."]], length: int) -> Shaped[np.ndarray, "b ..."]:
-        """A batch of the full size, padded with zeros; a single example runs alone, which is faster."""
-        size = 1 if len(arrays) == 1 else self.inputs.batch_size
-        shape = (length, *arrays[0].shape[1:]) if length else arrays[0].shape
-        batch = np.zeros((size, *shape), arrays[0].dtype)
-        for row, array in zip(batch, arrays):
-            row[: len(array)] = array
-        return batch
+    def _run(self, batch: Sequence[Arrays], length: int | None) -> Iterable[Float[np.ndarray, "*t k"]]:
+        """The outputs of each example of a batch, padded to `length`; None: all are of one shape."""
+        columns = zip(*batch)
+        if length is None and not self.engine.compiles:
+            return self.run([np.concatenate(column).reshape(-1, *column[0].shape) for column in columns])
+        # A compiled batch is full: a shape for each number would have to be compiled. A single example runs alone.
+        size = self.inputs.batch_size if self.engine.compiles and len(batch) > 1 else len(batch)
+        return self.run([_pad(column, size, length) for column in columns])[: len(batch)]
 
     def _rejoin(self, parts: list[tuple[int, Float[np.ndarray, "*t k"]]]) -> Float[np.ndarray, "*t k"]:
         """An example's outputs, from those of its pieces in any order."""
@@ -104,11 +104,10 @@ class Predictor:
         return np.concatenate(rows) if self.inputs.max_tokens else rows[0]
 
 
-def _compile(folder: Path) -> tuple[Callable[..., Any], int]:
-    """The compiled model, and how many outputs it has."""
-    import jax
-
-    exported, weights = load_function(folder)
-    # Closed over, the weights are constants to the compiler: nearly four times faster for a convolution on a CPU.
-    call = jax.jit(lambda *inputs: exported.call(weights, *inputs))
-    return run(folder, call), exported.out_avals[0].shape[-1]
+def _pad(arrays: Sequence[Shaped[np.ndarray, "..."]], size: int, length: int | None) -> Shaped[np.ndarray, "b ..."]:
+    """A batch of `size` examples of `length` tokens, filled up with zeros."""
+    shape = arrays[0].shape if length is None else (length, *arrays[0].shape[1:])
+    batch = np.zeros((size, *shape), arrays[0].dtype)
+    for row, array in zip(batch, arrays):
+        row[: len(array)] = array
+    return batch

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from pipeline.runtime.encoders.specs import WordSpec
 from pipeline.runtime.encoders.word_vocabulary import Vocabulary
 from pipeline.runtime.inputs.images import Images
 from pipeline.runtime.inputs.sentences import Sentences
-from pipeline.runtime.inputs.texts import MIN_LENGTH, Texts
+from pipeline.runtime.inputs.texts import Texts
 from pipeline.runtime.predictor import Predictor
 
-LIBRARIES = {"jax", "jaxtyping", "numpy", "PIL", "safetensors", "tiktoken", "tokenizers"}
+LIBRARIES = {"jax", "jaxtyping", "numpy", "onnxruntime", "PIL", "safetensors", "tiktoken", "tokenizers"}
 IMAGES: Any = object.__new__(Images)  # how they are encoded is not tried here
 TEXTS: Any = object.__new__(Texts)
 FILES = sorted((TOP / "pipeline/runtime").rglob("*.py"))
@@ -40,13 +41,14 @@ def test_to_import_it_loads_no_encoder(module):
     code = f"import sys, pipeline.runtime.{module}; print(*sys.modules)"
     loaded = set(subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True).stdout.split())
     assert f"pipeline.runtime.{module}" in loaded
-    assert not loaded & {"jax", "PIL", "tokenizers", "tiktoken", "pydantic", "ruamel.yaml", "pandas", "safetensors"}
+    unused = {"jax", "onnxruntime", "PIL", "tokenizers", "tiktoken", "pydantic", "ruamel.yaml", "pandas", "safetensors"}
+    assert not loaded & unused
 
 
-def predictor(inputs: Any, call: Any) -> Predictor:
+def predictor(inputs: Any, call: Any, *, compiles: bool = True) -> Predictor:
     """One without a package: `call` is its model."""
-    made = object.__new__(Predictor)
-    made.inputs, made._call = inputs, call
+    made: Any = object.__new__(Predictor)
+    made.inputs, made.engine, made.run = inputs, SimpleNamespace(compiles=compiles), lambda arrays: call(*arrays)
     return made
 
 
@@ -78,7 +80,7 @@ def test_texts_of_a_length_share_batches_of_one_size():
         shapes.append(tokens.shape)
         return np.stack([tokens.sum(-1), (tokens > 0).sum(-1)], -1)
 
-    lengths = [0, 1, MIN_LENGTH, MIN_LENGTH + 1, 100] * 30
+    lengths = [0, 1, 16, 17, 100] * 30
     texts = [(np.arange(1, n + 1, dtype=np.int32),) for n in lengths]
     answers = predictor(TEXTS, call).outputs(texts)
     assert [row.tolist() for row in answers] == [[n * (n + 1) // 2, n] for n in lengths]
@@ -100,3 +102,30 @@ def test_images_run_in_full_batches():
     answers = predictor(IMAGES, call).outputs(pictures)
     assert [row.tolist() for row in answers] == [[i % 256] * 2 for i in range(300)]
     assert shapes == [(256, 3, 2, 1)] * 2
+
+
+def test_where_no_shape_is_compiled_nothing_is_padded_that_need_not_be():
+    shapes = []
+
+    def call(inputs: np.ndarray) -> np.ndarray:
+        shapes.append(inputs.shape)
+        return inputs.reshape(len(inputs), -1).sum(-1, keepdims=True)
+
+    pictures = [(np.full((3, 2, 1), i % 40, np.uint8),) for i in range(300)]
+    answers = predictor(IMAGES, call, compiles=False).outputs(pictures)
+    assert [row.tolist() for row in answers] == [[i % 40 * 6] for i in range(300)]
+    texts = [(np.ones(n, np.int32),) for n in (7, 0, 3, *range(70))]
+    answers = predictor(TEXTS, call, compiles=False).outputs(texts)
+    assert [row.tolist() for row in answers] == [[7], [0], [3], *([n] for n in range(70))]
+    predictor(TEXTS, call, compiles=False).outputs(texts[1:2])
+    assert shapes == [(256, 3, 2, 1), (44, 3, 2, 1), (64, 60), (9, 69), (1, 1)]
+
+
+def test_a_long_sentence_is_split_by_either_engine():
+    def call(words: np.ndarray, characters: np.ndarray) -> np.ndarray:
+        return np.stack([words, characters[..., 0]], -1)
+
+    words, characters = np.arange(1, 51, dtype=np.int32), np.arange(200, dtype=np.int32).reshape(50, 4)
+    for compiles in (False, True):
+        (rows,) = predictor(sentences(20), call, compiles=compiles).outputs([(words, characters)])
+        np.testing.assert_array_equal(rows, np.stack([words, characters[:, 0]], -1))

@@ -19,6 +19,7 @@ Raw: TypeAlias = bytes | str | Sequence[str]  # an image file, a text, the words
 class InputKind(Protocol):
     batch_size: int  # examples that run together
     from_files: bool  # whether an input is a file; otherwise it is text
+    min_length: int  # in tokens, of an example where each length is compiled; 0 where all have one shape
     max_tokens: int | None  # where each token has an output: of a longer example, parts of so many tokens run
 
     def parse(self, text: str) -> Raw:
@@ -27,10 +28,6 @@ class InputKind(Protocol):
 
     def encode(self, content: Any, name: str) -> Arrays:
         """The model's inputs. Raises UserError that names the input as `name`."""
-        ...
-
-    def padded_length(self, arrays: Arrays) -> int:
-        """The length in tokens that an example is padded to; 0 where all inputs are of one shape."""
         ...
 
 

@@ -8,7 +8,7 @@ from . import Arrays
 
 
 class Images:
-    batch_size, from_files, max_tokens = 256, True, None
+    batch_size, from_files, min_length, max_tokens = 256, True, 0, None
 
     def __init__(self, spec: specs.ImageSpec) -> None:
         self._spec = spec
@@ -19,9 +19,6 @@ class Images:
 
     def encode(self, content: bytes, name: str) -> Arrays:
         return (images.decode(content, self._spec, name),)
-
-    def padded_length(self, arrays: Arrays) -> int:
-        return 0
 
 
 def load(folder: Path, preprocessing: Any, where: str) -> Images:

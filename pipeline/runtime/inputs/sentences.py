@@ -12,11 +12,10 @@ from ..errors import UserError
 from . import Arrays
 
 BLANKS = re.compile(r"\s+", re.ASCII)
-MIN_LENGTH = 16  # words: shorter sentences are padded to this length, so that fewer shapes are compiled
 
 
 class Sentences:
-    batch_size, from_files = 64, False
+    batch_size, from_files, min_length = 64, False, 16
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -32,9 +31,6 @@ class Sentences:
         for word in content:
             valid_text(word, name)
         return tuple(self._vocabulary.encode(content))
-
-    def padded_length(self, arrays: Arrays) -> int:
-        return max(MIN_LENGTH, 1 << (len(arrays[0]) - 1).bit_length())
 
 
 def load(folder: Path, preprocessing: Any, where: str) -> Sentences:

@@ -10,12 +10,11 @@ from ..encoders.valid_text import valid_text
 from ..errors import UserError
 from . import Arrays
 
-MIN_LENGTH = 16  # tokens: shorter texts are padded to this length, so that fewer shapes are compiled
 MAX_CHARACTERS = 1_000_000  # of a text: about a second's work for a tokenizer
 
 
 class Texts:
-    batch_size, from_files, max_tokens = 64, False, None
+    batch_size, from_files, min_length, max_tokens = 64, False, 16, None
 
     def __init__(self, tokenizer: Tokenizer, spec: specs.TextSpec) -> None:
         self._tokenizer, self._spec = tokenizer, spec
@@ -28,9 +27,6 @@ class Texts:
             raise UserError(f"{name}: has no text")
         (tokens,) = text_tokenizer.encode(self._tokenizer, [valid_text(content, name)[:MAX_CHARACTERS]])
         return (text_tokenizer.truncate(tokens, self._spec),)
-
-    def padded_length(self, arrays: Arrays) -> int:
-        return max(MIN_LENGTH, 1 << (len(arrays[0]) - 1).bit_length())
 
 
 def load(folder: Path, preprocessing: Any, where: str) -> Texts:
