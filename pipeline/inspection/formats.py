@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from pipeline.readers import encodings, files, lines
-from pipeline.readers.formats.conll import columns
 from pipeline.readers.formats.idx import NAME as IDX
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
-from pipeline.readers.formats.table_rows import SUFFIXES as TABLES
 from pipeline.readers.split_names import Rules
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import encodings, files, lines
+from pipeline.runtime.reading.conll import columns
+from pipeline.runtime.reading.table_rows import SUFFIXES as TABLES
 
 MOST = 200_000  # names that are listed
 MANY = 10  # so many text files for each table are the data, and the tables are about them

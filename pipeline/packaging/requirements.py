@@ -16,7 +16,12 @@ PINNED = Path("requirements.txt")  # of the repository
 FILE, FOR_EXPLANATIONS = "requirements.txt", "requirements-explain.txt"  # of a package
 
 ALWAYS = ("jaxtyping", "numpy")
-KINDS = {"images": ("pillow",), "texts": ("tokenizers",), "sentences": (), "corpus": ("tiktoken", "tokenizers")}
+KINDS = {
+    "images": ("pillow",),
+    "texts": ("tokenizers", "webencodings"),
+    "sentences": ("webencodings",),
+    "corpus": ("tiktoken", "tokenizers", "webencodings"),
+}
 ENGINES = {"onnx": ("onnxruntime",), "jax": ("flatbuffers", "jax", "safetensors")}
 
 PIN = re.compile(

@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
-from pipeline.readers import Example, Reader, Refused, class_names, files, licences, raw_data, split, split_tables
+from pipeline.readers import Example, Reader, Refused, class_names, licences, raw_data, split, split_tables
 from pipeline.readers.example import in_a_class
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import TASKS, TaskName
 

@@ -3,8 +3,6 @@
 import codecs
 import unicodedata
 
-import webencodings
-
 HEAD = 1 << 16  # bytes that are looked at
 MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -24,6 +22,8 @@ def known(label: str) -> str | None:
     """Python's name for the encoding of a label, as browsers read it: iso-8859-1 is cp1252, and gb2312 is gb18030. Also
     those that only Python knows, such as cp437 and utf-7.
     """
+    import webencodings  # only a text whose encoding is named needs it
+
     found = webencodings.lookup(label)
     if found is not None and found.name not in ("replacement", "x-user-defined"):
         return "gb18030" if found.name == "gbk" else found.codec_info.name

@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from pipeline.readers import encodings
-from pipeline.runtime.errors import UserError
+from ..errors import UserError
+from . import encodings
 
 MAX_BYTES = 1 << 30  # of one file, unpacked: enough for any document or image, too little for a gzip bomb
 ZIP = (".zip",)

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
 
-from pipeline.readers.files import Entry
-from pipeline.readers.lines import MAX_LINE, lines
-from pipeline.runtime.errors import UserError
+from ..errors import UserError
+from .files import Entry
+from .lines import MAX_LINE, lines
 
 BLOCK = 1 << 17  # characters
 DELIMITERS = (",", ";", "\t", "|")

@@ -7,9 +7,9 @@ import codecs
 import io
 from collections.abc import Iterator
 
-from pipeline.readers import encodings
-from pipeline.readers.files import Entry, reading
-from pipeline.runtime.errors import UserError
+from ..errors import UserError
+from . import encodings
+from .files import Entry, reading
 
 MAX_LINE = 1 << 26  # characters: longer than any sentence or row of a table
 MARK = "\ufeff"  # a byte order mark; also inside a file, where several files with one were joined

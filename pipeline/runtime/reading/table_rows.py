@@ -1,28 +1,21 @@
 """The rows of one table, whose name says its format: CSV, TSV, JSON Lines or Parquet, plain or .gz."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import PurePosixPath
+from types import ModuleType
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from pipeline.readers import delimited, files, lines
-from pipeline.readers.delimited import INFER, Form
-from pipeline.runtime.errors import UserError
+from ..errors import UserError
+from . import delimited, files, lines
+from .delimited import INFER, Form
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 SUFFIXES = (*DELIMITERS, *JSON_LINES, *PARQUET)
-SHORT = {pa.float16(): np.float16, pa.float32(): np.float32}
 FIRST = 100  # objects of JSON Lines, whose keys are its columns
-ROWS = 256  # of Parquet in memory at a time: they may hold pictures
 
 
 def read(entry: files.Entry, wanted: list[str], form: Form = INFER) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -30,23 +23,34 @@ def read(entry: files.Entry, wanted: list[str], form: Form = INFER) -> Iterator[
     be read or lacks a column.
     """
     suffix = PurePosixPath(entry.name).suffix.lower()
-    rows = _parquet if suffix in PARQUET else _json_lines if suffix in JSON_LINES else _cells
-    return rows(entry, wanted, form)
+    if suffix in PARQUET:
+        parquet = _parquet(entry)
+        check_columns(entry, parquet.columns(entry), wanted)
+        return parquet.read(entry, wanted)
+    return (_json_lines if suffix in JSON_LINES else _cells)(entry, wanted, form)
 
 
 def columns(entry: files.Entry, form: Form = INFER) -> list[str]:
     """The names of a table's columns; of JSON Lines, those in its first objects. Raises UserError."""
     suffix = PurePosixPath(entry.name).suffix.lower()
     if suffix in PARQUET:
-        with _table(entry) as table:
-            return list(table.schema_arrow.names)
+        return _parquet(entry).columns(entry)
     if suffix in JSON_LINES:
         return _keys(entry, form)
     header = next(delimited.rows(entry, likely=DELIMITERS[suffix], form=form), None)
     return delimited.names(header.cells or ()) if header else []
 
 
-def _check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]) -> None:
+def _parquet(entry: files.Entry) -> ModuleType:
+    """What reads Parquet: pyarrow is large, and only this needs it."""
+    try:
+        from . import parquet
+    except ImportError as error:
+        raise UserError(f"{entry.where}: Parquet needs pyarrow: pip install pyarrow, or save it as CSV") from error
+    return parquet
+
+
+def check_columns(entry: files.Entry, columns: Sequence[str], wanted: list[str]) -> None:
     for name in wanted:
         if name not in columns:
             raise UserError(f"{entry.where}: has no column {name} (its columns: {', '.join(columns)})")
@@ -63,7 +67,7 @@ def _cells(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[
     if any("\0" in name for name in header.cells):
         raise UserError(f"{entry.where}: its first line holds NUL bytes: save it as UTF-8")
     names = delimited.names(header.cells)
-    _check_columns(entry, names, wanted)
+    check_columns(entry, names, wanted)
     longest = max(map(len, header.cells)) + 2  # with blanks around it
     places, folded = {name: names.index(name) for name in wanted}, list(map(_folded, names))
     for number, cells in rows:
@@ -107,65 +111,6 @@ def _json_lines(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[t
             yield number, f"has no key {missing[0]}"
         else:
             yield number, row
-
-
-def _parquet(entry: files.Entry, wanted: list[str], form: Form) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    number = 0
-    with _table(entry) as table:
-        schema = table.schema_arrow
-        _check_columns(entry, schema.names, wanted)
-        classes = {name: names for name, names in _class_labels(schema).items() if name in wanted}
-        short = {name: SHORT[kind] for name in wanted if (kind := schema.field(name).type) in SHORT}
-        for batch in table.iter_batches(ROWS, columns=wanted):
-            for row in batch.to_pylist():
-                number += 1
-                try:
-                    row |= {name: _named(row[name], names) for name, names in classes.items()}
-                except IndexError:
-                    yield number, "its label has no name in the table's schema"
-                    continue
-                for name, kind in short.items():  # 0.1 in 32 bits would be 0.10000000149
-                    row[name] = None if row[name] is None else float(str(kind(row[name])))
-                yield number, row
-
-
-def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
-    """The class names of each column of class numbers, which Hugging Face's `datasets` writes into a schema."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items()
-    except (KeyError, ValueError, TypeError, AttributeError):  # no such schema
-        return {}
-    found: dict[str, list[str]] = {}
-    for name, feature in features:
-        one = feature.get("feature", feature) if isinstance(feature, dict) else feature
-        one = one[0] if isinstance(one, list) and one else one  # another way to write a list of classes
-        if isinstance(one, dict) and one.get("_type") == "ClassLabel" and isinstance(one.get("names"), list):
-            found[name] = one["names"]
-    return found
-
-
-def _named(value: Any, names: Sequence[str]) -> Any:
-    """The class of a number, or of each in a list; None for -1, which stands for a hidden label. Raises IndexError."""
-    if isinstance(value, list):
-        return [_named(one, names) for one in value]
-    if not isinstance(value, int):
-        return value
-    return names[value] if value >= 0 else None
-
-
-@contextmanager
-def _table(entry: files.Entry) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, open. Raises UserError where it is damaged."""
-    try:
-        with files.reading(entry.where):
-            # Parquet is read from its end: a stream must be unpacked first.
-            plain = entry.path is not None and not entry.path.name.lower().endswith(".gz")
-            file = entry.open() if plain else io.BytesIO(files.read(entry))
-            with file, pq.ParquetFile(file) as table:
-                yield table
-    except pa.ArrowException as error:  # those that are neither ValueError nor OSError
-        reason = " ".join(str(error).split())
-        raise UserError(f"{entry.where}: cannot be read ({reason}); fetch it again") from error
 
 
 def _keys(entry: files.Entry, form: Form) -> list[str]:
