@@ -18,7 +18,7 @@ def read(source: Path) -> dict[str, str]:
     for folder in (source, *source.parents):
         if not folder.is_dir():
             continue
-        if folder == paths.RAW and folder != source.parent:  # that of other sources
+        if folder == paths.RAW and (source.is_dir() or folder != source.parent):  # those of other sources
             break
         if found := _notes(folder):
             return found

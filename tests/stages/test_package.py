@@ -1,12 +1,10 @@
-"""A package runs by the code in it, away from the repository: its card's example, on inputs of any form."""
+"""A package runs by the code in it, away from the repository: its card's examples, on inputs of any form."""
 
+import compileall
 import io
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from ast import literal_eval
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +15,15 @@ from PIL import Image
 
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding.images import decoded
+from pipeline.packaging import requirements
+from pipeline.packaging.selftest import clean_process
 from pipeline.runtime import package
 from pipeline.runtime.errors import UserError
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
+
+NAMES = ("images", "texts", "tags", "writer")
+ENGINES = ["runtime", "jax", "onnx"]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +34,18 @@ def made(four_packages: list[Path], tmp_path_factory) -> dict[str, Path]:
     return {name: Path(shutil.copytree(folder, top / name)) for name, folder in folders.items()}
 
 
-def python(code: str, folder: Path) -> str:
-    """What a new process prints that can import only libraries and what lies in the folder."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    command = [sys.executable, "-s", "-c", code]
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
+@pytest.fixture
+def python(tmp_path):
+    """What a new process prints that can import the standard library, what lies in the folder, and some libraries."""
+
+    def _python(code: str, folder: Path, libraries: list[str] | None = None) -> str:
+        named = clean_process.named_in(folder / requirements.FILE) if libraries is None else libraries
+        (tmp_path / "code.py").write_text(code)
+        done = clean_process.run(tmp_path / "code.py", folder=folder, libraries=named)
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    return _python
 
 
 class Answer(NamedTuple):
@@ -46,38 +55,25 @@ class Answer(NamedTuple):
     modules: set[str]
 
 
-@pytest.fixture(scope="module")
-def answers(made) -> dict[str, Answer]:
-    """Of the example in each package's card."""
-    found = {}
-    for name, folder in made.items():
-        (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-        output = python(f"{code}\nimport sys\nprint('modules:', *sys.modules, sep=chr(10))", folder)
+@pytest.fixture
+def example(made, python):
+    """The example in a package's card by its runtime, by jax alone or by onnxruntime alone."""
+
+    def _example(name: str, which: str) -> Answer:
+        codes = re.findall(r"```python\n(.*?)```", (made[name] / "README.md").read_text(), re.DOTALL)
+        engines = json.loads((made[name] / "signature.json").read_text())["engines"]
+        assert len(codes) == 1 + len(engines)
+        libraries = None if which == "runtime" else clean_process.with_needs(requirements.ENGINES[which])
+        shown = "\nimport sys\nprint('modules:', *sys.modules, sep=chr(10))"
+        output = python(codes[ENGINES.index(which)] + shown, made[name], libraries)
         printed, _, modules = output.rpartition("modules:\n")
-        found[name] = Answer(printed, set(modules.splitlines()))
-    return found
+        return Answer(printed, set(modules.splitlines()))
+
+    return _example
 
 
 def sample(folder: Path) -> dict:
     return json.loads((folder / "sample/expected.json").read_text())["samples"][0]
-
-
-@pytest.mark.parametrize("name", ["images", "texts"])
-def test_the_card_s_example_labels_a_sample(made, answers, name):
-    answer, expected = literal_eval(answers[name].printed), sample(made[name])["answer"]
-    assert answer["label"] == expected["label"]
-    assert answer["probability"] == pytest.approx(expected["probability"], abs=2e-4)
-
-
-def test_the_card_s_example_tags_a_sample(made, answers):
-    answer = literal_eval(answers["tags"].printed)
-    assert answer["labels"] == sample(made["tags"])["answer"]["labels"]
-
-
-def test_the_card_s_example_scores_a_sample_and_generates_text(made, answers):
-    first, *text = answers["writer"].printed.splitlines()
-    assert float(first.removesuffix(" nats")) == pytest.approx(sample(made["writer"])["nats"], abs=0.01)
-    assert text
 
 
 UNUSED = {
@@ -89,10 +85,54 @@ UNUSED = {
 
 
 @pytest.mark.parametrize("name", UNUSED)
-def test_it_loads_no_library_that_it_does_not_need(answers, name):
-    loaded = answers[name].modules
-    assert "runtime.package" in loaded
-    assert not loaded & {*UNUSED[name], "pipeline", "pydantic", "ruamel", "ruamel.yaml", "pandas", "flax", "optax"}
+def test_the_card_s_example_answers(made, example, name):
+    """By the libraries that requirements.txt names, of which it loads only what it needs."""
+    answer = example(name, "runtime")
+    assert "runtime.package" in answer.modules
+    engines = json.loads((made[name] / "signature.json").read_text())["engines"]
+    assert not answer.modules & {*UNUSED[name], *({"jax", "safetensors"} if "onnx" in engines else ())}
+    if name == "writer":
+        assert answer.printed.strip()
+        return
+    found = literal_eval(answer.printed)
+    if name == "images":
+        expected = sample(made[name])["answer"]
+        assert found["label"] == expected["label"]
+        assert found["probability"] == pytest.approx(expected["probability"], abs=2e-4)
+    else:
+        labels = json.loads((made[name] / "labels.json").read_text())["labels"]
+        given = found["labels"] if name == "tags" else [found["label"]]
+        assert len(given) == (5 if name == "tags" else 1)
+        assert set(given) <= set(labels)
+
+
+@pytest.mark.parametrize("which", ["jax", "onnx"])
+@pytest.mark.parametrize("name", NAMES)
+def test_so_do_those_without_the_runtime(made, example, name, which):
+    """Raw arrays in, outputs of the signature's shape out."""
+    signature = json.loads((made[name] / "signature.json").read_text())
+    if which not in signature["engines"]:
+        assert name == "writer" or which == "onnx"
+        assert "There is no `model.onnx`: " in (made[name] / "README.md").read_text()
+        return
+    answer = example(name, which)
+    shape = literal_eval(answer.printed)
+    outputs = signature["outputs"][0]["shape"]
+    assert len(shape) == len(outputs)
+    assert shape[-1] == outputs[-1]
+    assert not {"runtime", "runtime.package"} & answer.modules
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_lists_every_file(made, name):
+    card = (made[name] / "README.md").read_text()
+    (table,) = re.findall(r"## Files\n\n(.*?)\n\n", card, re.DOTALL)
+    listed = {
+        one.rstrip("/") for one in re.findall(r"^\| (`.*?`) +\|", table, re.MULTILINE) for one in one.split("`")[1::2]
+    }
+    assert listed == {path.name for path in made[name].iterdir()} - {"README.md"}
+    source = json.loads((made[name] / "provenance.json").read_text())["data"]["source"]
+    assert f"No file beside the data ({source}) names its licence" in card
 
 
 def image_files(folder: Path) -> dict[str, bytes]:
@@ -113,7 +153,7 @@ def image_files(folder: Path) -> dict[str, bytes]:
     return contents
 
 
-def test_images_have_the_pixels_that_they_have_in_preprocessing(made, tmp_path):
+def test_images_have_the_pixels_that_they_have_in_preprocessing(made, python, tmp_path):
     files = image_files(tmp_path)
     code = """
 import sys
@@ -134,29 +174,12 @@ for path in map(Path, sys.argv[1:]):
 
 def test_compiled_code_does_not_make_it_a_damaged_one(made, tmp_path):
     folder = Path(shutil.copytree(made["tags"], tmp_path / "package"))
-    python("import runtime.predictor", folder)
+    compileall.compile_dir(folder / "runtime", quiet=1)
     assert list(folder.glob("runtime/__pycache__/*"))
     package.verify(folder)
     (folder / "runtime" / "more.py").write_text("")
     with pytest.raises(UserError, match=r"runtime/more.py is not in manifest\.json"):
         package.verify(folder)
-
-
-def test_the_selftest_runs_the_package_s_own_code(made, tmp_path, monkeypatch, capsys):
-    from pipeline.commands import selftest
-
-    folder = Path(shutil.copytree(made["images"], tmp_path / "package"))
-    (folder / "runtime/predictor.py").write_text("from .errors import UserError\nraise UserError('my own code')\n")
-    package.seal(folder)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setattr(sys, "argv", ["selftest", str(folder), str(tmp_path), str(tmp_path)])
-    try:
-        with pytest.raises(UserError, match="my own code"):
-            selftest.main()
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "runtime"]:
-            del sys.modules[name]
-    package.verify(folder)
 
 
 def test_a_wrong_kind_of_package_says_so(made):
