@@ -107,7 +107,7 @@ class Labelled(Task):
     def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
         from pipeline.packaging import samples
 
-        raw = samples.raw_inputs(folder, self.inputs)
+        raw = samples.raw_inputs(folder)
         return [sample | {"answer": answer} for sample, answer in zip(raw, self.answers(raw))]
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """signature.json has the Open Inference Protocol's words, and the limits and shapes that the runtime keeps to."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_its_buckets_are_those_that_are_compiled(kind, longest):
             used.add(arrays[0].shape)
             return np.zeros((*arrays[0].shape, 5) if kind == "sentences" else (len(arrays[0]), 5))
 
-    made = object.__new__(runtime.Predictor)
+    made: Any = object.__new__(runtime.Predictor)
     made.engine = Engine()
     made.run = made.engine.run
     made.inputs = type("Kind", (), {"batch_size": 64, "min_length": 16, "max_tokens": longest})()

@@ -1,4 +1,4 @@
-"""The self-test runs a package's own code from raw inputs, and sees whatever makes it answer otherwise than evaluate."""
+"""The self-test runs a package's own code from raw inputs, and sees what makes it answer otherwise than evaluate."""
 
 import json
 import shutil
@@ -72,8 +72,8 @@ def test_other_weights_are_seen(copied, name):
         (
             "images",
             "runtime/encoders/images.py",
-            "Resampling.BILINEAR, reducing_gap",
-            "Resampling.NEAREST, reducing_gap",
+            "BILINEAR, reducing_gap",
+            "NEAREST, reducing_gap",
         ),
         ("texts", "config.json", '"keep": "ends"', '"keep": "start"'),
         ("tags", "config.json", '"lowercase": true', '"lowercase": false'),
