@@ -54,7 +54,7 @@ def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, mon
     said = folder / "evaluation/test.parquet"
     table = pd.read_parquet(said)
     table.assign(loss=table["loss"] + 0.05).to_parquet(said)
-    output = run(f"python -m pipeline selftest package data/features/test {said}", folder, code=1)
+    output = run(f"python -m pipeline selftest package data/prepared/test.parquet {said}", folder, code=1)
     assert re.search(r"its losses are up to 0\.\d+ nats off evaluate's, 0\.05\d? on average: do not use it", output)
 
 

@@ -59,9 +59,8 @@ def _compare_predictor(folder: Path, prepared: Path, predictions: Path, work: Pa
         outputs, sizes = np.load(work / "outputs.npy"), np.load(work / "sizes.npy")
         is_per_token = len(outputs) != len(sizes) or len(signature["outputs"][0]["shape"]) == 3
         each = np.split(outputs, np.cumsum(sizes)[:-1]) if is_per_token else list(outputs)
-        worst = _check(
-            folder, engine, answers.deviations(each, table), ROUNDED_PROBABILITIES if rounds else PROBABILITIES
-        )
+        tolerance = ROUNDED_PROBABILITIES if rounds else PROBABILITIES
+        worst = _check(f"{folder}: its predictions by {engine}", answers.deviations(each, table), tolerance)
         if not rounds:  # else a label may be another one
             _check_samples(folder, engine, work)
         found.append(f"to {worst:.1g} by {engine}")
@@ -93,7 +92,7 @@ def _compare_generator(folder: Path, prepared: Path, predictions: Path, work: Pa
     errors = [
         np.abs(losses[first : first + count] - loss[rows[:count]]) for first, rows, count in zip(ends, kept, compared)
     ]
-    worst = _check(folder, "jax", np.concatenate(errors), tolerance)
+    worst = _check(f"{folder}: its losses", np.concatenate(errors), tolerance, " nats")
     found = json.loads((work / "answers.json").read_text(encoding="utf-8"))
     for sample, answer in zip(_samples(folder), found, strict=True):
         if (
@@ -149,14 +148,11 @@ def _is_rounded(folder: Path, predictions: Path) -> bool:
     return on_gpu or strict_json.read(folder / "config.json")["network"].get("precision") == "bfloat16"
 
 
-def _check(folder: Path, engine: str, deviations: np.ndarray, tolerance: Tolerance) -> float:
+def _check(what: str, deviations: np.ndarray, tolerance: Tolerance, unit: str = "") -> float:
     """The largest deviation. Raises UserError where it is too large."""
     worst, mean = float(deviations.max()), float(deviations.mean())
     if not (worst <= tolerance.one and mean <= tolerance.mean):  # also refuses a NaN
-        raise UserError(
-            f"{folder}: its predictions by {engine} are up to {worst:.2g} off evaluate's, {mean:.2g} on average: do "
-            "not use it"
-        )
+        raise UserError(f"{what} are up to {worst:.2g}{unit} off evaluate's, {mean:.2g} on average: do not use it")
     return worst
 
 
