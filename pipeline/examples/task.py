@@ -130,6 +130,10 @@ class Task(Section):
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The function that a package runs."""
 
+    @abstractmethod
+    def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        """The same as an ONNX model. Raises packaging.onnx.export.NoGraph where there is none."""
+
     def package_files(self, folder: Path) -> None:
         """Writes what the runtime needs besides the encoder and the function."""
 

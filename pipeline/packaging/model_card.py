@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.examples.task import Task
 from pipeline.packaging import usage
+from pipeline.packaging.onnx.graph import OPSET
 from pipeline.runtime import printing, strict_json
 
 CARDS = Path(__file__).with_name("cards")
@@ -22,7 +23,7 @@ FILES = (  # of a package: one that it may have, those to name, what they are
         "the compiled function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
     ),
     ("model.safetensors", "`model.safetensors`", "the weights"),
-    ("model.onnx", "`model.onnx`", "the same function as an ONNX graph, weights inside"),
+    ("model.onnx", "`model.onnx`", f"the same function as an ONNX graph of opset {OPSET}, weights inside"),
     ("explain.jaxexp", "`explain.jaxexp`", "what explains an image; needs requirements-explain.txt"),
     ("runtime", "`runtime/`", "the Python code that encodes raw inputs, as in training, and runs the function"),
     (

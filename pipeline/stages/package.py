@@ -14,13 +14,13 @@ from pipeline.evaluation.predictor import restore
 from pipeline.examples.task import Task
 from pipeline.models import weights
 from pipeline.packaging import model_card, requirements, sbom, signature
+from pipeline.packaging.onnx import proof
 from pipeline.packaging.selftest import comparison
 from pipeline.runtime import package, strict_json
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 
 TRAINED_ON = paths.TRAINED / "provenance.json"
-NO_ONNX = "this network was not converted"
 
 
 class Params(StageParams):
@@ -44,6 +44,9 @@ def main(params: Params, inputs: Inputs) -> None:
     weights.write(folder / "model.safetensors", tree)
     strict_json.write(folder / "config.json", {"task": task.name, **names, **configuration(task, params.network)})
     task.package_files(folder)
+    predictions = paths.EVALUATION / "test.parquet"
+    if why_no_onnx := proof.write(folder, predictor, tree, params.network, paths.features("test"), predictions):
+        print(f"note: {folder} has no model.onnx: {why_no_onnx}")
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
     signature.write(folder, f"{params.dataset}-{params.model}", task.signature(predictor, tree, params.network))
@@ -66,11 +69,11 @@ def main(params: Params, inputs: Inputs) -> None:
     write_licences(folder / model_card.LICENCES, source)
     sbom.write(folder, **names, source=source, data=trained_on["inputs"])
     facts = {"parameters": f"{training['parameters']:,}", "context": getattr(params.network, "context", None)}
-    facts |= model_card.facts(folder, task.inputs.kind, samples, source, NO_ONNX)
+    facts |= model_card.facts(folder, task.inputs.kind, samples, source, why_no_onnx)
     card = task.card(metrics["test"], **names, **facts)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     package.seal(folder)
-    print(f"{folder}: {comparison.compare(folder, paths.prepared('test'), paths.EVALUATION / 'test.parquet')}")
+    print(f"{folder}: {comparison.compare(folder, paths.prepared('test'), predictions)}")
 
 
 def configuration(task: Task, network: NetworkSettings) -> dict[str, Any]:

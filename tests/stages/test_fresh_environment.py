@@ -1,6 +1,4 @@
-"""Two commands in a copy of a package, on a machine with Python alone: its libraries are installed from the index, and it
-answers.
-"""
+"""Two commands in a copy of a package, on a machine with Python alone: it installs its libraries, and answers."""
 
 import json
 import os

@@ -69,13 +69,8 @@ def test_other_weights_are_seen(copied, name):
 @pytest.mark.parametrize(
     ("name", "file", "was", "now"),
     [
-        (
-            "images",
-            "runtime/encoders/images.py",
-            "BILINEAR, reducing_gap",
-            "NEAREST, reducing_gap",
-        ),
-        ("texts", "config.json", '"keep": "ends"', '"keep": "start"'),
+        ("images", "runtime/encoders/images.py", "np.asarray(image).reshape", "np.asarray(image)[::-1].reshape"),
+        ("texts", "config.json", '"max_length": 3', '"max_length": 2'),
         ("tags", "config.json", '"lowercase": true', '"lowercase": false'),
     ],
 )

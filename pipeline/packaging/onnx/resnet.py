@@ -29,8 +29,8 @@ def block(g: Graph, x: Value, layer: Block, size: Size) -> tuple[Value, Size]:
 def convolve(g: Graph, x: Value, layer: Conv, size: Size) -> tuple[Value, Size]:
     """The convolution, padded to `SAME`, and the height and width of its result."""
     kernel = array(layer.kernel)
-    result = tuple(-(-n // layer.stride) for n in size)
+    result = [-(-n // layer.stride) for n in size]
     totals = [max((m - 1) * layer.stride + k - n, 0) for n, m, k in zip(size, result, kernel.shape)]
     before = [total // 2 for total in totals]
     pads = [*before, *(total - lo for total, lo in zip(totals, before))]
-    return conv(g, x, kernel, stride=layer.stride, pads=pads), result
+    return conv(g, x, kernel, stride=layer.stride, pads=pads), (result[0], result[1])
