@@ -130,6 +130,9 @@ class Task(Section):
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The function that a package runs."""
 
+    def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
+        """The function that explains a package's answers, where the outputs alone cannot."""
+
     def package_files(self, folder: Path) -> None:
         """Writes what the runtime needs besides the encoder and the function."""
 

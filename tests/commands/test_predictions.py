@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands import predict
-from pipeline.commands.answers import generate
-from pipeline.commands.answers.predictions import Csv, Json, Table
+from pipeline.runtime.commands import generate, predict, text_inputs
+from pipeline.runtime.commands.forms import Csv, Json, Table
+from pipeline.runtime.commands.predict import Input
+from pipeline.runtime.commands.views import View
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Sampling, sample_token
 from pipeline.runtime.inputs.sentences import Sentences
@@ -26,9 +27,9 @@ SURE, UNSURE = np.array([0.125, 0.875], np.float32), np.array([0.5, 0.5], np.flo
 
 
 def printed(capsys: pytest.CaptureFixture[str], form: type, task: Any, *answers: tuple) -> str:
-    made = form(task)
+    made = form(View(task))
     for name, content, outputs in answers:
-        made.write(name, content, task.answer(outputs))
+        made.write(Input(name, (), content), outputs)
     return capsys.readouterr().out
 
 
@@ -74,7 +75,7 @@ def test_a_label_of_two_lines_stays_on_one(capsys):
 
 def read(inputs: list[str], *files: str) -> dict[str, str]:
     """Each text by its place, or what is wrong with it."""
-    return {name: str(text) for name, text in predict.read_texts(inputs, [Path(file) for file in files])}
+    return {name: str(text) for name, text, _ in text_inputs.read(inputs, [Path(file) for file in files])}
 
 
 def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
@@ -94,7 +95,7 @@ def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
     }
     assert "input 1: 'mails.txt' is the name of a file or folder, not a text: --file" in read(["mails.txt"])["input 1"]
     with pytest.raises(UserError, match=r"mails.csv: has no column words .*: --column names the one with the texts"):
-        list(predict.read_texts([], [Path("mails.csv")], predict.Form("words")))
+        list(text_inputs.read([], [Path("mails.csv")], text_inputs.Form("words")))
 
 
 def test_what_a_text_may_have_been_meant_as_is_said(tmp_path, monkeypatch, capsys):
@@ -136,9 +137,9 @@ def test_a_message_s_cure_is_an_option(name, content, message, form, texts, tmp_
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         read([], str(path))
-    assert [text for _, text in predict.read_texts([], [path], predict.Form(**form))] == texts
+    assert [one.content for one in text_inputs.read([], [path], text_inputs.Form(**form))] == texts
     with pytest.raises(UserError, match="--encoding: must be an encoding, such as utf-8"):
-        list(predict.read_texts([], [path], predict.Form(encoding="klingon")))
+        list(text_inputs.read([], [path], text_inputs.Form(encoding="klingon")))
 
 
 def test_words_stand_between_asciis_blanks():
@@ -147,7 +148,7 @@ def test_words_stand_between_asciis_blanks():
 
 def test_a_minus_is_standard_input(tmp_path, monkeypatch):
     (tmp_path / "in.txt").write_text("one\ntwo\n")
-    monkeypatch.setattr(predict, "STDIN_PATH", str(tmp_path / "in.txt"))
+    monkeypatch.setattr(text_inputs, "STDIN_PATH", str(tmp_path / "in.txt"))
     lines = {"standard input line 1": "one\n", "standard input line 2": "two\n"}
     assert read(["-"]) == read([], "-") == lines
 
@@ -163,7 +164,7 @@ def test_a_link_in_a_folder_of_images_that_leads_nowhere_is_named(tmp_path):
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_a_language_model_rates_no_empty_text(text, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["predict", "package", text])
-    assert generate.score(None, predict.parse(), [("input 1", text)]) == 1  # type: ignore[arg-type]
+    assert generate.score(None, predict.parse(), [text_inputs.Text("input 1", text)]) == 1  # type: ignore[arg-type]
     assert "error: input 1: has no text" in capsys.readouterr().err
 
 

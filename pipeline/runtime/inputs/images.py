@@ -9,6 +9,7 @@ from . import Arrays
 
 class Images:
     batch_size, from_files, min_length, max_tokens = 256, True, 0, None
+    from_words = False
 
     def __init__(self, spec: specs.ImageSpec) -> None:
         self._spec = spec
