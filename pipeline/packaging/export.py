@@ -42,7 +42,14 @@ def export_explanations(predictor: Predictor, tree: Tree) -> bytes:
 
     def function(arrays: Arrays, images: Array, outputs: Array) -> tuple[Float[Array, "b h w"], Float[Array, " b"]]:
         restored = rebuild(arrays)
-        return integrated_gradients(predictor, restored["params"], restored["model_state"], images, outputs)
+
+        def explain(one: tuple[Array, Array]) -> tuple[Array, Array]:
+            image, output = (array[None] for array in one)
+            return integrated_gradients(predictor, restored["params"], restored["model_state"], image, output)
+
+        # One by one: the fast gradients of layers ask for a number of images that is known.
+        pixels, errors = jax.lax.map(explain, (images, outputs))
+        return pixels[:, 0], errors[:, 0]
 
     b, t = export.symbolic_shape("b, t")
     (images,) = predictor.task.inputs.signature(b, t).values()
