@@ -202,14 +202,14 @@ def encode(
 
 def image_files(inputs: list[str]) -> Iterator[Path]:
     """The named files, and those in the named folders that a reader would read; also links to folders or to nothing."""
-    from ..reading.files import is_left_out_path
-
     if "" in inputs:  # to pathlib, the folder that this was started in
         raise UserError(f"input {inputs.index('') + 1}: is empty: name an image, or a folder of images")
     for path in map(Path, inputs):
         if not path.is_dir():
             yield path
             continue
+        from ..reading.files import is_left_out_path  # only folders need it
+
         empty = True
         for file in sorted(path.rglob("*")):
             if not is_left_out_path(file.relative_to(path).as_posix()) and (file.is_file() or file.is_symlink()):

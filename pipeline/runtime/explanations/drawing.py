@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIDE = 224  # pixels of the drawn image's longer side, at least
 GAP, LINE, SIZE = 8, 18, 13  # pixels: between and around images, of a line of text, of its letters
+FULL = 0.99  # the quantile of the weights that is drawn in full colour: one outlier would pale all others
 RED, BLUE = np.array([214, 30, 30]), np.array([30, 70, 214])
 LEGEND = "red speaks for it, blue against it"
 
@@ -38,9 +39,10 @@ def explained(image: UInt8[np.ndarray, "h w c"], pixels: Float[np.ndarray, "n h 
 
 
 def overlaid(image: UInt8[np.ndarray, "h w c"], weights: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The image in pale grey; the pixel with the largest weight has the full colour."""
+    """The image in pale grey; of a hundred pixels, the one with the largest weight has the full colour."""
     grey = 255 - (255 - image.mean(axis=2, keepdims=True)) * 0.35
-    strength = np.abs(weights)[..., None] / (float(np.abs(weights).max()) or 1.0)
+    full = float(np.quantile(np.abs(weights), FULL)) or float(np.abs(weights).max()) or 1.0
+    strength = np.minimum(np.abs(weights) / full, 1)[..., None]
     colour = np.where(weights[..., None] > 0, RED, BLUE)
     return (grey * (1 - strength) + colour * strength).round().astype(np.uint8)
 

@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from ..encoders import images, specs
+from ..errors import UserError
 from . import Arrays
+
+
+MAX_BYTES = 1 << 30  # of a file
 
 
 class Images:
@@ -15,8 +19,11 @@ class Images:
         self._spec = spec
 
     def parse(self, text: str) -> bytes:
-        """The content of the file whose path is `text`."""
-        return Path(text).read_bytes()
+        """The content of the file whose path is `text`. Raises OSError, and UserError where it is too large."""
+        path = Path(text)
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise UserError(f"{text}: is larger than any image ({size:,} bytes)")
+        return path.read_bytes()
 
     def encode(self, content: bytes, name: str) -> Arrays:
         return (images.decode(content, self._spec, name),)
