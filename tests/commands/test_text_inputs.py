@@ -1,24 +1,22 @@
-"""Files of texts and sentences, of every kind and in every state: each that cannot be read has one line that says why."""
+"""Files of texts and sentences of every kind: each that cannot be read has one line that says why."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.runtime import reading
 from pipeline.runtime.commands.text_inputs import Form, read
 from pipeline.runtime.errors import UserError
 
-WORDS = Form(words=True)
-CONLL_U = (
-    "# text = Ann ran\n1\tAnn\t" + "_\t" * 7 + "_\n2-3\tranoff\t" + "_\t" * 7 + "_\n2\tran\t" + "_\t" * 7 + "_\n\n"
-)
+WORDS, EMPTY = Form(words=True), 8 * "\t_"
+CONLL_U = "# text = Ann ran\n" + "".join(f"{word}{EMPTY}\n" for word in ("1\tAnn", "2-3\tranoff", "2\tran"))
 
 
 def contents(*paths: Path, form: Form = WORDS) -> list[Any]:
-    return [
-        str(item.content) if isinstance(item.content, UserError) else item.content
-        for item in read([], list(paths), form)
-    ]
+    found = (item.content for item in read([], list(paths), form))
+    return [str(content) if isinstance(content, UserError) else content for content in found]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +37,8 @@ def test_the_words_of_conll(name, content, column, expected, tmp_path):
 
 def test_a_sentence_is_named_by_its_first_line(tmp_path):
     (tmp_path / "a.conll").write_text("\nAnn O\n\nno O\n")
-    assert [item.name for item in read([], [tmp_path / "a.conll"], WORDS)] == [
-        f"{tmp_path}/a.conll line {i}" for i in (2, 4)
-    ]
+    names = [item.name for item in read([], [tmp_path / "a.conll"], WORDS)]
+    assert names == [f"{tmp_path}/a.conll line {i}" for i in (2, 4)]
 
 
 def test_files_of_each_kind_in_a_folder(tmp_path):
@@ -84,7 +81,7 @@ def test_a_file_that_cannot_be_read(name, content, form, message, tmp_path):
         ("a.jsonl", '{"text": ["a"]}\n', "its text is neither a text nor a number"),
         ("a.jsonl", "[1]\nnot json\n", "is not a JSON object"),
         ("a.csv", 'text\n"a\0b"\n', "its text holds a NUL byte or a lone surrogate"),
-        ("a.csv", "text\na,b\n", "row 2: has more cells than the header"),
+        ("a.csv", "text,n\na,b,c\n", "row 2: has more cells than the header"),
         ("a.conll", "\n\n", "a.conll: has no words"),
     ],
 )
@@ -96,7 +93,8 @@ def test_a_row_that_cannot_be_read(name, content, message, tmp_path):
 
 def test_parquet_needs_a_library_of_its_own(tmp_path, monkeypatch):
     (tmp_path / "a.parquet").write_bytes(b"")
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    monkeypatch.delitem(__import__("sys").modules, "pipeline.runtime.reading.parquet", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, f"{reading.__name__}.parquet", raising=False)
+    monkeypatch.delattr(reading, "parquet", raising=False)
     with pytest.raises(UserError, match=r"a.parquet: Parquet needs pyarrow: pip install pyarrow, or save it as CSV"):
         contents(tmp_path / "a.parquet")

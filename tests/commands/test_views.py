@@ -1,4 +1,4 @@
-"""What predict can say beside an answer: the likeliest labels, spans and their places, CoNLL, the columns of a table."""
+"""What predict can say beside an answer: the likeliest labels, spans, CoNLL, the columns of a table."""
 
 import csv
 import io
