@@ -10,7 +10,7 @@ from .. import printing
 RED = ("48;5;224;38;5;16", "48;5;217;38;5;16", "48;5;203;38;5;16", "48;5;160;38;5;231")
 BLUE = ("48;5;189;38;5;16", "48;5;153;38;5;16", "48;5;69;38;5;16", "48;5;21;38;5;231")
 LEAST = 0.1  # of the largest weight: a weaker part is not coloured
-LISTED = 10  # parts in a list
+LISTED, SMALLEST = 10, 5e-5  # parts in a list, and the weight of one, at least
 
 
 def has_colours() -> bool:
@@ -39,5 +39,6 @@ def _colour(share: float) -> str:
 def listed(pieces: Sequence[str], weights: Sequence[float]) -> list[str]:
     """The parts with the largest weights, a line each, in the order of their weights."""
     order = sorted(range(len(pieces)), key=lambda i: -abs(weights[i]))
-    kept = [i for i in order if pieces[i].strip()][:LISTED]
-    return [f"{weights[i]:+12.4f}  {' '.join(pieces[i].split())}" for i in sorted(kept, key=lambda i: -weights[i])]
+    kept = [i for i in order if pieces[i].strip() and abs(weights[i]) >= SMALLEST][:LISTED]
+    lines = [f"{weights[i]:+12.4f}  {' '.join(pieces[i].split())}" for i in sorted(kept, key=lambda i: -weights[i])]
+    return lines or ["     (no part changes it)"]
