@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,8 @@ def test_a_texts_place_is_named_and_a_file_is_no_text(tmp_path, monkeypatch):
         "mails.csv row 3": "mails.csv row 3: its text is empty",
     }
     assert "input 1: 'mails.txt' is the name of a file or folder, not a text: --file" in read(["mails.txt"])["input 1"]
-    with pytest.raises(UserError, match=r"mails.csv: has no column words .*: --column names the one with the texts"):
-        list(text_inputs.read([], [Path("mails.csv")], text_inputs.Form("words")))
+    (found,) = text_inputs.read([], [Path("mails.csv")], text_inputs.Form("words"))
+    assert re.search(r"mails.csv: has no column words .*: --column names the one with the texts", str(found.content))
 
 
 def test_what_a_text_may_have_been_meant_as_is_said(tmp_path, monkeypatch, capsys):
@@ -120,8 +121,7 @@ def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
         "head.csv": "head.csv: has no rows",
         "LOUD.CSV.GZ row 2": "a",
     }
-    with pytest.raises(UserError, match=r"a\.json: is no text: write one object per line"):
-        read([], "a.json")
+    assert read([], "a.json", "a.json")["a.json"].startswith("a.json: is no text: write one object per line")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,7 @@ def test_a_file_without_texts_is_no_success(tmp_path, monkeypatch):
 def test_a_message_s_cure_is_an_option(name, content, message, form, texts, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        read([], str(path))
+    assert message in list(read([], str(path)).values())[-1]
     assert [one.content for one in text_inputs.read([], [path], text_inputs.Form(**form))] == texts
     with pytest.raises(UserError, match="--encoding: must be an encoding, such as utf-8"):
         list(text_inputs.read([], [path], text_inputs.Form(encoding="klingon")))
@@ -156,7 +155,8 @@ def test_a_minus_is_standard_input(tmp_path, monkeypatch):
 def test_a_link_in_a_folder_of_images_that_leads_nowhere_is_named(tmp_path):
     for name, target in (("gone.png", "nowhere.png"), ("folder", tmp_path.parent), (".hidden", "nowhere")):
         os.symlink(target, tmp_path / name)
-    assert [path.name for path in predict.image_files([str(tmp_path)])] == ["folder", "gone.png"]
+    found = [Path(str(path)).name for path in predict.image_files([str(tmp_path)])]
+    assert found == ["folder", "gone.png"]
     with pytest.raises(UserError, match="input 2: is empty: name an image, or a folder"):
         list(predict.image_files(["a.png", ""]))
 

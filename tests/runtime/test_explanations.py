@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from argparse import Namespace
 from html import unescape
 from pathlib import Path
@@ -197,7 +198,7 @@ def test_what_cannot_be_explained_is_refused(words, given, message, tmp_path, mo
 
 def test_without_jax_the_cure_is_said(tmp_path, monkeypatch):
     folder_of_images(tmp_path, "cnn")
-    monkeypatch.setitem(__import__("sys").modules, "jax", None)
+    monkeypatch.setitem(sys.modules, "jax", None)
     asked: Any = SimpleNamespace(task=Classification(tuple("abcde")))
     cure = f"--explain: needs jax, which is not installed: pip install -r {tmp_path}/requirements-explain.txt"
     with pytest.raises(UserError, match=re.escape(cure)):

@@ -173,7 +173,9 @@ def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], fo
         if files:
             raise UserError("--file: the package reads images: name each image, or a folder of images")
         for path in image_files(inputs):
-            if path.is_dir():
+            if isinstance(path, UserError):
+                yield Input("", path)
+            elif path.is_dir():
                 yield Input(str(path), UserError(f"{path}: is a link to a folder: name that folder itself"))
             elif str(path) == STDIN:
                 yield encode(predictor, STDIN_NAME, STDIN_PATH)
@@ -200,8 +202,10 @@ def encode(
         return Input(name, error, row=row)
 
 
-def image_files(inputs: list[str]) -> Iterator[Path]:
-    """The named files, and those in the named folders that a reader would read; also links to folders or to nothing."""
+def image_files(inputs: list[str]) -> Iterator[Path | UserError]:
+    """The named files, and those in the named folders that a reader would read; also links to folders or to nothing. An
+    error in place of a folder without files.
+    """
     if "" in inputs:  # to pathlib, the folder that this was started in
         raise UserError(f"input {inputs.index('') + 1}: is empty: name an image, or a folder of images")
     for path in map(Path, inputs):
@@ -216,4 +220,4 @@ def image_files(inputs: list[str]) -> Iterator[Path]:
                 empty = False
                 yield file
         if empty:
-            raise UserError(f"{path}: holds no image")
+            yield UserError(f"{path}: holds no image")

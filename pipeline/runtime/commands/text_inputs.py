@@ -49,10 +49,14 @@ class Text(NamedTuple):
 
 
 def read(inputs: list[str], paths: list[Path], form: Form = DEFAULT) -> Iterator[Text]:
-    """The texts on the command line, then those in files."""
+    """The texts on the command line, then those in files. A file that cannot be read, or only its beginning, does not
+    keep those after it from being read.
+    """
+    if form.encoding is not None and encodings.known(form.encoding) is None:
+        raise UserError("--encoding: must be an encoding, such as utf-8, cp1252 or gb18030")
     for i, text in enumerate(inputs, start=1):
         if text == STDIN:
-            yield from read_file(Path(STDIN), form)
+            yield from _or_error(Path(STDIN), form)
         elif exists(text) and ("/" in text or Path(text).suffix):
             why = f"is the name of a file or folder, not a text: --file '{text}' reads the texts in it"
             yield Text(f"input {i}", UserError(f"input {i}: {text!r} {why}"))
@@ -63,7 +67,14 @@ def read(inputs: list[str], paths: list[Path], form: Form = DEFAULT) -> Iterator
                 print(f"note: input {i}: {text!r} is taken for a text: there is no such file", file=sys.stderr)
             yield Text(f"input {i}", text)
     for path in paths:
+        yield from _or_error(path, form)
+
+
+def _or_error(path: Path, form: Form) -> Iterator[Text]:
+    try:
         yield from read_file(path, form)
+    except UserError as error:
+        yield Text(str(path), error)
 
 
 def exists(text: str) -> bool:
@@ -76,8 +87,6 @@ def exists(text: str) -> bool:
 
 def read_file(path: Path, form: Form) -> Iterator[Text]:
     """The texts in a file, or in those of a folder or archive."""
-    if form.encoding is not None and encodings.known(form.encoding) is None:
-        raise UserError("--encoding: must be an encoding, such as utf-8, cp1252 or gb18030")
     if (suffix := path.suffix.lower()) in CURES:
         raise UserError(f"{path}: is no text: {CURES[suffix]}")
     if str(path) == STDIN:

@@ -7,7 +7,6 @@ from ..encoders import images, specs
 from ..errors import UserError
 from . import Arrays
 
-
 MAX_BYTES = 1 << 30  # of a file
 
 
