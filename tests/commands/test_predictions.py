@@ -4,19 +4,25 @@ import gzip
 import json
 import os
 import re
+import struct
 import sys
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.runtime.commands import generate, predict, text_inputs
 from pipeline.runtime.commands.forms import Csv, Json, Table
 from pipeline.runtime.commands.predict import Input
 from pipeline.runtime.commands.views import View
+from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Sampling, sample_token
+from pipeline.runtime.inputs.images import Images
 from pipeline.runtime.inputs.sentences import Sentences
 from pipeline.runtime.tasks.classification import Classification
 from pipeline.runtime.tasks.multi_label_classification import MultiLabelClassification
@@ -171,3 +177,47 @@ def test_a_language_model_rates_no_empty_text(text, capsys, monkeypatch):
 def test_a_tiny_temperature_chooses_the_likeliest():
     logits, random = np.array([1.0, 3.0, 2.0], np.float32), np.random.default_rng(0)
     assert sample_token(logits, Sampling(temperature=5e-324), random) == 1
+
+
+def png(width: int, height: int, *, before: bytes = b"") -> bytes:
+    """A PNG of one bit a pixel that is all zeros, and a chunk before them."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = zlib.compress(bytes(min(height * (width // 8 + 1), 1_000_000)))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + before + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_image_files_that_cannot_be_read_and_one_that_can(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for suffix in ("gif", "eps", "bmp"):
+        Image.new("RGB", (8, 8)).save(f"a.{suffix}")
+    contents = {"a.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "zero.png": b"", "nul.png": bytes(1_000)}
+    contents |= {"bomb.png": png(30_000, 30_000), "good.png": png(8, 8)}
+    for name, content in contents.items():
+        Path(name).write_bytes(content)
+    Path("folder").mkdir()
+    Path("large.png").touch()
+    os.truncate("large.png", 2 << 30)  # of zeros that are nowhere
+    inputs: Any = Images(ImageSpec(8, 8, "grey", "exact", 0, "black"))
+    asked: Any = SimpleNamespace(inputs=inputs, encode=inputs.encode)
+    given = ["good.png", "a.gif", "a.eps", "a.bmp", "a.svg", "zero.png", "nul.png", "bomb.png", "large.png", "folder"]
+    good, *bad = predict.read_inputs(asked, [*given, "missing.png"], [])
+    assert not isinstance(good.encoded, UserError)
+    unreadable = "is not a readable PNG, JPEG or WebP image"
+    assert [str(item.encoded) for item in bad] == [
+        *(f"a.{suffix}: {unreadable}" for suffix in ("gif", "eps", "bmp", "svg")),
+        "zero.png: is empty",
+        f"nul.png: {unreadable}",
+        "bomb.png: has too many pixels (limit 100,000,000)",
+        "large.png: is larger than any image (2,147,483,648 bytes)",
+        "folder: holds no image",
+        "missing.png: No such file or directory",
+    ]
+
+
+def test_options_may_stand_before_inputs(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["predict", "package", "--explain", "out", "a.png", "--top", "2", "b.png"])
+    assert predict.parse().inputs == ["a.png", "b.png"]

@@ -50,18 +50,16 @@ def folder_of_images(folder: Path, name: str) -> tuple[Evaluated, dict[str, Any]
     return predictor, tree
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet"])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("resnet", marks=pytest.mark.slow)])
 def test_the_exported_function_explains_any_number_of_images_as_evaluate_does(name, tmp_path):
     predictor, tree = folder_of_images(tmp_path, name)
     function, arrays = package.load_function(tmp_path, "explain.jaxexp")
-    for count in (1, 3):
-        given = np.asarray(examples(predictor.task, count).inputs["images"])
-        outputs = np.arange(count, dtype=np.int32)
-        pixels, errors = function.call(arrays, given, outputs)
-        expected, _ = integrated_gradients(predictor, tree["params"], tree["model_state"], given, outputs)
-        np.testing.assert_allclose(pixels, expected, atol=1e-4)
-        assert np.abs(np.asarray(expected)).max() > 1e-2
-        assert errors.shape == (count,)
+    given, outputs = np.asarray(examples(predictor.task, 3).inputs["images"]), np.arange(3, dtype=np.int32)
+    pixels, errors = function.call(arrays, given, outputs)
+    expected, _ = integrated_gradients(predictor, tree["params"], tree["model_state"], given, outputs)
+    np.testing.assert_allclose(pixels, expected, atol=1e-4)
+    assert np.abs(np.asarray(expected)).max() > 1e-2
+    assert errors.shape == (3,)
 
 
 def test_equal_models_have_equal_functions(tmp_path):
@@ -183,6 +181,8 @@ def test_what_is_explained_is_what_was_predicted():
         (False, {"explain": "file/x"}, "--explain: file/x: not a directory: name a folder that can be written"),
         (False, {"explain": "file"}, "--explain: file: file exists: name a folder"),
         (False, {}, r"--explain: empty has no explain.jaxexp"),
+        (False, {"explain": "empty/x"}, "--explain: empty/x lies in the package, which must stay as it is"),
+        (False, {"explain": "empty"}, "--explain: empty lies in the package"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(words, given, message, tmp_path, monkeypatch):

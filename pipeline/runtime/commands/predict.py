@@ -133,7 +133,7 @@ def parse() -> argparse.Namespace:
     generation.add_argument("--top-p", type=float, help="choose among the likeliest tokens with this total probability")
     generation.add_argument("--stop", help="end before this text")
     generation.add_argument("--seed", type=int, default=0, help="equal seeds give equal texts (default: 0)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if not arguments.inputs and not arguments.file and arguments.prompt is None:
         parser.error("nothing to answer: give an input, --file or, for a language model, --prompt")
     return arguments

@@ -46,6 +46,10 @@ def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
     if predictor.inputs.from_words:
         raise UserError("--explain: is for images and texts: tags of words are not explained")
     of = None if arguments.of is None else _output(arguments.of, predictor.task.labels)
+    if arguments.package.resolve() in (arguments.explain.resolve(), *arguments.explain.resolve().parents):
+        raise UserError(
+            f"--explain: {arguments.explain} lies in the package, which must stay as it is: name a folder elsewhere"
+        )
     with writing(arguments.explain):
         arguments.explain.mkdir(parents=True, exist_ok=True)
     kind = "images" if predictor.inputs.from_files else "texts"
