@@ -14,6 +14,7 @@ from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation.predictor import restore
 from pipeline.models import weights
+from pipeline.packaging.onnx import proof
 from pipeline.runtime import package, strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages import provenance
@@ -44,6 +45,10 @@ def main(params: Params, inputs: Inputs) -> None:
     config = {"network": params.network.model_dump(), **task.configuration(predictor, tree, params.network)}
     strict_json.write(folder / "config.json", {"task": task.name, **names, **config})
     task.package_files(folder)
+    if why := proof.write(
+        folder, predictor, tree, params.network, paths.features("test"), paths.EVALUATION / "test.parquet"
+    ):
+        print(f"note: {folder} has no model.onnx: {why}")
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
     copy_runtime(folder / "runtime")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # they load slowly
     from pipeline.config.training import Training
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.loaders.loader import Loader
+    from pipeline.packaging.onnx.graph import Graph, Value
 
 
 class Labelled(Task):
@@ -35,6 +36,10 @@ class Labelled(Task):
     @abstractmethod
     def predictions(self, logits: Float[Array, "b *t k"]) -> Float[Array, "b *t k"]:
         """What a package's function returns for a network's outputs: probabilities, or values."""
+
+    def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
+        """`predictions` as nodes of an ONNX graph: a probability for each label, unless a task has other outputs."""
+        return g("Softmax", logits, axis=-1)
 
     def training_examples(self, network: "NetworkSettings") -> int:
         from pipeline.loaders import buckets
@@ -104,6 +109,11 @@ class Labelled(Task):
         from pipeline.packaging import export
 
         return export.export_explanations(predictor, tree)
+
+    def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        from pipeline.packaging.onnx import export
+
+        return export.export_predictions(predictor, tree, network.name, self.onnx_predictions)
 
     def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         from pipeline.packaging import configuration

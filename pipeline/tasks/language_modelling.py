@@ -169,6 +169,11 @@ class LanguageModelling(Task):
 
         return export.export_decoder(predictor, tree, network.context)  # type: ignore[union-attr]
 
+    def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        from pipeline.packaging.onnx.export import NoGraph
+
+        raise NoGraph("language models have no ONNX graph")
+
     def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         from pipeline.packaging import configuration
 

@@ -22,6 +22,7 @@ from pipeline.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.packaging.onnx.graph import Graph, Value
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
 
@@ -110,6 +111,9 @@ class Regression(Labelled):
         """The targets in their own units."""
         mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
         return logits * std + mean
+
+    def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
+        return g("Add", g("Mul", logits, np.asarray(self.std)), np.asarray(self.mean))
 
     def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
         """The mean absolute error of the standardised targets."""
