@@ -130,6 +130,9 @@ class Task(Section):
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The function that a package runs."""
 
+    def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
+        """The function that explains a package's answers, where the outputs alone cannot."""
+
     @abstractmethod
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The same as an ONNX model. Raises packaging.onnx.export.NoGraph where there is none."""

@@ -43,8 +43,8 @@ def read_object(path: Path, *keys: str) -> dict[str, Any]:
     return content
 
 
-def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
-    """The function that `jax.export` serialised, and the weights, its first argument. Raises UserError.
+def load_function(folder: Path, name: str = "model.jaxexp") -> tuple[Any, dict[str, Any]]:
+    """A function that `jax.export` serialised, and the weights, its first argument. Raises UserError.
 
     `jax.export.deserialize` requires trusted input; safetensors does not. A JAX that is much older or newer than the
     one that made the package may fail to read it, or to compile it: the error names both versions.
@@ -53,7 +53,7 @@ def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
     from safetensors.numpy import load_file
 
     try:
-        function = export.deserialize(bytearray((folder / "model.jaxexp").read_bytes()))
+        function = export.deserialize(bytearray((folder / name).read_bytes()))
         weights = load_file(folder / "model.safetensors")
     except Exception as error:  # a damaged file raises whatever its parser runs into
         raise UserError(

@@ -41,6 +41,8 @@ def main(params: Params, inputs: Inputs) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "model.jaxexp").write_bytes(task.export(predictor, tree, params.network))
+    if (explanations := task.export_explanations(predictor, tree)) is not None:
+        (folder / "explain.jaxexp").write_bytes(explanations)
     weights.write(folder / "model.safetensors", tree)
     strict_json.write(folder / "config.json", {"task": task.name, **names, **configuration(task, params.network)})
     task.package_files(folder)

@@ -103,6 +103,13 @@ class Labelled(Task):
 
         return export.export_predictions(predictor, tree, self.predictions)
 
+    def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
+        if self.inputs.kind != "images":
+            return None
+        from pipeline.packaging import export
+
+        return export.export_explanations(predictor, tree)
+
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging.onnx import export
 

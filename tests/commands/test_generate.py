@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from imports import TOP
 from small_packages import run_stages, shrink
 
-from pipeline.commands.answers.generate import until
 from pipeline.encoding.fit_tokenizer import fit, save
+from pipeline.runtime.commands.generate import until
 from pipeline.runtime.encoders.byte_tokenizer import PART, ByteTokenizer, text_parts
 from pipeline.runtime.encoders.specs import CorpusSpec
 from pipeline.runtime.generator import Generator, Sampling, sample_token

@@ -20,12 +20,12 @@ from small_packages import dump
 from small_tasks import images
 from sources import pack, picture, write
 
-from pipeline.commands import predict
-from pipeline.commands.answers import predictions
 from pipeline.config.networks import NETWORKS
 from pipeline.config.optimizers import Adam
 from pipeline.runtime import package as package_folder
 from pipeline.runtime import tasks
+from pipeline.runtime.commands import forms, predict
+from pipeline.runtime.commands.views import View
 from pipeline.runtime.encoders.valid_text import valid_text
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Generator, Sampling
@@ -182,10 +182,10 @@ def say(asked: Predictor, found: Iterator[predict.Input]) -> None:
     given = list(found)
     good = [(item, item.encoded) for item in given if not isinstance(item.encoded, UserError)]
     bad = [item.encoded for item in given if isinstance(item.encoded, UserError)]
-    form = predictions.Json(asked.task)
+    form = forms.Json(View(asked.task))
     for (item, _), row in zip(good, asked.outputs([encoded for _, encoded in good]), strict=True):
         assert np.isfinite(row).all()
-        form.write(item.name, item.content, asked.task.answer(row))
+        form.write(item, row)
     for error in bad:
         one_line(error)
     if bad:

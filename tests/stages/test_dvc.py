@@ -55,7 +55,17 @@ METHODS = {
         *FIGURE,
     },
     "evaluate": {"evaluate", "_table", "_spans", "_sources", "_write_table", *LOSS, *HELPERS, *FIGURE},
-    "package": {"export", "export_onnx", "signature", "card", "class_card", "samples", "answers", *HELPERS},
+    "package": {
+        "export",
+        "export_explanations",
+        "export_onnx",
+        "signature",
+        "card",
+        "class_card",
+        "samples",
+        "answers",
+        *HELPERS,
+    },
 }
 # Prepare asks the task only whether it can learn the labels: that refuses, and changes no result.
 REFUSES = {"prepare": frozenset({"pipeline.tasks"})}

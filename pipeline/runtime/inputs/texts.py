@@ -13,12 +13,17 @@ from . import Arrays
 
 class Texts:
     batch_size, from_files, min_length, max_tokens = 64, False, 16, None
+    from_words = False
 
     def __init__(self, tokenizer: Tokenizer, spec: specs.TextSpec) -> None:
         self._tokenizer, self._spec = tokenizer, spec
 
     def parse(self, text: str) -> str:
         return text
+
+    def pieces(self, content: str) -> list[str]:
+        """The text in the parts that its tokens are, as `encode` takes it."""
+        return text_tokenizer.pieces(self._tokenizer, content, self._spec)
 
     def encode(self, content: str, name: str) -> Arrays:
         if not content.strip():

@@ -67,5 +67,10 @@ def _is_word(line: Line, form: tuple[bool, int]) -> bool:
     return not line.text.startswith("#") or (line.form == form and not COMMENT.match(line.text))
 
 
+def is_numbered(line: Line) -> bool:
+    """Whether a line begins with the word's number, as in CoNLL-U."""
+    return line.form == (True, CONLL_U) and line.columns[0].isdecimal()
+
+
 def cell(columns: list[str], at: int) -> str:
     return columns[at] if -len(columns) <= at < len(columns) else ""

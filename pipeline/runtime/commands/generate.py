@@ -7,14 +7,16 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 
-from pipeline.runtime.encoders.valid_text import valid_text
-from pipeline.runtime.errors import UserError
-from pipeline.runtime.generator import Generator, Sampling
+from ..encoders.valid_text import valid_text
+from ..errors import UserError
+from ..generator import Generator, Sampling
+from .text_inputs import Text
 
+NO_LABELS = "the package contains a language model, which has no labels: leave it out"
 COLUMNS = ("input", "tokens", "nats", "nats_per_token", "bits_per_byte")
 
 
-def main(arguments: argparse.Namespace, texts: Iterable[tuple[str, str | UserError]]) -> int:
+def main(arguments: argparse.Namespace, texts: Iterable[Text]) -> int:
     """The exit code: 1 if a text could not be read, else 0. Raises UserError for an invalid option."""
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p)
     check(arguments, sampling)
@@ -37,6 +39,11 @@ def check(arguments: argparse.Namespace, sampling: Sampling) -> None:
         (arguments.stop != "", "--stop", "is empty: give a text, or leave it out"),
         (not has_prompt or not (arguments.inputs or arguments.file), "--prompt", "stands alone: leave the inputs out"),
         (not has_prompt or not arguments.csv, "--csv", "is for scoring texts: leave it out with --prompt"),
+        (arguments.top is None, "--top", NO_LABELS),
+        (not arguments.spans, "--spans", NO_LABELS),
+        (not arguments.conll, "--conll", NO_LABELS),
+        (arguments.explain is None and arguments.of is None, "--explain", NO_LABELS),
+        (not arguments.keep_columns, "--keep-columns", "is for answers with labels or numbers: leave it out"),
     ):
         if not valid:
             raise UserError(f"{option}: {rule}")
@@ -77,14 +84,14 @@ def until(parts: Iterable[str], stop: str | None) -> Iterator[str]:
     yield held
 
 
-def score(generator: Generator, arguments: argparse.Namespace, texts: Iterable[tuple[str, str | UserError]]) -> int:
+def score(generator: Generator, arguments: argparse.Namespace, texts: Iterable[Text]) -> int:
     """Prints the loss of each text as the beginning of a document, and the loss per token and per byte."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     has_title, failed = arguments.json, 0
-    for name, text in texts:
+    for name, text, _ in texts:
         try:
-            if isinstance(text, UserError):
-                raise text
+            if not isinstance(text, str):
+                raise text if isinstance(text, UserError) else UserError(f"{name}: is no text")
             if not text.strip():
                 raise UserError(f"{name}: has no text")
             tokens = generator.tokenizer.encode(valid_text(text, name))
