@@ -63,8 +63,8 @@ class Predictor:
         """What the model says of each example: one row, or one row for each token."""
         if not self.inputs.min_length:
             size = self.inputs.batch_size
-            batches = (examples[start : start + size] for start in range(0, len(examples), size))
-            return [row for batch in batches for row in self._run(batch, None)]
+            starts = range(0, len(examples), size)
+            return [row for start in starts for row in self._run(examples[start : start + size], None)]
         pieces = [piece for number, arrays in enumerate(examples) for piece in self._split_long(number, arrays)]
         outputs: list[list[tuple[int, np.ndarray]]] = [[] for _ in examples]
         for batch, length in self._batches(pieces):
@@ -97,12 +97,13 @@ class Predictor:
 
     def _run(self, batch: Sequence[Arrays], length: int | None) -> Iterable[Float[np.ndarray, "*t k"]]:
         """The outputs of each example of a batch, padded to `length`; None: all are of one shape."""
-        columns = zip(*batch)
         if length is None and not self.engine.compiles:
-            return self.run([np.concatenate(column).reshape(-1, *column[0].shape) for column in columns])
+            if len(batch) == 1:
+                return self.run([array[None] for array in batch[0]])
+            return self.run([np.concatenate(column).reshape(-1, *column[0].shape) for column in zip(*batch)])
         # A compiled batch is full: a shape for each number would have to be compiled. A single example runs alone.
         size = self.inputs.batch_size if self.engine.compiles and len(batch) > 1 else len(batch)
-        return self.run([_pad(column, size, length) for column in columns])[: len(batch)]
+        return self.run([_pad(column, size, length) for column in zip(*batch)])[: len(batch)]
 
     def _rejoin(self, parts: list[tuple[int, Float[np.ndarray, "*t k"]]]) -> Float[np.ndarray, "*t k"]:
         """An example's outputs, from those of its pieces in any order."""
