@@ -3,17 +3,14 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated, Any
-
-import jax
 
 from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation.predictor import restore
-from pipeline.models import weights
+from pipeline.packaging import writer
 from pipeline.runtime import package, strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.stages import provenance
@@ -32,19 +29,14 @@ def main(params: Params, inputs: Inputs) -> None:
     predictor, tree = restore(params.network, task)
     metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
     names = {"model": params.model, "dataset": params.dataset}
-    jax.config.update("jax_traceback_in_locations_limit", 0)  # else the function contains this machine's file names
 
     folder = paths.PACKAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "model.jaxexp").write_bytes(task.export(predictor, tree, params.network))
-    weights.write(folder / "model.safetensors", tree)
-    config = {"network": params.network.model_dump(), **task.configuration(predictor, tree, params.network)}
-    strict_json.write(folder / "config.json", {"task": task.name, **names, **config})
+    writer.write_model(folder, writer.Trained(task, params.network, predictor, tree, names))
     task.package_files(folder)
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
-    copy_runtime(folder / "runtime")
     strict_json.write(folder / "metrics.json", {**metrics, "training": training})
     history = {
         "dataset": params.dataset,
@@ -66,10 +58,3 @@ def main(params: Params, inputs: Inputs) -> None:
     selftest = [sys.executable, "-m", "pipeline", "selftest", folder, paths.features("test")]
     if subprocess.run([*selftest, paths.EVALUATION / "test.parquet"], check=False).returncode:
         raise UserError(f"{folder}: its self-test failed: see above")
-
-
-def copy_runtime(folder: Path) -> None:
-    """The code that encodes raw inputs and runs the model: in use it is the very code of preprocessing."""
-    source = Path(package.__file__).parent
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(source, folder, ignore=ignore, copy_function=shutil.copyfile)
