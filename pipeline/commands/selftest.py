@@ -5,6 +5,7 @@ python -m pipeline selftest package data/features/test evaluation/test.parquet
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pandas as pd
 
 from pipeline.runtime import package, strict_json, tasks
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 
 TOLERANCE = 1e-5  # of a probability
 SAMPLE_TOLERANCE = 1e-4  # of a number in sample/expected.json, as a share of it where that is above 1
@@ -30,8 +32,9 @@ def main() -> None:
     parser.add_argument("features", type=Path, help="folder with the test split's arrays")
     parser.add_argument("predictions", type=Path, help="evaluate's predictions on that split")
     arguments = parser.parse_args()
-    package.verify(arguments.package)  # before its code runs
+    manifest.verify(arguments.package)  # before its code runs
     sys.dont_write_bytecode = True  # the package stays as it is
+    sys.pycache_prefix = os.devnull  # and what lies compiled in it, which its manifest leaves out, is not run
     sys.path.insert(0, str(arguments.package.resolve()))
     check = check_generator if tasks.generates(package.task_of(arguments.package)) else check_predictor
     try:

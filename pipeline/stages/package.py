@@ -11,8 +11,9 @@ from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation.predictor import restore
 from pipeline.packaging import writer
-from pipeline.runtime import package, strict_json
+from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
 
@@ -52,7 +53,7 @@ def main(params: Params, inputs: Inputs) -> None:
     facts = {"parameters": f"{training['parameters']:,}", "context": getattr(params.network, "context", None)}
     card = task.card(metrics["test"], **names, **facts)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
-    package.seal(folder)
+    manifest.seal(folder)
 
     # In a new process, since this one has loaded the training code.
     selftest = [sys.executable, "-m", "pipeline", "selftest", folder, paths.features("test")]

@@ -31,6 +31,7 @@ from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Generator, Sampling
 from pipeline.runtime.hashes import sha256
 from pipeline.runtime.predictor import Predictor
+from pipeline.runtime.trust import manifest
 from pipeline.stages import check, evaluate, package, prepare, preprocess, train
 from pipeline.stages.stage_files import Inputs
 from pipeline.training import optimizers, trainer
@@ -109,7 +110,7 @@ def a_package(folder: Path, random: Random) -> None:
     names = sorted(path for path in copy.rglob("*") if path.is_file())
     by_hand = random.random() < 0.7
     if by_hand:
-        names = [path for path in names if path.suffix == ".json" and path.name != package_folder.MANIFEST]
+        names = [path for path in names if path.suffix == ".json" and path.name != manifest.MANIFEST]
     hit = random.choice(names)
     if hit.suffix == ".json" and random.random() < 0.6:
         hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
@@ -118,7 +119,7 @@ def a_package(folder: Path, random: Random) -> None:
     else:
         hit.write_bytes(damaged(hit.read_bytes(), random))
     if by_hand:
-        package_folder.seal(copy)
+        manifest.seal(copy)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     try:
         answer(asked_of(copy), folder)

@@ -17,8 +17,8 @@ from PIL import Image
 
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding.images import decoded
-from pipeline.runtime import package
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -136,10 +136,10 @@ def test_compiled_code_does_not_make_it_a_damaged_one(made, tmp_path):
     folder = Path(shutil.copytree(made["tags"], tmp_path / "package"))
     python("import runtime.predictor", folder)
     assert list(folder.glob("runtime/__pycache__/*"))
-    package.verify(folder)
+    manifest.verify(folder)
     (folder / "runtime" / "more.py").write_text("")
     with pytest.raises(UserError, match=r"runtime/more.py is not in manifest\.json"):
-        package.verify(folder)
+        manifest.verify(folder)
 
 
 def test_the_selftest_runs_the_package_s_own_code(made, tmp_path, monkeypatch, capsys):
@@ -147,7 +147,7 @@ def test_the_selftest_runs_the_package_s_own_code(made, tmp_path, monkeypatch, c
 
     folder = Path(shutil.copytree(made["images"], tmp_path / "package"))
     (folder / "runtime/predictor.py").write_text("from .errors import UserError\nraise UserError('my own code')\n")
-    package.seal(folder)
+    manifest.seal(folder)
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "argv", ["selftest", str(folder), str(tmp_path), str(tmp_path)])
     try:
@@ -156,7 +156,7 @@ def test_the_selftest_runs_the_package_s_own_code(made, tmp_path, monkeypatch, c
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == "runtime"]:
             del sys.modules[name]
-    package.verify(folder)
+    manifest.verify(folder)
 
 
 def test_a_wrong_kind_of_package_says_so(made):
