@@ -29,10 +29,9 @@ def sign(folder: Path, key: Path) -> Path:
     """Writes the signature of a package, which is whole, by a private key; returns its path. Raises UserError."""
     manifest.verify(folder)
     _refuse_compiled(folder)
-    signing, hashing = _library("signing", folder), _library("hashing", folder)
-    everything = hashing.Config().set_ignored_paths(paths=(), ignore_git_paths=False)
+    signing = _library("signing", folder)
     try:
-        signer = signing.Config().set_hashing_config(everything).use_elliptic_key_signer(private_key=key)
+        signer = signing.Config().set_hashing_config(_all_files(folder)).use_elliptic_key_signer(private_key=key)
     except Exception as error:  # whatever the parser of keys runs into
         raise UserError(_unusable(key, "private key that is not encrypted", error)) from error
     path = file_of(folder)
@@ -51,11 +50,11 @@ def require(folder: Path, key: Path | None) -> None:
     path = file_of(folder)
     if not path.is_file():
         raise UserError(
-            f"{folder}: no signature: there is no {path}: put it beside the folder, under the folder's name"
+            f"{folder}: no signature: {path} is not there: put it beside the folder, with the folder's name"
         )
     verifying = _library("verifying", folder)
     try:
-        verifier = verifying.Config().use_elliptic_key_verifier(public_key=key)
+        verifier = verifying.Config().set_hashing_config(_all_files(folder)).use_elliptic_key_verifier(public_key=key)
     except Exception as error:  # whatever the parser of keys runs into
         raise UserError(_unusable(key, "public key", error)) from error
     try:
@@ -79,6 +78,11 @@ def _refuse_compiled(folder: Path) -> None:
             f"{folder}: {found} is compiled code, which no signature covers: "
             f"`find {folder} -name __pycache__ -exec rm -r {{}} +`, then run the same command again"
         )
+
+
+def _all_files(folder: Path) -> Any:
+    """The library would leave out those that git has a use for."""
+    return _library("hashing", folder).Config().set_ignored_paths(paths=(), ignore_git_paths=False)
 
 
 def _library(name: str, folder: Path) -> "ModuleType | Any":
