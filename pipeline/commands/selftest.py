@@ -84,11 +84,7 @@ def check_generator(arguments: argparse.Namespace) -> str:
             f"{arguments.package}: its losses are up to {worst:.2g} nats off evaluate's, {mean:.2g} on average: "
             "do not use it"
         )
-    for sample in strict_json.read(arguments.package / "sample" / "expected.json")["samples"]:
-        tokens = generator.tokenizer.encode(sample["text"])
-        nats = float(generator.token_losses(tokens).sum())
-        if len(tokens) != sample["tokens"] or abs(nats - sample["nats"]) > max_mean * len(tokens):
-            raise UserError(f"{arguments.package}: a sample has {nats:.3f} nats, not {sample['nats']}: do not use it")
+    check_texts(generator, arguments.package / "sample", max_mean)
     return f"{done:,} tokens' losses equal evaluate's to {worst:.1g} nats"
 
 
@@ -113,6 +109,15 @@ def check_samples(predictor: Any, folder: Path) -> None:
         (answer,) = predictor.answers([predictor.encode(raw, "a sample")])
         if not close(answer, sample["answer"]):
             raise UserError(f"{folder}: {sample} is answered by {answer}: do not use the package")
+
+
+def check_texts(generator: Any, folder: Path, max_mean: float) -> None:
+    """Raises UserError if the loss of a text is not that of evaluate, in nats for each of its tokens."""
+    for sample in strict_json.read(folder / "expected.json")["samples"]:
+        tokens = generator.tokenizer.encode(sample["text"])
+        nats = float(generator.token_losses(tokens).sum())
+        if len(tokens) != sample["tokens"] or not abs(nats - sample["nats"]) <= max_mean * len(tokens):
+            raise UserError(f"{folder}: a sample has {nats:.3f} nats, not {sample['nats']}: do not use the package")
 
 
 def close(one: Any, other: Any) -> bool:

@@ -15,7 +15,7 @@ from .. import strict_json
 from ..errors import UserError
 from ..hashes import sha256
 
-FORMAT, OLDEST = 4, 4  # of the packages that are written, and of those that can still be read
+FORMAT, OLDEST = 5, 4  # of the packages that are written, and of those that can still be read
 MANIFEST = "manifest.json"
 LARGEST = 1 << 24  # bytes of a manifest: that of a package of a hundred files has 20,000
 SHA256 = re.compile("[0-9a-f]{64}")
