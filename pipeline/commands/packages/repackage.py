@@ -12,7 +12,9 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
+
+from pydantic import Field
 
 from pipeline.commands.packages import equality
 from pipeline.config.networks import Network
@@ -31,9 +33,10 @@ from pipeline.tasks import TASKS
 # Of data and figures: copied as they are, where a package has them. All else is made anew.
 KEPT = ("labels.json", "image.json", "tokenizer.json", "words.json", "metrics.json", "sample", "licences")
 HEADING = "## Made anew"
-HISTORY = """The functions, `runtime/` and the files that describe them were made anew, by `python -m pipeline repackage`, from the
-configuration and the weights of an older package, whose answers they give. The figures above are those of the first one;
-`provenance.json` has the history.
+HISTORY = """\
+The functions, `runtime/` and the files that describe them were made anew, by `python -m pipeline repackage`,
+from the configuration and the weights of an older package, whose answers they give. The figures above are those of the
+first one; `provenance.json` has the history.
 """
 
 
@@ -41,7 +44,7 @@ class _Described(Section):
     """What config.json says of the network and its inputs."""
 
     network: Network
-    inputs: AnyInputs
+    inputs: Annotated[AnyInputs, Field(discriminator="kind")]
 
 
 def main() -> None:
