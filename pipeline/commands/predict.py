@@ -58,7 +58,9 @@ def main() -> int:
 
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
     from pipeline.runtime import package, tasks
+    from pipeline.runtime.trust import signatures
 
+    signatures.require(arguments.package, arguments.require_key)
     given = (arguments.inputs, arguments.file, Form(arguments.column, arguments.encoding, arguments.quoting))
     if tasks.generates(package.task_of(arguments.package)):
         from pipeline.commands.answers import generate
@@ -96,6 +98,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--column", default="text", help="column of --file with the texts (default: text)")
     parser.add_argument("--encoding", help="encoding of --file where it is not Unicode, such as cp1252")
+    parser.add_argument(
+        "--require-key", type=Path, metavar="PUB.PEM", help="the package must be signed by the owner of this public key"
+    )
     parser.add_argument("--quoting", choices=("minimal", "none"), help="whether cells of a CSV or TSV are quoted")
     generation = parser.add_argument_group("text generation by a language model")
     generation.add_argument("--prompt", help="text to continue")

@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.runtime import package, strict_json, tasks
 from pipeline.runtime.errors import UserError
-from pipeline.runtime.trust import manifest
+from pipeline.runtime.trust import manifest, signatures
 
 TOLERANCE = 1e-5  # of a probability
 SAMPLE_TOLERANCE = 1e-4  # of a number in sample/expected.json, as a share of it where that is above 1
@@ -31,7 +31,11 @@ def main() -> None:
     parser.add_argument("package", type=Path, help="folder that the package stage wrote")
     parser.add_argument("features", type=Path, help="folder with the test split's arrays")
     parser.add_argument("predictions", type=Path, help="evaluate's predictions on that split")
+    parser.add_argument(
+        "--require-key", type=Path, metavar="PUB.PEM", help="the package must be signed by the owner of this public key"
+    )
     arguments = parser.parse_args()
+    signatures.require(arguments.package, arguments.require_key)
     manifest.verify(arguments.package)  # before its code runs
     sys.dont_write_bytecode = True  # the package stays as it is
     sys.pycache_prefix = os.devnull  # and what lies compiled in it, which its manifest leaves out, is not run

@@ -53,7 +53,9 @@ def main() -> None:
     )
     parser.add_argument("package", type=Path, help="folder that the package stage, or this command, wrote")
     parser.add_argument("--out", type=Path, help="the new folder (default: PACKAGE-new)")
-    parser.add_argument("--require-key", type=Path, metavar="PUB.PEM", help="the package must be signed by this key")
+    parser.add_argument(
+        "--require-key", type=Path, metavar="PUB.PEM", help="the package must be signed by the owner of this public key"
+    )
     arguments = parser.parse_args()
     old = arguments.package
     out = arguments.out or old.resolve().with_name(f"{old.resolve().name}-new")

@@ -7,6 +7,7 @@ The signature is a file beside the folder, package.sig: it goes with the folder 
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from pipeline.runtime.trust import signatures
@@ -22,4 +23,4 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     path = signatures.sign(arguments.package, arguments.key)
-    print(f"{path}: copy it with the folder; --require-key with the public key requires it")
+    print(f"{os.path.relpath(path)}: the signature of {arguments.package}; copy it with the folder")
