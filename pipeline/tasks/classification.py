@@ -149,10 +149,6 @@ class Classification(Labelled):
     def package_files(self, folder: Path) -> None:
         strict_json.write(folder / "labels.json", {"labels": self.labels})
 
-    @classmethod
-    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
-        return cls(inputs=inputs, labels=labels["labels"], counts=(0,) * len(labels["labels"]))
-
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 

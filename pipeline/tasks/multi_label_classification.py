@@ -178,10 +178,6 @@ class MultiLabelClassification(Labelled):
         content = {"labels": self.labels, "thresholds": [thresholds[label] for label in self.labels]}
         strict_json.write(folder / "labels.json", content)
 
-    @classmethod
-    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
-        return cls(inputs=inputs, labels=labels["labels"], counts=(0,) * len(labels["labels"]), examples=0)
-
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 

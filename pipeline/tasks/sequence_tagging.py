@@ -251,11 +251,6 @@ class SequenceTagging(Labelled):
     def package_files(self, folder: Path) -> None:
         strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme})
 
-    @classmethod
-    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
-        names = labels["labels"]
-        return cls(inputs=inputs, labels=names, counts=(0,) * len(names), scheme=labels["scheme"])
-
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 
