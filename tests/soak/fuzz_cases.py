@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from damage import changed, damaged
+from fuzz_packages import a_strange_package, an_input
 from good_sources import SECTION, SOURCES
 from imports import TOP
 from ruamel.yaml import YAML
@@ -248,4 +249,6 @@ KINDS: tuple[tuple[Callable[[Path, Random], None], int], ...] = (
     (a_question, 4),
     (a_package, 1),
     (a_checkpoint, 3),
+    (a_strange_package, 4),
+    (an_input, 4),
 )
