@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from damage import changed, damaged
-from fuzz_packages import a_strange_package, an_input
+from fuzz_packages import a_strange_package, an_input, one_line
 from good_sources import SECTION, SOURCES
 from imports import TOP
 from ruamel.yaml import YAML
@@ -41,7 +41,6 @@ from pipeline.training.checkpoints.checkpointer import Checkpointer
 from pipeline.training.checkpoints.naming import ARRAYS, FACTS, SEAL
 from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint
 
-LONGEST = 2_000  # characters of a message
 PACKAGES: list[Path] = []  # to be asked and damaged: whoever runs the cases puts them here
 
 
@@ -234,13 +233,6 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except ValueError:
         return None
-
-
-def one_line(error: UserError) -> None:
-    """Whether a message is what it should be."""
-    text = str(error)
-    assert text.isprintable(), f"a message with control characters: {text[:300]!r}"
-    assert len(text) < LONGEST, f"a message of {len(text):,} characters: {text[:300]!r}"
 
 
 KINDS: tuple[tuple[Callable[[Path, Random], None], int], ...] = (

@@ -23,9 +23,11 @@ from imports import TOP
 from sources import bomb, picture
 
 from pipeline.runtime import package
+from pipeline.runtime.errors import UserError
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.trust import signatures
 
+LONGEST = 2_000  # characters of a message
 NAMES = (
     "x",
     "a\nb",
@@ -189,3 +191,10 @@ def a_text(random: Random) -> str:
         return random.choice(WORDS) * (1_000_000 // random.choice((1, 4, 50)))
     content = " ".join(random.choices(WORDS, k=random.randrange(30))).encode(errors="surrogatepass")
     return damaged(content, random).decode(errors=random.choice(("surrogateescape", "replace")))
+
+
+def one_line(error: UserError) -> None:
+    """Whether a message is what it should be."""
+    text = str(error)
+    assert text.isprintable(), f"a message with control characters: {text[:300]!r}"
+    assert len(text) < LONGEST, f"a message of {len(text):,} characters: {text[:300]!r}"
