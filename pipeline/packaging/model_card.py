@@ -86,11 +86,11 @@ def labelled(
     )
 
 
-def facts(
-    folder: Path, kind: str, samples: list[dict[str, Any]], source: str, why_no_onnx: str | None
-) -> dict[str, str]:
+def facts(folder: Path, source: str, why_no_onnx: str | None) -> dict[str, str]:
     """What every card says of the package in `folder`, whose other files are there."""
     signature = strict_json.read(folder / "signature.json")
+    kind = strict_json.read(folder / "config.json")["input_kind"]
+    samples = strict_json.read(folder / "sample" / "expected.json")["samples"]
     use = fill("use.md", **usage.section(kind, signature, samples, why_no_onnx))
     if "onnx" in signature["engines"]:
         use += fill("onnx.md", by_onnx=usage.by_onnx(signature))

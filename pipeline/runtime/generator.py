@@ -34,11 +34,11 @@ class Sampling(NamedTuple):
 class Generator:
     """A packaged language model. Raises UserError for a folder that is not its package, or is damaged."""
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, require_key: Path | None = None) -> None:
         import jax
 
         folder = Path(folder)
-        self.config = open_package(folder)
+        self.config = open_package(folder, require_key)
         if not tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a model for {self.config['task']}, which cannot generate text")
         spec = specs.read(specs.CorpusSpec, self.config["preprocessing"], f"{folder / 'config.json'}: preprocessing")

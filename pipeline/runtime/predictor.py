@@ -32,9 +32,9 @@ class Predictor:
     damaged.
     """
 
-    def __init__(self, folder: Path | str, engine: str = "auto") -> None:
+    def __init__(self, folder: Path | str, engine: str = "auto", *, require_key: Path | None = None) -> None:
         folder = Path(folder)
-        self.config = open_package(folder)
+        self.config = open_package(folder, require_key)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
         kind = read_object(folder / "config.json", "input_kind")["input_kind"]

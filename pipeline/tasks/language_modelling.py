@@ -181,6 +181,11 @@ class LanguageModelling(Task):
         context = network.context  # type: ignore[union-attr]
         return signature.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
 
+    @classmethod
+    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
+        assert isinstance(inputs, Corpus)
+        return cls(inputs=inputs, counts=(0,) * inputs.vocabulary)
+
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 

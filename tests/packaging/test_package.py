@@ -17,8 +17,8 @@ from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.encoding.images import decoded
 from pipeline.packaging import requirements
 from pipeline.packaging.selftest import clean_process
-from pipeline.runtime import package
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -176,10 +176,10 @@ def test_compiled_code_does_not_make_it_a_damaged_one(made, tmp_path):
     folder = Path(shutil.copytree(made["tags"], tmp_path / "package"))
     compileall.compile_dir(folder / "runtime", quiet=1)
     assert list(folder.glob("runtime/__pycache__/*"))
-    package.verify(folder)
+    manifest.verify(folder)
     (folder / "runtime" / "more.py").write_text("")
     with pytest.raises(UserError, match=r"runtime/more.py is not in manifest\.json"):
-        package.verify(folder)
+        manifest.verify(folder)
 
 
 def test_a_wrong_kind_of_package_says_so(made):

@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pipeline.packaging.selftest import comparison
-from pipeline.runtime import package
 from pipeline.runtime.encoders import images, text_tokenizer
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -26,7 +26,7 @@ def copied(four_packages: list[Path], tmp_path):
         folder, here = Path(shutil.copytree(made, tmp_path / "package")), made.parent
 
         def compare() -> str:
-            package.seal(folder)
+            manifest.seal(folder)
             return comparison.compare(folder, here / "data/prepared/test.parquet", here / "evaluation/test.parquet")
 
         return folder, compare

@@ -59,6 +59,7 @@ METHODS = {
         "export",
         "export_explanations",
         "export_onnx",
+        "configuration",
         "signature",
         "card",
         "class_card",

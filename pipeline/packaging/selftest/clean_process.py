@@ -34,7 +34,9 @@ def run(
             except PackageNotFoundError:  # one for another system
                 continue
         # -S: no folder with installed libraries; -I: neither environment variables nor the folder of the script.
-        command = [sys.executable, "-I", "-S", "-B", "-c", START, folder.resolve(), top, script.resolve(), *arguments]
+        # What lies compiled in the folder, which a manifest leaves out, is not run.
+        options = ["-I", "-S", "-B", "-X", f"pycache_prefix={os.devnull}"]
+        command = [sys.executable, *options, "-c", START, folder.resolve(), top, script.resolve(), *arguments]
         environment = os.environ | {"JAX_PLATFORMS": "cpu"}
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -15,11 +15,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pipeline.packaging import requirements
-from pipeline.packaging.selftest import clean_process
+from pipeline.packaging.selftest import clean_process, replay
 from pipeline.runtime import package, strict_json, tasks
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 
-REPLAY = Path(__file__).with_name("replay.py")
+REPLAY = Path(replay.__file__)
 MAX_TOKENS = 4_096  # of the test split of a language model
 SAMPLE_TOLERANCE = 1e-4  # of a number in sample/expected.json, as a share of it where that is above 1
 
@@ -40,7 +41,7 @@ def compare(folder: Path, prepared: Path, predictions: Path) -> str:
     """Compares the package in `folder` with evaluate's `predictions` for the `prepared` test split; returns a summary.
     Raises UserError where they differ.
     """
-    package.verify(folder)  # before its code runs
+    manifest.verify(folder)  # before its code runs
     of = _compare_generator if tasks.generates(package.task_of(folder)) else _compare_predictor
     with tempfile.TemporaryDirectory() as work:
         return of(folder, prepared, predictions, Path(work))
@@ -62,7 +63,7 @@ def _compare_predictor(folder: Path, prepared: Path, predictions: Path, work: Pa
         tolerance = ROUNDED_PROBABILITIES if rounds else PROBABILITIES
         worst = _check(f"{folder}: its predictions by {engine}", answers.deviations(each, table), tolerance)
         if not rounds:  # else a label may be another one
-            _check_samples(folder, engine, work)
+            check_samples(folder, _answers(work))
         found.append(f"to {worst:.1g} by {engine}")
     return f"{len(sizes):,} predictions from raw inputs equal evaluate's {' and '.join(found)}"
 
@@ -93,15 +94,7 @@ def _compare_generator(folder: Path, prepared: Path, predictions: Path, work: Pa
         np.abs(losses[first : first + count] - loss[rows[:count]]) for first, rows, count in zip(ends, kept, compared)
     ]
     worst = _check(f"{folder}: its losses", np.concatenate(errors), tolerance, " nats")
-    found = json.loads((work / "answers.json").read_text(encoding="utf-8"))
-    for sample, answer in zip(_samples(folder), found, strict=True):
-        if (
-            answer["tokens"] != sample["tokens"]
-            or abs(answer["nats"] - sample["nats"]) > tolerance.mean * answer["tokens"]
-        ):
-            raise UserError(
-                f"{folder}: a sample has {answer['nats']:.3f} nats, not {sample['nats']}: do not use the package"
-            )
+    check_texts(folder, _answers(work), tolerance.mean)
     return f"{sum(compared):,} tokens' losses equal evaluate's to {worst:.1g} nats"
 
 
@@ -156,16 +149,23 @@ def _check(what: str, deviations: np.ndarray, tolerance: Tolerance, unit: str = 
     return worst
 
 
-def _check_samples(folder: Path, engine: str, work: Path) -> None:
+def _answers(work: Path) -> list[dict[str, Any]]:
+    return json.loads((work / "answers.json").read_text(encoding="utf-8"))
+
+
+def check_samples(folder: Path, found: list[dict[str, Any]]) -> None:
     """Raises UserError if a raw input is not answered as evaluate answered it."""
-    found = json.loads((work / "answers.json").read_text(encoding="utf-8"))
-    for sample, answer in zip(_samples(folder), found, strict=True):
+    for sample, answer in zip(replay.samples(folder), found, strict=True):
         if not close(answer, sample["answer"]):
-            raise UserError(f"{folder}: {sample} is answered by {answer} ({engine}): do not use the package")
+            raise UserError(f"{folder}: {sample} is answered by {answer}: do not use the package")
 
 
-def _samples(folder: Path) -> list[dict[str, Any]]:
-    return strict_json.read(folder / "sample" / "expected.json")["samples"]
+def check_texts(folder: Path, found: list[dict[str, Any]], tolerance: float) -> None:
+    """Raises UserError if the loss of a text is not that of evaluate, in nats for each of its tokens."""
+    for sample, answer in zip(replay.samples(folder), found, strict=True):
+        tokens, nats = answer["tokens"], answer["nats"]
+        if tokens != sample["tokens"] or not abs(nats - sample["nats"]) <= tolerance * tokens:
+            raise UserError(f"{folder}: a sample has {nats:.3f} nats, not {sample['nats']}: do not use the package")
 
 
 def close(one: Any, other: Any) -> bool:

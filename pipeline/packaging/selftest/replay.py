@@ -48,13 +48,17 @@ def write_outputs(work: Path, engine: str) -> None:
             rows += outputs
     np.save(work / "outputs.npy", np.concatenate(rows))
     np.save(work / "sizes.npy", np.array(sizes, np.int64))
-    answers = []
-    for sample in samples():
-        raw = (
-            Path("sample", sample["file"]).read_bytes() if "file" in sample else sample.get("text", sample.get("words"))
-        )
-        answers += predictor.answers([predictor.encode(raw, "a sample")])
-    (work / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    (work / "answers.json").write_text(json.dumps(answers(predictor, Path())), encoding="utf-8")
+
+
+def answers(predictor: Any, folder: Path) -> list[dict[str, Any]]:
+    """What the predictor of the package in `folder` answers to its samples."""
+    found = []
+    for sample in samples(folder):
+        file = folder / "sample" / sample["file"] if "file" in sample else None
+        raw = file.read_bytes() if file else sample.get("text", sample.get("words"))
+        found += predictor.answers([predictor.encode(raw, "a sample")])
+    return found
 
 
 def raw_inputs(work: Path) -> Iterator[tuple[list[str], list[bytes]]]:
@@ -74,15 +78,17 @@ def write_losses(work: Path) -> None:
     starts, tokens = np.load(work / "starts.npy").tolist(), np.load(work / "tokens.npy")
     losses = [generator.token_losses(tokens[start:end]) for start, end in zip(starts, starts[1:])]
     np.save(work / "losses.npy", np.concatenate(losses))
-    answers = []
-    for sample in samples():
-        encoded = generator.tokenizer.encode(sample["text"])
-        answers.append({"tokens": len(encoded), "nats": float(generator.token_losses(encoded).sum())})
-    (work / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    (work / "answers.json").write_text(json.dumps(losses_of_samples(generator, Path())), encoding="utf-8")
 
 
-def samples() -> list[dict[str, Any]]:
-    return json.loads(Path("sample/expected.json").read_text(encoding="utf-8"))["samples"]
+def losses_of_samples(generator: Any, folder: Path) -> list[dict[str, Any]]:
+    """How many tokens each sample of the package in `folder` has for its generator, and their loss in nats."""
+    encoded = [generator.tokenizer.encode(sample["text"]) for sample in samples(folder)]
+    return [{"tokens": len(tokens), "nats": float(generator.token_losses(tokens).sum())} for tokens in encoded]
+
+
+def samples(folder: Path) -> list[dict[str, Any]]:
+    return json.loads((folder / "sample/expected.json").read_text(encoding="utf-8"))["samples"]
 
 
 if __name__ == "__main__":
