@@ -12,6 +12,7 @@ from imports import TOP
 from safetensors.numpy import load_file, save_file
 
 from pipeline.commands.packages import repackage
+from pipeline.packaging.selftest import comparison
 from pipeline.runtime import package
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.predictor import Predictor
@@ -73,7 +74,7 @@ def test_one_of_format_4_is_made_anew(old, tmp_path, monkeypatch, capsys):
     ):
         assert (new / name).read_bytes() == before[name], name
     assert (new / "runtime/predictor.py").read_bytes() == (TOP / "pipeline/runtime/predictor.py").read_bytes()
-    assert answers(new) == answers(old)
+    assert comparison.close(answers(new), answers(old))  # another engine may round otherwise
     first, now = (json.loads((folder / "provenance.json").read_text()) for folder in (old, new))
     assert {name: now[name] for name in ("dataset", "data", "train", "evaluate")}.items() <= first.items()
     assert now["earlier_packages"] == [first["package"]]

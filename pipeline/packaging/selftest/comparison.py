@@ -157,7 +157,7 @@ def check_samples(folder: Path, found: list[dict[str, Any]]) -> None:
     """Raises UserError if a raw input is not answered as evaluate answered it."""
     for sample, answer in zip(replay.samples(folder), found, strict=True):
         if not close(answer, sample["answer"]):
-            raise UserError(f"{folder}: {sample} is answered by {answer}: do not use the package")
+            raise UserError(f"{folder / 'sample'}: {sample} is answered by {answer}: do not use the package")
 
 
 def check_texts(folder: Path, found: list[dict[str, Any]], tolerance: float) -> None:
