@@ -32,12 +32,14 @@ class Sampling(NamedTuple):
 
 
 class Generator:
-    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged."""
+    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged, or is not signed
+    by the owner of the public key that is required.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, require_key: Path | None = None) -> None:
         import jax
 
-        self.config = open_package(folder)
+        self.config = open_package(folder, require_key)
         if not tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a model for {self.config['task']}, which cannot generate text")
         spec = specs.read(specs.CorpusSpec, self.config["preprocessing"], f"{folder / 'config.json'}: preprocessing")

@@ -28,10 +28,12 @@ class Piece(NamedTuple):
 
 
 class Predictor:
-    """A packaged model. Raises UserError for a folder that is not such a package, or is damaged."""
+    """A packaged model. Raises UserError for a folder that is not such a package, or is damaged, or is not signed by
+    the owner of the public key that is required.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self.config = open_package(folder)
+    def __init__(self, folder: Path, require_key: Path | None = None) -> None:
+        self.config = open_package(folder, require_key)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
         kind = read_object(folder / "config.json", "input_kind")["input_kind"]
