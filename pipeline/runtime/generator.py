@@ -32,7 +32,9 @@ class Sampling(NamedTuple):
 
 
 class Generator:
-    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged."""
+    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged, or is not signed
+    by the owner of the public key that is required.
+    """
 
     def __init__(self, folder: Path | str, *, require_key: Path | None = None) -> None:
         import jax

@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
 class Predictor:
     """A packaged model, run by one of `engines.NAMES`. Raises UserError for a folder that is not such a package, or is
-    damaged.
+    damaged, or is not signed by the owner of the public key that is required.
     """
 
     def __init__(self, folder: Path | str, engine: str = "auto", *, require_key: Path | None = None) -> None:

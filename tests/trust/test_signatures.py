@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.runtime import package
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.generator import Generator
+from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.trust import manifest, signatures
 
 pytest.importorskip("model_signing", reason="pip install '.[sign]'")
@@ -60,6 +62,34 @@ def test_a_signed_package_is_opened_wherever_it_is_copied(signed, pair, tmp_path
 
 
 BESIDE = "put it beside the folder, with the folder's name"
+
+
+def test_a_model_requires_it_before_anything_is_read(signed, pair):
+    assert Predictor(signed, require_key=pair.public).config["task"] == "classification"
+    signatures.file_of(signed).unlink()
+    (signed / "config.json").write_text("no JSON")
+    for model in (Predictor, Generator):
+        with pytest.raises(UserError, match="no signature"):
+            model(signed, require_key=pair.public)
+
+
+def test_commands_require_it(signed, pair, monkeypatch, capsys):
+    from pipeline.commands import predict, selftest
+    from pipeline.commands.packages import repackage, sign
+
+    image = str(signed / "sample/0.png")
+    monkeypatch.setattr(sys, "argv", ["sign", str(signed), "--key", str(pair.private)])
+    sign.main()
+    assert capsys.readouterr().out.endswith(f"old.sig: the signature of {signed}; copy it with the folder\n")
+    monkeypatch.setattr(sys, "argv", ["predict", str(signed), image, "--csv", "--require-key", str(pair.public)])
+    assert predict.main() == 0
+    (signed / "labels.json").write_text("{}")
+    commands = ((predict, (image,)), (selftest, ("features", "predictions")), (repackage, ()))
+    for command, arguments in commands:
+        given = ["command", str(signed), *arguments, "--require-key", str(pair.public)]
+        monkeypatch.setattr(sys, "argv", given)
+        with pytest.raises(UserError, match=r"is not as it was signed: .*labels\.json"):
+            command.main()
 
 
 def test_the_signature_changes_no_file_of_the_package(old, pair):
