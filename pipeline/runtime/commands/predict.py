@@ -47,7 +47,9 @@ def main() -> int:
 
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
     from .. import package, tasks
+    from ..trust import signatures
 
+    signatures.require(arguments.package, arguments.require_key)
     if tasks.generates(package.task_of(arguments.package)):
         from . import generate, text_inputs
 
@@ -105,6 +107,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--encoding", help="encoding of --file where it is not Unicode, such as cp1252")
     parser.add_argument("--quoting", choices=("minimal", "none"), help="whether cells of a CSV or TSV are quoted")
+    parser.add_argument(
+        "--require-key", type=Path, metavar="PUB.PEM", help="the package must be signed by the owner of this public key"
+    )
     answers = parser.add_argument_group("answers")
     form = answers.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object per line, with all probabilities")

@@ -44,6 +44,9 @@ def load(folder: Path) -> Onnx:
     # As many threads as this process may use cores. Left to itself, the library would also bind each to a core of its
     # own choice, which a container may forbid and another process may be using.
     options.intra_op_num_threads = _cores()
+    # A thread without work would keep a core busy in wait for more: on a machine that does anything else, too, that
+    # makes the rest slower.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         return Onnx(path, session)

@@ -10,8 +10,6 @@ from ..encoders.valid_text import valid_text
 from ..errors import UserError
 from . import Arrays
 
-MAX_CHARACTERS = 1_000_000  # of a text: about a second's work for a tokenizer
-
 
 class Texts:
     batch_size, from_files, min_length, max_tokens = 64, False, 16, None
@@ -25,12 +23,12 @@ class Texts:
 
     def pieces(self, content: str) -> list[str]:
         """The text in the parts that its tokens are, as `encode` takes it."""
-        return text_tokenizer.pieces(self._tokenizer, content[:MAX_CHARACTERS], self._spec)
+        return text_tokenizer.pieces(self._tokenizer, content, self._spec)
 
     def encode(self, content: str, name: str) -> Arrays:
         if not content.strip():
             raise UserError(f"{name}: has no text")
-        (tokens,) = text_tokenizer.encode(self._tokenizer, [valid_text(content, name)[:MAX_CHARACTERS]])
+        (tokens,) = text_tokenizer.encode(self._tokenizer, [valid_text(content, name)])
         return (text_tokenizer.truncate(tokens, self._spec),)
 
 
