@@ -136,6 +136,7 @@ def test_a_words_part_of_the_log_odds_is_its_vote(tmp_path, capsys, monkeypatch)
     assert TEXT in unescape(re.sub("<[^>]+>", "", page))
     assert re.search(r'rgba\(220,40,40,0.75\)">pill<', page)
 
+    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     found.show()
     assert capsys.readouterr().out.splitlines() == [
@@ -143,7 +144,6 @@ def test_a_words_part_of_the_log_odds_is_its_vote(tmp_path, capsys, monkeypatch)
         *("    +14.0000  pill", "     +3.0000  buy", "     -2.0000  that"),
     ]
     monkeypatch.setenv("NO_COLOR", "")
-    monkeypatch.setenv("FORCE_COLOR", "1")
     found.show()
     line = capsys.readouterr().out
     assert "\x1b[48;5;160;38;5;231mpill\x1b[0m" in line

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import UserError
-from . import text_inputs
+from . import file_form
 from .views import Given, Likeliest, Spans, View
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Conll(Form):
         print("".join(f"{word}\t{label}\n" for word, label in zip(given.content, labels, strict=True)))
 
 
-def choose(arguments: argparse.Namespace, predictor: "Predictor", form: text_inputs.Form) -> Form:
+def choose(arguments: argparse.Namespace, predictor: "Predictor", form: file_form.Form) -> Form:
     """The form that the options ask for. Raises UserError where the package, or another option, does not fit them."""
     task, top = predictor.task, arguments.top
     for wrong, option, why in (
@@ -147,5 +147,7 @@ def choose(arguments: argparse.Namespace, predictor: "Predictor", form: text_inp
             raise UserError(f"{option}: {why}")
     view = Likeliest(task, top) if top is not None else Spans(task) if arguments.spans else View(task)
     if arguments.keep_columns:
+        from . import text_inputs
+
         return Csv(view, text_inputs.columns(arguments.file, form))
     return (Json if arguments.json else Csv if arguments.csv else Conll if arguments.conll else Table)(view)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import printing
 from ..errors import UserError
-from . import text_inputs
-from .text_inputs import DEFAULT, STDIN, STDIN_NAME, STDIN_PATH, Form
+from .file_form import DEFAULT, STDIN, STDIN_NAME, STDIN_PATH, Form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +51,7 @@ def main() -> int:
 
     signatures.require(arguments.package, arguments.require_key)
     if tasks.generates(package.task_of(arguments.package)):
-        from . import generate
+        from . import generate, text_inputs
 
         form = Form(arguments.column, arguments.encoding, arguments.quoting)
         return generate.main(arguments, text_inputs.read(arguments.inputs, arguments.file, form))
@@ -187,6 +186,8 @@ def read_inputs(predictor: "Predictor", inputs: list[str], files: list[Path], fo
             else:
                 yield encode(predictor, str(path), str(path))
         return
+    from . import text_inputs  # no package of images needs it
+
     for item in text_inputs.read(inputs, files, form):
         yield encode(predictor, *item)
 

@@ -9,35 +9,13 @@ from typing import Any, NamedTuple, TypeAlias
 from ..errors import UserError
 from ..reading import cells, conll, encodings, files, lines, table_rows
 from ..reading.unread import CURES
+from .file_form import DEFAULT, STDIN, STDIN_NAME, STDIN_PATH, Form
 
-STDIN, STDIN_PATH, STDIN_NAME = "-", "/dev/stdin", "standard input"
 CONLL = (".conll", ".conllu", ".iob", ".iob2", ".bio")
 FILE = re.compile(
     r"(?i)\S+\.(txt|csv|tsv|jsonl?|ndjson|parquet|conllu?|eml|mbox|html?|md|xlsx?|pdf|docx?|gz|zip|png|jpe?g|webp)"
 )
 Row: TypeAlias = Mapping[str, Any]
-
-
-class Form(NamedTuple):
-    """How the files of --file are read."""
-
-    column: str | None = None
-    encoding: str | None = None
-    quoting: Any = None
-    words: bool = False  # whether sentences of words are wanted
-    keep: bool = False  # whether all columns of a table are
-
-    @property
-    def text(self) -> str:
-        """The column of a table that holds the texts."""
-        return "text" if self.column is None else self.column
-
-    @property
-    def delimited(self) -> table_rows.Form:
-        return table_rows.Form(None, self.quoting, self.encoding)
-
-
-DEFAULT = Form()
 
 
 class Text(NamedTuple):
@@ -113,17 +91,21 @@ def columns(paths: list[Path], form: Form) -> list[str]:
             if PurePosixPath(entry.name).suffix.lower() not in table_rows.SUFFIXES:
                 kinds = ", ".join(table_rows.SUFFIXES)
                 raise UserError(f"--keep-columns: {entry.where} has no columns: name tables ({kinds}) with --file")
-            found |= dict.fromkeys(table_rows.columns(entry, form.delimited))
+            found |= dict.fromkeys(table_rows.columns(entry, _delimited(form)))
     return list(found)
+
+
+def _delimited(form: Form) -> table_rows.Form:
+    return table_rows.Form(None, form.quoting, form.encoding)
 
 
 def _column(entry: files.Entry, form: Form) -> Iterator[Text]:
     """The texts in a column of a table."""
     wanted, empty = [form.text], True
     if form.keep and PurePosixPath(entry.name).suffix.lower() not in table_rows.JSON_LINES:
-        wanted = list(dict.fromkeys([*wanted, *table_rows.columns(entry, form.delimited)]))
+        wanted = list(dict.fromkeys([*wanted, *table_rows.columns(entry, _delimited(form))]))
     try:
-        for number, row in table_rows.read(entry, wanted, form.delimited):
+        for number, row in table_rows.read(entry, wanted, _delimited(form)):
             where, empty = f"{entry.where} row {number}", False
             kept = row if form.keep and not isinstance(row, str) else None
             try:
