@@ -239,8 +239,8 @@ KINDS: tuple[tuple[Callable[[Path, Random], None], int], ...] = (
     (a_source, 6),
     (a_params_file, 4),
     (a_question, 4),
-    (a_package, 1),
+    (a_package, 2),
     (a_checkpoint, 3),
-    (a_strange_package, 4),
-    (an_input, 4),
+    (a_strange_package, 2),
+    (an_input, 2),
 )
