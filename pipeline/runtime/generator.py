@@ -14,7 +14,7 @@ from . import tasks
 from .encoders import specs, text_tokenizer
 from .encoders.byte_tokenizer import START, ByteTokenizer
 from .errors import UserError
-from .package import load_function, open_package, run
+from .package import load_function, open_package, read_object, run
 from .windows import windows
 
 CHUNKS = (256, 16, 1)  # tokens that are decoded at once: few sizes, since each is compiled
@@ -32,12 +32,15 @@ class Sampling(NamedTuple):
 
 
 class Generator:
-    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged."""
+    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged, or is not signed
+    by the owner of the public key that is required.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str, *, require_key: Path | None = None) -> None:
         import jax
 
-        self.config = open_package(folder)
+        folder = Path(folder)
+        self.config = open_package(folder, require_key)
         if not tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a model for {self.config['task']}, which cannot generate text")
         spec = specs.read(specs.CorpusSpec, self.config["preprocessing"], f"{folder / 'config.json'}: preprocessing")
@@ -53,13 +56,14 @@ class Generator:
                 f"{folder}: the model has {vocabulary:,} tokens, its tokenizer.json {self.tokenizer.size:,}: "
                 "they are from different packages; copy the package again"
             )
-        self.context: Any = self.config.get("context")
-        self.bounded: Any = self.config.get("bounded")
+        limits = read_object(folder / "signature.json", "limits")["limits"]
+        self.context: Any = limits.get("context") if isinstance(limits, dict) else None
+        self.bounded: Any = limits.get("bounded") if isinstance(limits, dict) else None
         sizes = {n for array in self._cache_shapes.values() for n in array.shape if isinstance(n, int)}
         valid = type(self.context) is int and self.context >= 1 and type(self.bounded) is bool
         if not valid or (self.bounded and self.context not in sizes):
             raise UserError(
-                f"{folder / 'config.json'}: context and bounded are not the model's; copy the package again"
+                f"{folder / 'signature.json'}: context and bounded are not the model's; copy the package again"
             )
         self._decode = run(folder, jax.jit(lambda cache, tokens: function.call(weights, cache, tokens)))
 
@@ -109,6 +113,11 @@ class Generator:
             else:
                 outputs, cache = self.decode(cache, seen[-1:])
                 logits, cached = outputs[-1], cached + 1
+
+    def continuation(self, prompt: str, max_tokens: int, sampling: Sampling | None = None, seed: int = 0) -> str:
+        """What the model writes after the prompt. Equal seeds give equal texts."""
+        tokens = self.generate(self.tokenizer.encode(prompt), max_tokens, sampling or Sampling(), seed=seed)
+        return "".join(self.tokenizer.decode(tokens))
 
     def _fill_cache(self, seen: Tokens) -> tuple[Float[np.ndarray, " k"], Cache, int]:
         """The logits after the last token, a cache with as many tokens as it can hold, and their number."""

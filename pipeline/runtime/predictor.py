@@ -29,11 +29,12 @@ class Piece(NamedTuple):
 
 class Predictor:
     """A packaged model, run by one of `engines.NAMES`. Raises UserError for a folder that is not such a package, or is
-    damaged.
+    damaged, or is not signed by the owner of the public key that is required.
     """
 
-    def __init__(self, folder: Path, engine: str = "auto") -> None:
-        self.config = open_package(folder)
+    def __init__(self, folder: Path | str, engine: str = "auto", *, require_key: Path | None = None) -> None:
+        folder = Path(folder)
+        self.config = open_package(folder, require_key)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
         kind = read_object(folder / "config.json", "input_kind")["input_kind"]
@@ -48,6 +49,11 @@ class Predictor:
         Raises UserError that names the input as `name`.
         """
         return self.inputs.encode(content, name)
+
+    def answer(self, text: str) -> Answer:
+        """The answer to a text, to a sentence, or to the image file whose path is `text`. Raises UserError."""
+        (answer,) = self.answers([self.encode(self.inputs.parse(text), text)])
+        return answer
 
     def answers(self, examples: Sequence[Arrays]) -> list[Answer]:
         """The answer to each of these encoded inputs."""

@@ -16,6 +16,7 @@ BLANKS = re.compile(r"\s+", re.ASCII)
 
 class Sentences:
     batch_size, from_files, min_length = 64, False, 16
+    from_words = True
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary

@@ -11,6 +11,7 @@ from . import Answer, read_labels
 
 
 class Classification:
+    ranks, exclusive, marks_spans = True, True, False
     columns = ("label", "probability")
 
     def __init__(self, labels: Sequence[str]) -> None:
