@@ -176,11 +176,13 @@ def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[s
         return ()
     chosen = validate(TrainingSection, settings, under=f"models.{model}.training")
     changes: dict[str, Any] = {}
-    if chosen.batch_size != "auto" and chosen.batch_size * BATCHES > examples and chosen.batch_size > BATCH_SIZES[0]:
+    size = chosen.batch_size
+    if size != "auto" and size * BATCHES > examples and size > BATCH_SIZES[0]:
+        smaller = chosen.model_copy(update={"batch_size": "auto"}).resolved(examples).batch_size
         changes["batch_size"] = "auto"
+        if chosen.optimizer.name == "sgd":  # Goyal et al. 2017, arXiv:1706.02677
+            changes["learning_rate"] = chosen.learning_rate * smaller / size
     run = chosen.model_copy(update=changes).resolved(examples)
-    if "batch_size" in changes and chosen.optimizer.name == "sgd":  # Goyal et al. 2017, arXiv:1706.02677
-        changes["learning_rate"] = chosen.learning_rate * run.batch_size / chosen.batch_size
     if run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
         changes["epochs"] = "auto"
     return tuple(f"models.{model}.training.{key}={value}" for key, value in changes.items())

@@ -111,11 +111,20 @@ def _walk(top: Path, compiled: bool) -> Iterator[tuple[str, int]]:
                 path, of = Path(entry.path), entry.stat(follow_symlinks=False)
                 name = path.relative_to(top).as_posix()
                 if stat.S_ISREG(of.st_mode):
-                    yield name, of.st_size
+                    if not _is_output(of):
+                        yield name, of.st_size
                 elif not stat.S_ISDIR(of.st_mode):
                     raise UserError(f"{top}: {name} {_kind(of.st_mode)}: {CURE.format(folder=top)}")
                 elif compiled or entry.name != "__pycache__" or not name.startswith("runtime/"):
                     folders.append(path)
+
+
+def _is_output(of: os.stat_result) -> bool:
+    """Whether it is what this process writes to: `predict . INPUT > answers.csv` makes a file in the package."""
+    try:
+        return os.path.samestat(of, os.fstat(1))
+    except OSError:  # there is no standard output
+        return False
 
 
 def _kind(mode: int) -> str:
