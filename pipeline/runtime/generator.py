@@ -56,7 +56,8 @@ class Generator:
                 f"{folder}: the model has {vocabulary:,} tokens, its tokenizer.json {self.tokenizer.size:,}: "
                 "they are from different packages; copy the package again"
             )
-        limits = read_object(folder / "signature.json", "limits")["limits"]
+        signature = folder / "signature.json"
+        limits = read_object(signature, "limits")["limits"] if signature.is_file() else self.config  # of format 4
         self.context: Any = limits.get("context") if isinstance(limits, dict) else None
         self.bounded: Any = limits.get("bounded") if isinstance(limits, dict) else None
         sizes = {n for array in self._cache_shapes.values() for n in array.shape if isinstance(n, int)}

@@ -23,3 +23,9 @@ def old(tmp_path: Path) -> Path:
 def old_numbers(tmp_path: Path) -> Path:
     """A model that estimates two numbers from a text, of format 4."""
     return extract("format-4-numbers", tmp_path / "numbers")
+
+
+@pytest.fixture
+def old_writer(tmp_path: Path) -> Path:
+    """A language model, shrunk as `small_packages.shrink` does, of format 4."""
+    return extract("format-4-writer", tmp_path / "writer")

@@ -100,6 +100,19 @@ def test_the_scale_of_numbers_is_found_and_kept(old_numbers, tmp_path, monkeypat
         remade(old_numbers, tmp_path / "never", monkeypatch)
 
 
+def test_a_language_model_of_format_4(old_writer, tmp_path, monkeypatch, capsys):
+    from small_packages import shrink
+
+    asked = ("--prompt", "aaa", "--seed", "1", "--tokens", "20")
+    before = run("predict", old_writer, *asked)
+    assert before.returncode == 0, before.stderr
+    shrink(monkeypatch)
+    new = remade(old_writer, tmp_path / "new", monkeypatch)
+    assert ": on random inputs to " in capsys.readouterr().out
+    after = run("predict", new, *asked)
+    assert (after.returncode, after.stdout) == (0, before.stdout)
+
+
 def damage_function(folder: Path) -> None:
     """As a JAX sees it that is too new to read it."""
     number = manifest.read(folder)["format"]

@@ -23,18 +23,14 @@ PREDICTIONS, LOGITS, LOW_PRECISION = 1e-5, 1e-3, 5e-2  # see `tolerance`
 
 def of_functions(old: Path, new: Path, trained: Trained) -> str:
     """Compares both functions; returns on what. Raises UserError where they differ."""
-    longest, expected = getattr(trained.network, "context", None), []
+    longest = getattr(trained.network, "context", None)
     try:
-        function, weights = package.load_function(old)
-        batches = drawn(function, trained.task.inputs, longest)
-        expected = [call(function, weights, batch) for batch in batches]
+        expected = outputs(old, trained.task.inputs, longest)
     except Exception as error:  # another JAX made it: reading or compiling it may run into anything
         return f"not on random inputs, since the old function cannot be run here ({error})"
-    function, weights = package.load_function(new)
     worst = 0.0
-    for batch, wanted in zip(batches, expected):
-        for one, other in zip(call(function, weights, batch), wanted, strict=True):
-            worst = max(worst, float((np.abs(one - other) / np.maximum(1, np.abs(other))).max(initial=0)))
+    for one, other in zip(outputs(new, trained.task.inputs, longest), expected, strict=True):
+        worst = max(worst, float((np.abs(one - other) / np.maximum(1, np.abs(other))).max()))
     if not worst <= tolerance(trained):  # also refuses a NaN
         raise UserError(f"{old}: today's code gives other answers, up to {worst:.2g} off: nothing is written")
     return f"on random inputs to {worst:.1g}"
@@ -52,7 +48,7 @@ def write_onnx(folder: Path, trained: Trained) -> str | None:
     function, weights = package.load_function(folder)
     engine, worst = engines.load(folder, "onnx"), 0.0
     for batch in drawn(function, trained.task.inputs, None):
-        (wanted,) = call(function, weights, batch)
+        wanted = call(function, weights, batch)
         worst = max(worst, float((np.abs(engine.run(batch) - wanted) / np.maximum(1, np.abs(wanted))).max()))
     if worst <= tolerance(trained):  # a NaN is not
         return None
@@ -88,7 +84,7 @@ def both(ours: bytes, old: Path, inputs: Inputs) -> tuple[np.ndarray, np.ndarray
     function, weights = package.load_function(old)
     batches = drawn(function, inputs, None)
     run = package.run(old, lambda batch: call(function, weights, batch))
-    one, other = zip(*((call(rebuilt, weights, batch)[0], run(batch)[0]) for batch in batches))
+    one, other = zip(*((call(rebuilt, weights, batch), run(batch)) for batch in batches))
     return np.concatenate(one), np.concatenate(other)
 
 
@@ -110,6 +106,12 @@ def drawn(function: Any, inputs: Inputs, longest: int | None) -> list[tuple[Any,
     return batches
 
 
-def call(function: Any, weights: Any, batch: tuple[Any, ...]) -> list[np.ndarray]:
-    """All that an exported function returns, as one list."""
-    return [np.asarray(array) for array in jax.tree.leaves(function.call(weights, *batch))]
+def outputs(folder: Path, inputs: Inputs, longest: int | None) -> list[np.ndarray]:
+    """What the function of a package gives for random inputs."""
+    function, weights = package.load_function(folder)
+    return [call(function, weights, batch) for batch in drawn(function, inputs, longest)]
+
+
+def call(function: Any, weights: Any, batch: tuple[Any, ...]) -> np.ndarray:
+    """What an exported function says of a batch. Its cache, if it has one, is its own affair."""
+    return np.asarray(jax.tree.leaves(function.call(weights, *batch))[0])
