@@ -34,7 +34,16 @@ COMMANDS = {
     "verify": "run the last commit again in a clone, and compare every output",
     "checkpoints": "list or remove the checkpoints of unfinished training runs",
     "selftest": "compare a package's answers with evaluate's",
+    "repackage": "make a package anew with today's code, from its weights",
+    "sign": "sign a package, so that others can require your signature",
     "on-ray": "run a command in each worker of a Ray cluster",
+}
+# Where the modules are that are not in commands/.
+ELSEWHERE = {
+    "predict": "runtime.commands",
+    "serve": "runtime.commands",
+    "repackage": "commands.packages",
+    "sign": "commands.packages",
 }
 
 
@@ -50,7 +59,8 @@ def main() -> int | None:
     printing.set_up()
     environment.set_up()
     if name not in STAGES:
-        return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").main()
+        module = f"pipeline.{ELSEWHERE.get(name, 'commands')}.{name.replace('-', '_')}"
+        return importlib.import_module(module).main()
     if arguments in (["-h"], ["--help"]):
         print(f"{sys.argv[0]}: {STAGES[name]}. It takes no arguments: params.yaml has its settings.")
         return 0

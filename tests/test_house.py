@@ -100,7 +100,7 @@ def test_rooms_are_small():
         ("pipeline.stages.runner", ("flax", "optax", "pandas")),
         ("pipeline.stages.prepare", ("flax", "optax", "pandas")),
         ("pipeline.stages.preprocess", ("flax", "optax")),
-        ("pipeline.commands.predict", ("flax", "optax", "pandas", "ruamel", "pydantic", "PIL", "tokenizers")),
+        ("pipeline.runtime.commands.predict", ("flax", "optax", "pandas", "ruamel", "pydantic", "PIL", "tokenizers")),
         ("pipeline.commands.checkpoints", ("jax", "flax", "optax")),
     ],
 )

@@ -12,7 +12,7 @@ from pipeline.config.section import Section
 ENOUGH_STEPS = 1_000  # fewer teach a network little
 EPOCHS = 10  # of `auto`, at least
 BATCH_SIZES = (8, 16, 32)  # of `auto`
-BATCHES = 50  # in an epoch, at least, where a batch size of `auto` can give them
+BATCHES = 25  # in an epoch, at least, where a batch size of `auto` can give them
 
 
 def _positive_or_auto(value: Any) -> Any:
@@ -61,7 +61,7 @@ class TrainingSection(Section):
     epochs: CountOrAuto = "auto"
     """Passes over the training split. `auto`: 10, or more if 10 make fewer than 1,000 steps."""
     batch_size: CountOrAuto = "auto"
-    """Examples per step. `auto`: the largest of 8, 16 and 32 that gives at least 50 batches, or else 8. Larger batches
+    """Examples per step. `auto`: the largest of 8, 16 and 32 that gives at least 25 batches, or else 8. Larger batches
     are faster on a GPU, and need a higher learning rate."""
     learning_rate: PositiveFloat = 1e-3
     """The peak of the schedule. Tune it first, in factors of three."""

@@ -1,35 +1,13 @@
-"""Spans that tags mark, and how many of them are found, in all and by type.
-
-In every scheme (IOB1, IOB2, BIOES, BILOU) they are those of conlleval and of seqeval's default mode, also where the
-tags break the scheme's rules: an I-X that follows no X begins a span, and a span needs no E-X to end.
-"""
+"""How many of the spans that tags mark are found, in all and by type."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pipeline.runtime.tag_grammar import split_tag
+from pipeline.runtime.tag_grammar import spans
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Span(NamedTuple):
-    kind: str
-    start: int
-    end: int  # the place after its last word
-
-
-def spans(tags: Sequence[str]) -> Iterator[Span]:
-    """The spans of a sentence, in order."""
-    letter, kind, start = "O", "", 0
-    for place, tag in enumerate([*tags, "O"]):
-        before, kind_before = letter, kind
-        letter, kind = split_tag(tag)
-        if kind != kind_before or letter in ("B", "S") or before in ("E", "S"):
-            if kind_before:
-                yield Span(kind_before, start, place)
-            start = place
 
 
 def scores(actual: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from pipeline.examples.inputs import Inputs
 if TYPE_CHECKING:  # these stand on this module
     from collections.abc import Callable
 
+    import numpy as np
     from flax import nnx
 
     from pipeline.config.networks import NetworkSettings
@@ -130,12 +131,37 @@ class Task(Section):
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The function that a package runs."""
 
+    def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
+        """The function that explains a package's answers, where the outputs alone cannot."""
+
+    @abstractmethod
+    def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        """The same as an ONNX model. Raises packaging.onnx.export.NoGraph where there is none."""
+
     def package_files(self, folder: Path) -> None:
         """Writes what the runtime needs besides the encoder and the function."""
 
+    def configuration(self) -> dict[str, Any]:
+        """The task's part of config.json: what encodes inputs as the model takes them."""
+        inputs = self.inputs
+        return {"input_kind": inputs.kind, "preprocessing": inputs.settings.model_dump(), **inputs.facts}
+
     @abstractmethod
-    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        """The task's part of config.json."""
+    def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        """The task's part of signature.json."""
+
+    @classmethod
+    @abstractmethod
+    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
+        """The task of a package, from its config.json and labels.json: enough to export the function again. What was
+        counted in the training split is not in a package: it is 0.
+        """
+
+    def complete(self, run: "Callable[[], tuple[np.ndarray, np.ndarray]]") -> Self:
+        """This task, which `unpack` made from a package of format 4, with what such a package does not say of it. `run`
+        returns what this task's function and the package's give for the same inputs.
+        """
+        return self
 
     @abstractmethod
     def card(self, figures: dict[str, Any], **names: Any) -> str:

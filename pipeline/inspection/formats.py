@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from pipeline.readers import encodings, files, lines
-from pipeline.readers.formats.conll import columns
 from pipeline.readers.formats.idx import NAME as IDX
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
-from pipeline.readers.formats.table_rows import SUFFIXES as TABLES
 from pipeline.readers.split_names import Rules
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import encodings, files, lines
+from pipeline.runtime.reading.conll import columns
+from pipeline.runtime.reading.table_rows import SUFFIXES as TABLES
+from pipeline.runtime.reading.unread import CURES
 
 MOST = 200_000  # names that are listed
 MANY = 10  # so many text files for each table are the data, and the tables are about them
@@ -23,20 +24,6 @@ HEAD = 1 << 16  # bytes of it
 LONG = 30_000  # bytes: a longer text is a book or a collection, no example of a class
 HEADER = re.compile(r"([!-9;-~]+):[ \t]")  # RFC 5322, 2.2
 MAIL_HEADERS = {"from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "newsgroups"}
-CURES = {
-    ".json": "write one object per line (jq -c '.[]' x.json > x.jsonl), or name it .jsonl if it is so already",
-    ".bz2": "pack it as .gz",
-    ".zst": "pack it as .gz",
-    ".xlsx": "save it as CSV, in UTF-8",
-    ".xls": "save it as CSV, in UTF-8",
-    ".xml": "write a table: CSV or JSON Lines",
-    ".gif": "convert the images to PNG or JPEG",
-    ".bmp": "convert the images to PNG or JPEG",
-    ".tif": "convert the images to PNG or JPEG",
-    ".tiff": "convert the images to PNG or JPEG",
-    ".rar": "pack it as .zip or .tar.gz",
-    ".7z": "pack it as .zip or .tar.gz",
-}
 
 
 class Seen(NamedTuple):

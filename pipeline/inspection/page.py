@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.evaluation.explanations.html import HEAD, picture
+from pipeline.evaluation.explanations.html import picture
 from pipeline.readers.example import Example
+from pipeline.runtime.explanations import page as pages
 
 CHARACTERS = 1_500  # of a text
 FIGURE = "display:inline-block;vertical-align:top;margin:0 1em 1em 0;text-align:center"
@@ -20,7 +21,7 @@ class Group(NamedTuple):
 
 
 def write(path: Path, title: str, legend: str, groups: Sequence[Group]) -> None:
-    page = HEAD.format(title=html.escape(title), legend=html.escape(legend))
+    page = pages.head(title, legend)
     for group in groups:
         page += f"<h2>{html.escape(group.title)}</h2>\n{''.join(_example(*one) for one in group.examples)}"
     path.parent.mkdir(parents=True, exist_ok=True)

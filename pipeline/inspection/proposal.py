@@ -169,15 +169,19 @@ def _model(checked: dataset.Dataset, models: Mapping[str, Any]) -> str:
 
 
 def _overrides(inputs: str, settings: Any, model: str, examples: int) -> tuple[str, ...]:
-    """Changes of the model's training that a small data set needs: smaller batches, and more epochs. A language model's
-    steps are not known before its text is encoded.
+    """Changes of the model's training that a small data set needs: smaller batches, for which plain gradient descent
+    needs a lower learning rate, and more epochs. A language model's steps are not known before its text is encoded.
     """
     if inputs == "corpus":
         return ()
     chosen = validate(TrainingSection, settings, under=f"models.{model}.training")
     changes: dict[str, Any] = {}
-    if chosen.batch_size != "auto" and chosen.batch_size * BATCHES > examples and chosen.batch_size > BATCH_SIZES[0]:
+    size = chosen.batch_size
+    if size != "auto" and size * BATCHES > examples and size > BATCH_SIZES[0]:
+        smaller = chosen.model_copy(update={"batch_size": "auto"}).resolved(examples).batch_size
         changes["batch_size"] = "auto"
+        if chosen.optimizer.name == "sgd":  # Goyal et al. 2017, arXiv:1706.02677
+            changes["learning_rate"] = chosen.learning_rate * smaller / size
     run = chosen.model_copy(update=changes).resolved(examples)
     if run.epochs * (examples // run.batch_size) < ENOUGH_STEPS:
         changes["epochs"] = "auto"

@@ -8,11 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.inspection.columns import PICTURE, Column
-from pipeline.readers import files, split_names
-from pipeline.readers.delimited import Form
-from pipeline.readers.formats import table_rows
+from pipeline.readers import split_names
 from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files, table_rows
+from pipeline.runtime.reading.delimited import Form
 
 ROWS = 4_000  # whose cells are kept
 SECONDS = 10  # of reading

@@ -49,7 +49,7 @@ class TokenVectors(nnx.Module):
         return jnp.concatenate([x, self.affixes(prefixes).sum(2), self.affixes(suffixes).sum(2)], axis=2)
 
 
-def affixes(characters: Int[Array, "b t l"]) -> tuple[Int[Array, "b t a"], Int[Array, "b t a"]]:
+def affixes(characters: Int[Array, "b t l"]) -> tuple[Int[Array, "b t a"], Int[Array, "b t s"]]:
     """The buckets of a word's first one to four characters, and of its last one to four.
 
     A word shorter than an affix fills it with padding, which sets it apart from a longer word's affix. Padding is on

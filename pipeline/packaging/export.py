@@ -11,6 +11,7 @@ import numpy as np
 from jax import export
 from jaxtyping import Array, Float, Int, Shaped
 
+from pipeline.evaluation.explanations.attribution import integrated_gradients
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.models import weights
 
@@ -31,6 +32,28 @@ def export_predictions(predictor: Predictor, tree: Tree, predictions: Callable[[
 
     b, t = export.symbolic_shape("b, t")
     return _serialise(function, shapes, *inputs.signature(b, t).values())
+
+
+def export_explanations(predictor: Predictor, tree: Tree) -> bytes:
+    """(weights, any number of images, of each the number of an output) -> how much each pixel adds to that output of
+    the network, and the completeness error.
+    """
+    rebuild, shapes = _by_name(tree)
+
+    def function(arrays: Arrays, images: Array, outputs: Array) -> tuple[Float[Array, "b h w"], Float[Array, " b"]]:
+        restored = rebuild(arrays)
+
+        def explain(one: tuple[Array, Array]) -> tuple[Array, Array]:
+            image, output = (array[None] for array in one)
+            return integrated_gradients(predictor, restored["params"], restored["model_state"], image, output)
+
+        # One by one: the fast gradients of layers ask for a number of images that is known.
+        pixels, errors = jax.lax.map(explain, (images, outputs))
+        return pixels[:, 0], errors[:, 0]
+
+    b, t = export.symbolic_shape("b, t")
+    (images,) = predictor.task.inputs.signature(b, t).values()
+    return _serialise(function, shapes, images, jax.ShapeDtypeStruct((b,), np.int32))
 
 
 def export_decoder(predictor: Predictor, tree: Tree, context: int) -> bytes:

@@ -9,21 +9,69 @@ from typing import Any
 import pandas as pd
 
 from pipeline.examples.task import Task
-from pipeline.runtime import printing
+from pipeline.packaging import usage
+from pipeline.packaging.onnx.graph import OPSET
+from pipeline.runtime import printing, strict_json
 
 CARDS = Path(__file__).with_name("cards")
+LICENCES = "licences"  # a folder of the package
 ROWS = 30  # classes or documents in a table, at most
+FILES = (  # of a package: one that it may have, those to name, what they are
+    (
+        "model.jaxexp",
+        "`model.jaxexp`",
+        "the compiled function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
+    ),
+    ("model.safetensors", "`model.safetensors`", "the weights"),
+    ("model.onnx", "`model.onnx`", f"the same function as an ONNX graph of opset {OPSET}, weights inside"),
+    ("explain.jaxexp", "`explain.jaxexp`", "what explains an image; needs requirements-explain.txt"),
+    ("runtime", "`runtime/`", "the Python code that encodes raw inputs, as in training, and runs the function"),
+    (
+        "signature.json",
+        "`signature.json`",
+        "inputs and outputs as the Open Inference Protocol names them (-1: any number), limits, engines",
+    ),
+    ("config.json", "`config.json`", "task, network, settings of the encoder"),
+    ("labels.json", "`labels.json`", "what the outputs stand for, in their order"),
+    ("image.json", "`image.json`", "the encoder: the size of images"),
+    (
+        "tokenizer.json",
+        "`tokenizer.json`",
+        "the encoder: the tokens of texts; token 0 is padding, or stands before each document",
+    ),
+    ("words.json", "`words.json`", "the encoder: the ids of words and characters"),
+    ("requirements.txt", "`requirements.txt`", "the libraries that it needs, each version pinned by hash"),
+    ("requirements-explain.txt", "`requirements-explain.txt`", "those that explanations need"),
+    (
+        "Containerfile",
+        "`Containerfile`",
+        "a container image of this folder; no such image was made where this package was",
+    ),
+    ("sbom.cdx.json", "`sbom.cdx.json`", "model, data and libraries as a CycloneDX bill of materials"),
+    ("licences", "`licences/`", "what the data's owner says of its licence"),
+    (
+        "metrics.json",
+        "`metrics.json`, `provenance.json`",
+        "figures; parameters, hashes of inputs and code, versions and device of the training run",
+    ),
+    ("sample", "`sample/`", "test inputs, and in `expected.json` what this model predicts for them"),
+    ("config.json", "`manifest.json`", "size and sha256 of every other file"),
+)
+PROMISE = """\
+JAX {jax} made `model.jaxexp`. JAX promises that this version, and those released up to six months after it, can read it
+(`pip index versions jax` lists all versions). With any other, `pip install jax=={jax}`, or export it again from the
+weights."""
 MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what has a meaning in Markdown, GitHub's included
 
 
 def fill(card: str, **values: Any) -> str:
     """The text of a card with these values in it, the names of dataset and model as they are."""
     values |= {name: plain(values[name]) for name in ("dataset", "model") if name in values}
-    return string.Template((CARDS / card).read_text(encoding="utf-8")).substitute(values, jax=version("jax"))
+    return string.Template((CARDS / card).read_text(encoding="utf-8")).substitute(values)
 
 
 def labelled(
-    task: Task, *, what: str, metrics: str, figures: dict[str, str], details: str, limits: str, **names: Any
+    task: Task, *, what: str, metrics: str, figures: dict[str, str], details: str, limits: str, **facts: Any
 ) -> str:
     """The card of a task whose examples come with targets."""
     return fill(
@@ -34,9 +82,35 @@ def labelled(
         figures=figures_table(figures),
         details=details,
         limits=limits,
-        use=fill(f"{task.inputs.kind}.md").strip(),
-        output=task.output_name,
-        **names,
+        **facts,
+    )
+
+
+def facts(folder: Path, source: str, why_no_onnx: str | None) -> dict[str, str]:
+    """What every card says of the package in `folder`, whose other files are there."""
+    signature = strict_json.read(folder / "signature.json")
+    kind = strict_json.read(folder / "config.json")["input_kind"]
+    samples = strict_json.read(folder / "sample" / "expected.json")["samples"]
+    use = fill("use.md", **usage.section(kind, signature, samples, why_no_onnx))
+    if "onnx" in signature["engines"]:
+        use += fill("onnx.md", by_onnx=usage.by_onnx(signature))
+    there = [(names, what) for file, names, what in FILES if (folder / file).exists()]
+    files = pd.DataFrame(there, columns=["file", "content"]).to_markdown(index=False, disable_numparse=True)
+    return {
+        "library": "onnx" if "onnx" in signature["engines"] else "jax",
+        "use": use.strip(),
+        "files": files,
+        "promise": PROMISE.format(jax=version("jax")),
+        "licence": _licence(folder, source),
+    }
+
+
+def _licence(folder: Path, source: str) -> str:
+    names = sorted(path.name for path in (folder / LICENCES).glob("*"))
+    if names:
+        return f"The data has its own licence: see {', '.join(f'`{LICENCES}/{name}`' for name in names)}."
+    return (
+        f"No file beside the data ({plain(source)}) names its licence: ask its owner before you pass this package on."
     )
 
 

@@ -6,13 +6,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.config import paths
-from pipeline.examples.inputs import Inputs
 from pipeline.runtime.encoders import images
 
 SAMPLES = 3
 
 
-def raw_inputs(folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
+def raw_inputs(folder: Path) -> list[dict[str, Any]]:
     """The first test examples: the name of a file that is written to `folder`, a text, or the words of a sentence."""
     table = pq.ParquetFile(paths.prepared("test"))
     samples: list[dict[str, Any]] = []
@@ -22,7 +21,7 @@ def raw_inputs(folder: Path, inputs: Inputs) -> list[dict[str, Any]]:
             (folder / name).write_bytes(row["image"])
             samples.append({"file": name})
         elif "words" in row:
-            samples.append({"words": row["words"][: getattr(inputs.settings, "max_length", None)]})
+            samples.append({"words": row["words"]})
         else:
             samples.append({"text": row["text"]})
     return samples

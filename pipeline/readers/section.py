@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, NonNegativeInt
 from pydantic_core import PydanticCustomError
 
 from pipeline.config.section import Section
-from pipeline.readers import encodings, split_names
+from pipeline.readers import split_names
+from pipeline.runtime.reading import encodings
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 

@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
-from pipeline.readers import delimited
 from pipeline.readers.example import Split
-from pipeline.readers.files import SPLITS, TAR, ZIP, Entry, matches, names, reading
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import delimited
+from pipeline.runtime.reading.files import SPLITS, TAR, ZIP, Entry, matches, names, reading
 
 WORDS: dict[str, Split] = {
     "train": "train",

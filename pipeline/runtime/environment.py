@@ -6,7 +6,6 @@ part of the machine's record, and so of a training run's name. A test compares b
 
 import logging
 import os
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -113,6 +112,8 @@ def _xla_flags(flags: str) -> str:
             ) from error
     ours = f"{DETERMINISTIC}=true"
     if flags not in ("", ours):
+        import subprocess  # few have flags of their own
+
         check = [sys.executable, "-c", "from jaxlib import xla_client; xla_client.CompileOptions()"]
         done = subprocess.run(check, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True)
         if done.returncode and "parse_flags" in done.stderr:

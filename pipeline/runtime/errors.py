@@ -21,6 +21,11 @@ MISSING = re.compile("Unable to initialize backend|Unknown backend")  # what JAX
 FORBIDDEN = re.compile("Disallowed .* transfer|no_(execution|tracing) config option")  # by a setting of JAX's
 GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
 SAME_STOP = 1.0  # seconds within which a second Ctrl-C belongs to the first: a terminal's and a launcher's
+INSTALL = (
+    "`pip install -r requirements.txt` in the package's folder installs what it needs"
+    if __package__ == "runtime"  # in a package
+    else "is this the project's environment? `. .venv/bin/activate`, after `make repro` has made it"
+)
 FREE_MEMORY = "end other programs that use it, or lower batch_size or the network's sizes in params.yaml"
 
 
@@ -120,10 +125,7 @@ def refusal(error: BaseException) -> str | None:
         where = "GPU memory (nvidia-smi shows which programs use it)" if on_gpu else "memory"
         return f"out of {where}: {FREE_MEMORY}"
     if isinstance(error, ImportError) and (name := error.name) and name.partition(".")[0] not in OURS:
-        return (
-            f"{name} cannot be imported ({text[:300]}): is this the project's environment? `. .venv/bin/activate`, "
-            "after `make repro` has made it"
-        )
+        return f"{name} cannot be imported ({text[:300]}): {INSTALL}"
     if not isinstance(error, OSError):
         return _device(error, text) or _setting(error, text)
     # Some libraries pass on the system's message without its number, or with the file's name only inside the text.

@@ -14,7 +14,7 @@ from . import tasks
 from .encoders import specs, text_tokenizer
 from .encoders.byte_tokenizer import START, ByteTokenizer
 from .errors import UserError
-from .package import load_function, open_package, run
+from .package import load_function, open_package, read_object, run
 from .windows import windows
 
 CHUNKS = (256, 16, 1)  # tokens that are decoded at once: few sizes, since each is compiled
@@ -32,12 +32,15 @@ class Sampling(NamedTuple):
 
 
 class Generator:
-    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged."""
+    """A packaged language model. Raises UserError for a folder that is not its package, or is damaged, or is not signed
+    by the owner of the public key that is required.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str, *, require_key: Path | None = None) -> None:
         import jax
 
-        self.config = open_package(folder)
+        folder = Path(folder)
+        self.config = open_package(folder, require_key)
         if not tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a model for {self.config['task']}, which cannot generate text")
         spec = specs.read(specs.CorpusSpec, self.config["preprocessing"], f"{folder / 'config.json'}: preprocessing")
@@ -53,19 +56,16 @@ class Generator:
                 f"{folder}: the model has {vocabulary:,} tokens, its tokenizer.json {self.tokenizer.size:,}: "
                 "they are from different packages; copy the package again"
             )
-        self.context: Any = self.config.get("context")
-        self.bounded: Any = self.config.get("bounded")
+        signature = folder / "signature.json"
+        limits = read_object(signature, "limits")["limits"] if signature.is_file() else self.config  # of format 4
+        self.context: Any = limits.get("context") if isinstance(limits, dict) else None
+        self.bounded: Any = limits.get("bounded") if isinstance(limits, dict) else None
         sizes = {n for array in self._cache_shapes.values() for n in array.shape if isinstance(n, int)}
         valid = type(self.context) is int and self.context >= 1 and type(self.bounded) is bool
         if not valid or (self.bounded and self.context not in sizes):
             raise UserError(
-                f"{folder / 'config.json'}: context and bounded are not the model's; copy the package again"
+                f"{folder / 'signature.json'}: context and bounded are not the model's; copy the package again"
             )
-        # The axis of the texts is the only one of any size.
-        self.batch_axes = {
-            name: next(i for i, n in enumerate(x.shape) if not isinstance(n, int))
-            for name, x in self._cache_shapes.items()
-        }
         decode = jax.jit(lambda cache, tokens: function.call(weights, cache, tokens), donate_argnums=0)
         self._decode = run(folder, decode)
 
@@ -73,6 +73,12 @@ class Generator:
         """The cache of so many texts before their first tokens."""
         shapes = {name: [n if isinstance(n, int) else texts for n in x.shape] for name, x in self._cache_shapes.items()}
         return {name: np.zeros(shape, self._cache_shapes[name].dtype) for name, shape in shapes.items()}
+
+    @property
+    def batch_axes(self) -> dict[str, int]:
+        """Which axis of each array of a cache is that of the texts: the only one of any size."""
+        sizes = {name: [isinstance(n, int) for n in x.shape] for name, x in self._cache_shapes.items()}
+        return {name: fixed.index(False) for name, fixed in sizes.items()}
 
     def is_full(self, cached: int) -> bool:
         """Whether a cache with so many tokens has no room for another."""
@@ -124,6 +130,11 @@ class Generator:
             else:
                 outputs, cache = self.decode(cache, seen[-1:])
                 logits, cached = outputs[-1], cached + 1
+
+    def continuation(self, prompt: str, max_tokens: int, sampling: Sampling | None = None, seed: int = 0) -> str:
+        """What the model writes after the prompt. Equal seeds give equal texts."""
+        tokens = self.generate(self.tokenizer.encode(prompt), max_tokens, sampling or Sampling(), seed=seed)
+        return "".join(self.tokenizer.decode(tokens))
 
     def fill_cache(self, seen: Tokens) -> tuple[Float[np.ndarray, " k"], Cache, int]:
         """The logits after the last token, a cache with as many tokens as it can hold, and their number."""

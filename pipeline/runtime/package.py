@@ -1,8 +1,8 @@
 """A package folder: its manifest, its configuration and its exported function.
 
 The manifest holds the size and sha256 of every file, so damage is found before anything is used. It does not prove who
-made the package: whoever can change a file can change the manifest too. The exported function and the code in
-`runtime/` run with your rights. Trust a package as you trust a program.
+made the package: whoever can change a file can change the manifest too. A signature does, where one is required. The
+exported function and the code in `runtime/` run with your rights. Trust a package as you trust a program.
 """
 
 from collections.abc import Callable
@@ -11,23 +11,25 @@ from typing import Any
 
 from . import strict_json, tasks
 from .errors import UserError, refusal
-from .hashes import sha256
-
-FORMAT = 4
-MANIFEST = "manifest.json"
+from .trust import manifest, signatures
 
 
-def open_package(folder: Path) -> dict[str, Any]:
-    """The package's config.json, after every file was checked. Raises UserError."""
-    verify(folder)
+def open_package(folder: Path, require_key: Path | None = None) -> dict[str, Any]:
+    """The package's config.json, after every file was checked, first for a signature by `require_key`, a public key,
+    if that is given. Raises UserError.
+    """
+    signatures.require(folder, require_key)
+    manifest.verify(folder)
     config = read_object(folder / "config.json", "task", "preprocessing")
     task_of(folder)
     return config
 
 
 def task_of(folder: Path) -> str:
-    """The name of the package's task. Raises UserError if the folder is not a package."""
-    _read_manifest(folder)
+    """The name of the package's task, after a check of that file alone. Raises UserError if the folder is not a
+    package.
+    """
+    manifest.verify(folder, "config.json")
     task = read_object(folder / "config.json", "task")["task"]
     if not tasks.known(task):
         raise UserError(f"{folder / 'config.json'}: {task!r} is not a task that runtime/ knows; copy the package again")
@@ -43,8 +45,8 @@ def read_object(path: Path, *keys: str) -> dict[str, Any]:
     return content
 
 
-def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
-    """The function that `jax.export` serialised, and the weights, its first argument. Raises UserError.
+def load_function(folder: Path, name: str = "model.jaxexp") -> tuple[Any, dict[str, Any]]:
+    """A function that `jax.export` serialised, and the weights, its first argument. Raises UserError.
 
     `jax.export.deserialize` requires trusted input; safetensors does not. A JAX that is much older or newer than the
     one that made the package may fail to read it, or to compile it: the error names both versions.
@@ -53,7 +55,7 @@ def load_function(folder: Path) -> tuple[Any, dict[str, Any]]:
     from safetensors.numpy import load_file
 
     try:
-        function = export.deserialize(bytearray((folder / "model.jaxexp").read_bytes()))
+        function = export.deserialize(bytearray((folder / name).read_bytes()))
         weights = load_file(folder / "model.safetensors")
     except Exception as error:  # a damaged file raises whatever its parser runs into
         raise UserError(
@@ -85,48 +87,3 @@ def run(folder: Path, call: Callable[..., Any]) -> Callable[..., Any]:
             raise UserError(f"{folder}: the model cannot be run ({type(error).__name__}: {error}){why}") from error
 
     return run
-
-
-def seal(folder: Path) -> None:
-    """Writes the manifest: the size and sha256 of every other file."""
-    files = {name: _size_and_hash(folder / name) for name in _files(folder)}
-    strict_json.write(folder / MANIFEST, {"format": FORMAT, "files": files})
-
-
-def verify(folder: Path) -> None:
-    """Raises UserError if a file of the package is missing, changed, or not in the manifest."""
-    listed, present = _read_manifest(folder)["files"], set(_files(folder))
-    for name in sorted(listed.keys() | present):
-        if name not in present:
-            raise UserError(f"{folder}: {name} is missing; copy the package again")
-        if name not in listed:
-            raise UserError(f"{folder}: {name} is not in {MANIFEST}; remove it, or copy the package again")
-        if _size_and_hash(folder / name) != listed[name]:
-            raise UserError(f"{folder}: {name} is damaged: {MANIFEST} has another sha256; copy the package again")
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    if not (folder / MANIFEST).is_file():
-        what = "no such folder" if not folder.exists() else f"not a package: it has no {MANIFEST}"
-        raise UserError(f"{folder}: {what}; `dvc repro` writes one to `package`")
-    manifest = strict_json.read(folder / MANIFEST)
-    if (
-        not isinstance(manifest, dict)
-        or manifest.get("format") != FORMAT
-        or not isinstance(manifest.get("files"), dict)
-    ):
-        raise UserError(
-            f"{folder / MANIFEST}: not a manifest of format {FORMAT}: use the version of this project that made the "
-            "package, or make it anew with `dvc repro`"
-        )
-    return manifest
-
-
-def _files(folder: Path) -> list[str]:
-    """The names of all files but the manifest and what Python compiles from `runtime/` when it is imported."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
-    return sorted(path.as_posix() for path in paths if path.name != MANIFEST and "__pycache__" not in path.parts)
-
-
-def _size_and_hash(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": sha256(path)}

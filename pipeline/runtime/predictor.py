@@ -29,11 +29,12 @@ class Piece(NamedTuple):
 
 class Predictor:
     """A packaged model, run by one of `engines.NAMES`. Raises UserError for a folder that is not such a package, or is
-    damaged.
+    damaged, or is not signed by the owner of the public key that is required.
     """
 
-    def __init__(self, folder: Path, engine: str = "auto") -> None:
-        self.config = open_package(folder)
+    def __init__(self, folder: Path | str, engine: str = "auto", *, require_key: Path | None = None) -> None:
+        folder = Path(folder)
+        self.config = open_package(folder, require_key)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
         kind = read_object(folder / "config.json", "input_kind")["input_kind"]
@@ -49,23 +50,21 @@ class Predictor:
         """
         return self.inputs.encode(content, name)
 
+    def answer(self, text: str) -> Answer:
+        """The answer to a text, to a sentence, or to the image file whose path is `text`. Raises UserError."""
+        (answer,) = self.answers([self.encode(self.inputs.parse(text), text)])
+        return answer
+
     def answers(self, examples: Sequence[Arrays]) -> list[Answer]:
         """The answer to each of these encoded inputs."""
         return [self.task.answer(outputs) for outputs in self.outputs(examples)]
-
-    def padded_lengths(self) -> list[int]:
-        """What examples are padded to where each length is compiled: nothing, if all have one shape."""
-        lengths, least = [], self.inputs.min_length
-        while least and (not lengths or lengths[-1] < self.inputs.max_length):
-            lengths.append(least << len(lengths))
-        return lengths
 
     def outputs(self, examples: Sequence[Arrays]) -> list[Float[np.ndarray, "*t k"]]:
         """What the model says of each example: one row, or one row for each token."""
         if not self.inputs.min_length:
             size = self.inputs.batch_size
-            batches = (examples[start : start + size] for start in range(0, len(examples), size))
-            return [row for batch in batches for row in self._run(batch, None)]
+            starts = range(0, len(examples), size)
+            return [row for start in starts for row in self._run(examples[start : start + size], None)]
         pieces = [piece for number, arrays in enumerate(examples) for piece in self._split_long(number, arrays)]
         outputs: list[list[tuple[int, np.ndarray]]] = [[] for _ in examples]
         for batch, length in self._batches(pieces):
@@ -98,12 +97,13 @@ class Predictor:
 
     def _run(self, batch: Sequence[Arrays], length: int | None) -> Iterable[Float[np.ndarray, "*t k"]]:
         """The outputs of each example of a batch, padded to `length`; None: all are of one shape."""
-        columns = zip(*batch)
         if length is None and not self.engine.compiles:
-            return self.run([np.concatenate(column).reshape(-1, *column[0].shape) for column in columns])
+            if len(batch) == 1:
+                return self.run([array[None] for array in batch[0]])
+            return self.run([np.concatenate(column).reshape(-1, *column[0].shape) for column in zip(*batch)])
         # A compiled batch is full: a shape for each number would have to be compiled. A single example runs alone.
         size = self.inputs.batch_size if self.engine.compiles and len(batch) > 1 else len(batch)
-        return self.run([_pad(column, size, length) for column in columns])[: len(batch)]
+        return self.run([_pad(column, size, length) for column in zip(*batch)])[: len(batch)]
 
     def _rejoin(self, parts: list[tuple[int, Float[np.ndarray, "*t k"]]]) -> Float[np.ndarray, "*t k"]:
         """An example's outputs, from those of its pieces in any order."""

@@ -33,6 +33,15 @@ def content() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
 
+def raw(text: str) -> None:
+    """Prints a text with its control characters, such as the colours of a terminal."""
+    stream = sys.stdout
+    if isinstance(stream, Output):
+        stream.write_raw(text)
+    else:
+        stream.write(text)
+
+
 def outlive_readers() -> None:
     """A stage goes on when the terminal is closed, the pipe's reader ends, or the log's disk is full."""
     sys.stdout = Output(sys.stdout, outlasts=True, escapes=isinstance(sys.stdout, Output))  # type: ignore[assignment]
@@ -51,8 +60,11 @@ class Output:
         self._stream, self.escapes, self._outlasts = stream, escapes, outlasts
 
     def write(self, text: str) -> int:
+        return self.write_raw(shown(text) if self.escapes else text)
+
+    def write_raw(self, text: str) -> int:
         try:
-            self._stream.write(shown(text) if self.escapes else text)
+            self._stream.write(text)
         except OSError:
             self._fall_silent()
         return len(text)

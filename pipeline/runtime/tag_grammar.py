@@ -7,10 +7,10 @@ sentence, k labels.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,6 +35,28 @@ def split_tag(tag: str) -> tuple[str, str]:
     if match is None:
         return "O", ""
     return ONE_MEANING.get(match["letter"], match["letter"]), match["type"] or "_"
+
+
+class Span(NamedTuple):
+    kind: str
+    start: int
+    end: int  # the place after its last word
+
+
+def spans(tags: Sequence[str]) -> Iterator[Span]:
+    """The spans that a sentence's tags mark, in order.
+
+    In every scheme they are those of conlleval and of seqeval's default mode, also where the tags break the scheme's
+    rules: an I-X that follows no X begins a span, and a span needs no E-X to end.
+    """
+    letter, kind, start = "O", "", 0
+    for place, tag in enumerate([*tags, "O"]):
+        before, kind_before = letter, kind
+        letter, kind = split_tag(tag)
+        if kind != kind_before or letter in ("B", "S") or before in ("E", "S"):
+            if kind_before:
+                yield Span(kind_before, start, place)
+            start = place
 
 
 def find_scheme(sentences: Iterable[Sequence[str]]) -> Scheme | None:

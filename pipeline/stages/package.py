@@ -1,23 +1,23 @@
 """Stage 5: the trained model -> a folder that runs without training code, checked against evaluate's predictions."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
-
-import jax
 
 from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation.predictor import restore
-from pipeline.models import weights
-from pipeline.runtime import package, strict_json
-from pipeline.runtime.errors import UserError
+from pipeline.packaging import model_card, writer
+from pipeline.packaging.onnx import proof
+from pipeline.packaging.selftest import comparison
+from pipeline.runtime import strict_json
+from pipeline.runtime.trust import manifest
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
+
+TRAINED_ON = paths.TRAINED / "provenance.json"
 
 
 class Params(StageParams):
@@ -31,25 +31,25 @@ def main(params: Params, inputs: Inputs) -> None:
     task = tasks.read(params.task, inputs.dataset)
     predictor, tree = restore(params.network, task)
     metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
-    names = {"model": params.model, "dataset": params.dataset}
-    jax.config.update("jax_traceback_in_locations_limit", 0)  # else the function contains this machine's file names
+    report, trained_on = strict_json.read(paths.PREPARED / "report.json"), strict_json.read(TRAINED_ON)
+    names, source = {"model": params.model, "dataset": params.dataset}, report["data"]["source"]
+    trained = writer.Trained(task, params.network, predictor, tree, names)
 
-    folder = paths.PACKAGE
+    folder, predictions = paths.PACKAGE, paths.EVALUATION / "test.parquet"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "model.jaxexp").write_bytes(task.export(predictor, tree, params.network))
-    weights.write(folder / "model.safetensors", tree)
-    config = {"network": params.network.model_dump(), **task.configuration(predictor, tree, params.network)}
-    strict_json.write(folder / "config.json", {"task": task.name, **names, **config})
+    writer.write_model(folder, trained)
     task.package_files(folder)
+    if why_no_onnx := proof.write(folder, predictor, tree, params.network, paths.features("test"), predictions):
+        print(f"note: {folder} has no model.onnx: {why_no_onnx}")
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
-    copy_runtime(folder / "runtime")
+    writer.describe(folder, trained, source=source, data=trained_on["inputs"])
     strict_json.write(folder / "metrics.json", {**metrics, "training": training})
     history = {
         "dataset": params.dataset,
-        "data": strict_json.read(paths.PREPARED / "report.json")["data"],
-        "train": strict_json.read(paths.TRAINED / "provenance.json"),
+        "data": report["data"],
+        "train": trained_on,
         "evaluate": strict_json.read(paths.EVALUATION / "provenance.json"),
         "package": provenance.record(inputs, params),
     }
@@ -57,19 +57,21 @@ def main(params: Params, inputs: Inputs) -> None:
     (folder / "sample").mkdir()
     samples = task.samples(folder / "sample", params.network)
     strict_json.write(folder / "sample" / "expected.json", {"samples": samples})
+    write_licences(folder / model_card.LICENCES, source)
     facts = {"parameters": f"{training['parameters']:,}", "context": getattr(params.network, "context", None)}
+    facts |= model_card.facts(folder, source, why_no_onnx)
     card = task.card(metrics["test"], **names, **facts)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
-    package.seal(folder)
-
-    # In a new process, since this one has loaded the training code.
-    selftest = [sys.executable, "-m", "pipeline", "selftest", folder, paths.features("test")]
-    if subprocess.run([*selftest, paths.EVALUATION / "test.parquet"], check=False).returncode:
-        raise UserError(f"{folder}: its self-test failed: see above")
+    manifest.seal(folder)
+    print(f"{folder}: {comparison.compare(folder, paths.prepared('test'), predictions)}")
 
 
-def copy_runtime(folder: Path) -> None:
-    """The code that encodes raw inputs and runs the model: in use it is the very code of preprocessing."""
-    source = Path(package.__file__).parent
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(source, folder, ignore=ignore, copy_function=shutil.copyfile)
+def write_licences(folder: Path, source: str) -> None:
+    """What prepare found beside the data."""
+    notes = strict_json.read(paths.PREPARED / "licences.json")
+    if not notes:
+        print(f"note: {source}: no file beside the data names its licence: the model card says so")
+        return
+    folder.mkdir()
+    for name, text in notes.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -1,4 +1,5 @@
-"""Stage 1: any source -> one canonical Parquet table for each split (id, content, label, source), and report.json.
+"""Stage 1: any source -> one canonical Parquet table for each split (id, content, label, source), report.json, and what
+the source says of its licence, licences.json.
 
 An example's id is the hash of its own content.
 """
@@ -13,15 +14,16 @@ from tqdm import tqdm
 
 from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
-from pipeline.readers import Example, Reader, Refused, class_names, files, raw_data, split, split_tables
+from pipeline.readers import Example, Reader, Refused, class_names, licences, raw_data, split, split_tables
 from pipeline.readers.example import in_a_class
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files
 from pipeline.stages.stage_files import Inputs
 from pipeline.tasks import TASKS, TaskName
 
 SHOWN = 5  # places of each reason in the report
-REPORT = paths.PREPARED / "report.json"
+REPORT, LICENCES = paths.PREPARED / "report.json", paths.PREPARED / "licences.json"
 
 
 class Params(StageParams):
@@ -69,6 +71,7 @@ def main(params: Params, inputs: Inputs) -> None:
         name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
     }
     write_report(params, sizes, labels, others)
+    strict_json.write(LICENCES, licences.read(source))
     check(params, inputs.dataset, sizes, others["refused"], others["kept_in_train"], keys)
     for note in notes(params, labels, others):
         print(f"note: {note}")

@@ -29,8 +29,13 @@ def record(inputs: Inputs, params: StageParams) -> dict[str, Any]:
         "inputs": inputs.data,
         "code": inputs.code,
         "versions": library_versions.installed(),
-        "device": {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind},
+        "device": device(),
     }
+
+
+def device() -> dict[str, str]:
+    """What this process computes on."""
+    return {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind}
 
 
 def machine() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # they load slowly
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.examples.inputs import Inputs
     from pipeline.loaders.loader import Loader
+    from pipeline.packaging.onnx.graph import Graph, Value
 
 
 class Labelled(Task):
@@ -35,6 +37,10 @@ class Labelled(Task):
     @abstractmethod
     def predictions(self, logits: Float[Array, "b *t k"]) -> Float[Array, "b *t k"]:
         """What a package's function returns for a network's outputs: probabilities, or values."""
+
+    def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
+        """`predictions` as nodes of an ONNX graph: a probability for each label, unless a task has other outputs."""
+        return g("Softmax", logits, axis=-1)
 
     def training_examples(self, network: "NetworkSettings") -> int:
         from pipeline.loaders import buckets
@@ -98,16 +104,34 @@ class Labelled(Task):
 
         return export.export_predictions(predictor, tree, self.predictions)
 
-    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        from pipeline.packaging import configuration
+    def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
+        if self.inputs.kind != "images":
+            return None
+        from pipeline.packaging import export
+
+        return export.export_explanations(predictor, tree)
+
+    def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        from pipeline.packaging.onnx import export
+
+        return export.export_predictions(predictor, tree, network.name, self.onnx_predictions)
+
+    def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        from pipeline.packaging import signature
 
         shape = [-1, *([-1] if self.inputs.per_token else []), self.outputs]
-        return configuration.of_predictions(self.inputs, shape, self.output_name)
+        return signature.of_predictions(self.inputs, shape, self.output_name)
+
+    @classmethod
+    def unpack(cls, inputs: "Inputs", config: dict[str, Any], labels: dict[str, Any]) -> Self:
+        """labels.json has the task's own fields; see `package_files`."""
+        fields = {"counts": (0,) * len(labels["labels"]), "examples": 0, **labels}
+        return cls(inputs=inputs, **{name: value for name, value in fields.items() if name in cls.model_fields})
 
     def samples(self, folder: Path, network: "NetworkSettings") -> list[dict[str, Any]]:
         from pipeline.packaging import samples
 
-        raw = samples.raw_inputs(folder, self.inputs)
+        raw = samples.raw_inputs(folder)
         return [sample | {"answer": answer} for sample, answer in zip(raw, self.answers(raw))]
 
     @abstractmethod

@@ -169,12 +169,22 @@ class LanguageModelling(Task):
 
         return export.export_decoder(predictor, tree, network.context)  # type: ignore[union-attr]
 
-    def configuration(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        from pipeline.packaging import configuration
+    def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
+        from pipeline.packaging.onnx.export import NoGraph
+
+        raise NoGraph("language models have no ONNX graph")
+
+    def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
+        from pipeline.packaging import signature
 
         model: Any = predictor.model(tree["params"], tree["model_state"])
         context = network.context  # type: ignore[union-attr]
-        return configuration.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
+        return signature.of_decoder(self.inputs, model, context=context, vocabulary=self.outputs)
+
+    @classmethod
+    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
+        assert isinstance(inputs, Corpus)
+        return cls(inputs=inputs, counts=(0,) * inputs.vocabulary)
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card

@@ -27,6 +27,7 @@ from pipeline.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.packaging.onnx.graph import Graph, Value
 
 SEPARATORS = ";|,/"  # what usually stands between labels in a cell
 THRESHOLDS = paths.EVALUATION / "thresholds.json"
@@ -94,6 +95,9 @@ class MultiLabelClassification(Labelled):
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
         """The probability of each label."""
         return jax.nn.sigmoid(logits)
+
+    def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
+        return g("Sigmoid", logits)
 
     def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
         """With the threshold 0.5: those of the labels are chosen when training is done."""

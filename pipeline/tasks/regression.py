@@ -20,8 +20,11 @@ from pipeline.tasks.classification import note_baseline
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.packaging.onnx.graph import Graph, Value
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
 
@@ -111,6 +114,9 @@ class Regression(Labelled):
         mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
         return logits * std + mean
 
+    def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
+        return g("Add", g("Mul", logits, np.asarray(self.std)), np.asarray(self.mean))
+
     def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
         """The mean absolute error of the standardised targets."""
         return float(np.abs(logits - targets).mean())
@@ -168,6 +174,23 @@ class Regression(Labelled):
     def package_files(self, folder: Path) -> None:
         units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}
         strict_json.write(folder / "labels.json", {"labels": self.targets, "units": units})
+
+    def configuration(self) -> dict[str, Any]:
+        return super().configuration() | {"targets": {"mean": self.mean, "std": self.std}}
+
+    @classmethod
+    def unpack(cls, inputs: Inputs, config: dict[str, Any], labels: dict[str, Any]) -> Self:
+        names = labels["labels"]
+        scale = config.get("targets", {"mean": (0.0,) * len(names), "std": (1.0,) * len(names)})
+        return cls(inputs=inputs, targets=names, **scale)
+
+    def complete(self, run: "Callable[[], tuple[np.ndarray, np.ndarray]]") -> Self:
+        """By least squares: in format 4 the function alone has the targets' mean and standard deviation."""
+        given, wanted = (values.astype(np.float64) for values in run())  # n k
+        std = ((given - given.mean(axis=0)) * (wanted - wanted.mean(axis=0))).sum(axis=0) / given.var(axis=0)
+        std /= len(given)
+        mean = wanted.mean(axis=0) - std * given.mean(axis=0)
+        return self.model_copy(update={"mean": tuple(mean.tolist()), "std": tuple(std.tolist())})
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from imports import TOP
 from small_packages import run_stages, shrink
 
-from pipeline.commands.answers.generate import until
 from pipeline.encoding.fit_tokenizer import fit, save
+from pipeline.runtime.commands.generate import until
 from pipeline.runtime.encoders.byte_tokenizer import PART, ByteTokenizer, text_parts
 from pipeline.runtime.encoders.specs import CorpusSpec
 from pipeline.runtime.generator import Generator, Sampling, sample_token
@@ -54,7 +54,7 @@ def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, mon
     said = folder / "evaluation/test.parquet"
     table = pd.read_parquet(said)
     table.assign(loss=table["loss"] + 0.05).to_parquet(said)
-    output = run(f"python -m pipeline selftest package data/features/test {said}", folder, code=1)
+    output = run(f"python -m pipeline selftest package data/prepared/test.parquet {said}", folder, code=1)
     assert re.search(r"its losses are up to 0\.\d+ nats off evaluate's, 0\.05\d? on average: do not use it", output)
 
 
@@ -160,12 +160,12 @@ def test_a_mistake_is_one_line(made, options, message):
 @pytest.mark.slow
 @ONE_KIND
 def test_a_tokenizer_of_another_model_is_refused(made, tmp_path):
-    from pipeline.runtime import package
+    from pipeline.runtime.trust import manifest
 
     copy = Path(shutil.copytree(made / "package", tmp_path / "package"))
     spec = CorpusSpec(tokenizer="bpe", vocabulary=280, normalisation="nfc")
     save(fit([prose.prose(0, 500)], spec), copy / "tokenizer.json")
-    package.seal(copy)
+    manifest.seal(copy)
     output = run(f"python -m pipeline predict '{copy}' a", made, code=1)
     assert re.search(r"the model has 300 tokens, its tokenizer.json 2\d\d: they are from different packages", output)
 

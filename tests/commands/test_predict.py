@@ -51,6 +51,21 @@ def test_a_file_that_is_no_image_is_named_and_the_others_answered(small, tmp_pat
     assert "Traceback" not in output
 
 
+def test_the_package_alone_answers_and_explains(small, tmp_path):
+    package = Path(shutil.copytree(small / "package", tmp_path / "elsewhere"))
+    expected = json.loads((package / "sample/expected.json").read_text())["samples"][0]["answer"]
+    answer = json.loads(run("python -m runtime predict . --json --explain ../out sample/0.png --top 2", package))
+    assert answer["label"] == expected["label"]
+    assert answer["top"][0]["label"] == expected["label"]
+    (explained,) = answer["explanations"]
+    assert explained["of"] == expected["label"]
+    with Image.open(package / explained["picture"]) as picture:
+        picture.load()
+    run("python -m runtime predict . sample/0.png", package)  # it is still whole
+    assert "no command 'predic'; the commands: predict" in run("python -m runtime predic", package, code=2)
+    assert "usage: python -m runtime predict" in run("python -m runtime predict --help", package)
+
+
 def test_many_files(small, tmp_path):
     random = np.random.default_rng(0)
     for i in range(300):
@@ -97,7 +112,7 @@ def test_nothing_in_the_package_tells_of_a_place_or_a_time(small):
 def test_help_is_quick_to_load(small):
     """It imports neither jax nor numpy."""
     probe = (
-        "import sys; sys.argv = ['predict', '--help']; from pipeline.commands import predict\n"
+        "import sys; sys.argv = ['predict', '--help']; from pipeline.runtime.commands import predict\n"
         "try: predict.main()\n"
         "except SystemExit: print({'jax', 'numpy', 'PIL'} & set(sys.modules))"
     )

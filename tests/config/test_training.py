@@ -7,7 +7,7 @@ from pipeline.config.training import TrainingSection
 
 @pytest.mark.parametrize(
     ("examples", "batch_size", "epochs"),
-    [(3, 3, 1_000), (40, 8, 200), (400, 8, 20), (1_600, 32, 20), (799, 8, 11), (800, 16, 20), (54_000, 32, 10)],
+    [(3, 3, 1_000), (40, 8, 200), (300, 8, 28), (400, 16, 40), (799, 16, 21), (800, 32, 40), (54_000, 32, 10)],
 )
 def test_auto(examples, batch_size, epochs):
     settings = TrainingSection().resolved(examples)

@@ -10,7 +10,8 @@ from pipeline.__main__ import COMMANDS, STAGES
 
 TEXTS = PAGES | {path.relative_to(TOP).as_posix(): path.read_text() for path in sorted((TOP / "launch").iterdir())}
 TARGETS = re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE)
-SOURCES = "".join(path.read_text() for path in (TOP / "pipeline/commands").rglob("*.py"))
+COMMAND_FILES = (path for path in (TOP / "pipeline").rglob("*.py") if "commands" in path.parts)
+SOURCES = "".join(path.read_text() for path in COMMAND_FILES)
 FOLDERS = ("pipeline", "tests", "docs", "launch", "benchmarks", "data/raw")
 MADE = ("reviews", "names", "shapes", "book", "questions", "films", "flats")  # the reader's own data
 

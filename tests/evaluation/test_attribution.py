@@ -26,6 +26,7 @@ from pipeline.examples.task import Task
 from pipeline.models import build, linear
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.specs import TextSpec
+from pipeline.runtime.explanations.occlusion import EVALUATIONS, Occlusion
 from pipeline.tasks.classification import Classification
 
 BUCKETS = 100_003
@@ -37,7 +38,7 @@ def untrained(config: NetworkSettings, task: Task) -> tuple[Predictor, Tree]:
     return Predictor(task, nnx.graphdef(model)), tree
 
 
-def explain(predictor: Predictor, tree: Tree, *texts: np.ndarray) -> list[attribution.Occlusion]:
+def explain(predictor: Predictor, tree: Tree, *texts: np.ndarray) -> list[Occlusion]:
     return attribution.occlusion(predictor, tree["params"], tree["model_state"], texts, [2] * len(texts))
 
 
@@ -62,7 +63,7 @@ def test_texts_of_any_length_are_explained_whole():
     for tokens, (starts, drops) in zip(texts, explain(predictor, tree, *texts)):
         assert (starts[0], starts[-1]) == (0, len(tokens))
         step = 1 if len(tokens) <= 128 else -(-len(tokens) // 128)
-        assert len(drops) == len(starts) - 1 == -(-len(tokens) // step) <= attribution.EVALUATIONS
+        assert len(drops) == len(starts) - 1 == -(-len(tokens) // step) <= EVALUATIONS
         if not len(tokens):
             continue
         buckets, _ = linear.ngrams(jnp.asarray(tokens)[:, None], 1, BUCKETS)
@@ -132,9 +133,9 @@ def test_pieces_are_the_users_own_text(kind):
     spec = TextSpec(kind, vocabulary=300, normalisation="nfkc", lowercase=True, max_length=50, keep="ends")
     tokenizer = fit_tokenizer.fit(list(OWN), spec)
     for text in OWN:
-        assert "".join(examples_page.pieces(tokenizer, text, spec)) == text
+        assert "".join(text_tokenizer.pieces(tokenizer, text, spec)) == text
     few = TextSpec(kind, vocabulary=300, normalisation="nfkc", lowercase=True, max_length=4, keep="ends")
-    cut = examples_page.pieces(tokenizer, "The CAFÉ is open, and many are in it", few)
+    cut = text_tokenizer.pieces(tokenizer, "The CAFÉ is open, and many are in it", few)
     assert len(cut) == 4
     assert cut[0].startswith("T")
     assert cut[2].endswith(" [...] ")

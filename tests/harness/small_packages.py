@@ -61,7 +61,7 @@ def copy_stages(folder: Path) -> None:
     """What the stages need there, but for data: it need be no repository."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(TOP / "pipeline", folder / "pipeline")
-    for name in ("params.yaml", "versions.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "versions.yaml", "dvc.yaml", "requirements.txt"):
         shutil.copy(TOP / name, folder)
 
 
@@ -73,13 +73,13 @@ def run_stages(folder: Path, *names: str) -> None:
 
 
 def packages(folder: Path) -> list[Path]:
-    """A small package for each task, made by the stages."""
+    """A small package for each task, made by the stages. Its images are resized, its texts cut, its sentences split."""
     found = []
-    for name, dataset, model, changes in (
-        ("images", "idx", "cnn", {}),
-        ("texts", "table", "linear", {}),
-        ("tags", "conll", "lstm", {}),
-        ("writer", "text", "gpt", {"context": 16}),
+    for name, dataset, model, changes, preprocessing in (
+        ("images", "idx", "cnn", {}, {}),
+        ("texts", "table", "linear", {}, {"max_length": 3}),
+        ("tags", "conll", "lstm", {}, {"max_length": 2}),
+        ("writer", "text", "gpt", {"context": 16}, {}),
     ):
         options, contents = next(source for source in SOURCES if source[0]["format"] == dataset)
         here = folder / name
@@ -89,8 +89,10 @@ def packages(folder: Path) -> list[Path]:
         section = everything["datasets"]["shakespeare" if model == "gpt" else SECTION.get(dataset, "spam")] | {
             "data": {"source": "data/raw/source", "validation": 0.3, "test": 0.3, **options},
         }
+        section["preprocessing"] = section["preprocessing"] | preprocessing
         everything |= {"dataset": "own", "model": model, "datasets": {"own": section}}
-        everything["models"][model]["training"] |= {"epochs": 1, "batch_size": 8}
+        epochs = 20 if model == "linear" else 1  # one step leaves it as it began
+        everything["models"][model]["training"] |= {"epochs": epochs, "batch_size": 8}
         everything["models"][model]["network"] |= changes
         dump(everything, here / "params.yaml")
         with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,9 @@ import pytest
 from added import sections
 from dvc.utils.serialize import modify_yaml
 from good_sources import SOURCES
+from imports import TOP
 from one_source import run as run_stage
+from ruamel.yaml import YAML
 from sources import pack, write
 
 from pipeline.commands import describe
@@ -198,9 +200,12 @@ def test_more_files_than_are_read(raw, run, monkeypatch):
     assert "class_weights" not in out
 
 
-def test_a_small_set_gets_more_epochs(raw, run):
+def test_a_small_set_gets_small_batches_and_a_rate_that_fits_them(raw, run):
     made_up.shapes(raw)
-    assert "-S models.resnet.training.batch_size=auto\n" in run("data/raw/shapes")
+    of_128 = YAML(typ="safe").load((TOP / "params.yaml").read_text())["models"]["resnet"]["training"]["learning_rate"]
+    changes = "-S models.resnet.training.batch_size=auto -S models.resnet.training.learning_rate="
+    line = next(line for line in run("data/raw/shapes").splitlines() if changes in line)
+    assert float(line.partition(changes)[2]) == of_128 * 8 / 128
 
 
 def test_an_archive(raw, run):

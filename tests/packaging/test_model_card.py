@@ -31,5 +31,5 @@ def test_a_name_is_shown_as_it_is(name, shown, tmp_path):
 
 def test_so_is_a_datasets():
     names = {"task": "classification", "metrics": "accuracy", "model": "cnn", "dataset": "*my*_data"}
-    empty = dict.fromkeys(("what", "figures", "details", "limits", "use", "output"), "")
+    empty = dict.fromkeys(("library", "what", "figures", "details", "limits", "use", "files", "promise", "licence"), "")
     assert r"# cnn on \*my\*\_data" in model_card.fill("labelled.md", **names, **empty)

@@ -8,9 +8,9 @@ import zlib
 import pytest
 from sources import examples, fails, pack, read, write
 
-from pipeline.readers import encodings, files, lines
-from pipeline.readers.files import Entry
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import encodings, files, lines
+from pipeline.runtime.reading.files import Entry
 
 TEXTS = {
     "english": "Hello there, this is a text.\nA second line.\n",

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from sources import fails, pack, read, write
 
-from pipeline.readers import files
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,8 @@ from pipeline.runtime.inputs.sentences import Sentences
 from pipeline.runtime.inputs.texts import Texts
 from pipeline.runtime.predictor import Predictor
 
-LIBRARIES = {"jax", "jaxtyping", "numpy", "onnxruntime", "PIL", "safetensors", "tiktoken", "tokenizers"}
+LIBRARIES = {"jax", "jaxtyping", "numpy", "onnxruntime", "PIL", "safetensors", "tiktoken", "tokenizers", "webencodings"}
+LIBRARIES |= {"pyarrow"}  # for Parquet alone, and not asked for
 IMAGES: Any = object.__new__(Images)  # how they are encoded is not tried here
 TEXTS: Any = object.__new__(Texts)
 FILES = sorted((TOP / "pipeline/runtime").rglob("*.py"))

@@ -90,11 +90,17 @@ def test_tensors_by_tritons_client(server, four_packages):
         given.set_data_from_numpy(np.stack([one[0] for one in arrays]), binary_data=binary)
         asked = triton.InferRequestedOutput(name, binary_data=binary)
         answer = client.infer("images", [given], outputs=[asked], request_id="7")
-        np.testing.assert_allclose(answer.as_numpy(name), expected, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(answer.as_numpy(name)), expected, atol=1e-6)
         assert answer.get_response()["id"] == "7"
-    raw = triton.InferInput("raw", [1], "BYTES")
+    raw = triton.InferInput("text", [1], "BYTES")
     raw.set_data_from_numpy(np.array(["a text"], object))
-    assert client.infer("texts", [raw]).as_numpy("probabilities").shape[0] == 1
+    assert len(np.asarray(client.infer("texts", [raw]).as_numpy("probabilities"))) == 1
+    raw = triton.InferInput("words", [2, 3], "BYTES")
+    raw.set_data_from_numpy(np.array([["a", "b", "c"], ["d", "", ""]], object))
+    rows = np.asarray(client.infer("tags", [raw]).as_numpy("probabilities"))
+    assert rows.shape[:2] == (2, 3)
+    assert rows[1, 0].sum() == pytest.approx(1)
+    assert not rows[1, 1:].any()
     version = described["versions"][0]
     assert client.is_model_ready("images", version)
     with pytest.raises(triton.InferenceServerException, match="has no version 'other'"):
@@ -144,7 +150,7 @@ INFER = "/v2/models/images/infer"
         (INFER, json.dumps(tensor(data=[256] * 784)).encode(), JSON, 400, "UINT8 must be from 0 to 255"),
         (INFER, json.dumps(tensor(data=[0.5] * 784)).encode(), JSON, 400, "UINT8 must be integers"),
         (INFER, json.dumps(tensor(datatype="FP64")).encode(), JSON, 400, "datatype must be one of"),
-        (INFER, json.dumps(tensor(name="x")).encode(), JSON, 400, "must be images, in this order, or raw"),
+        (INFER, json.dumps(tensor(name="x")).encode(), JSON, 400, "must be images, in this order, or image"),
         (
             "/v2/models/texts/infer",
             b'{"inputs": [{"name": "tokens", "datatype": "INT32", "shape": [1, 2], "data": [99999999, -5]}]}',

@@ -27,7 +27,8 @@ from random import Random
 from types import FrameType
 from typing import Any
 
-from fuzz_cases import KINDS, PACKAGES, one_line
+from fuzz_cases import KINDS, PACKAGES
+from fuzz_packages import one_line
 from imports import TOP
 from small_packages import packages
 from tqdm import tqdm

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from damage import changed, damaged
+from fuzz_packages import a_strange_package, an_input, one_line
 from good_sources import SECTION, SOURCES
 from imports import TOP
 from ruamel.yaml import YAML
@@ -20,17 +21,18 @@ from small_packages import dump
 from small_tasks import images
 from sources import pack, picture, write
 
-from pipeline.commands import predict
-from pipeline.commands.answers import predictions
 from pipeline.config.networks import NETWORKS
 from pipeline.config.optimizers import Adam
 from pipeline.runtime import package as package_folder
 from pipeline.runtime import tasks
+from pipeline.runtime.commands import forms, predict
+from pipeline.runtime.commands.views import View
 from pipeline.runtime.encoders.valid_text import valid_text
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.generator import Generator, Sampling
 from pipeline.runtime.hashes import sha256
 from pipeline.runtime.predictor import Predictor
+from pipeline.runtime.trust import manifest
 from pipeline.stages import check, evaluate, package, prepare, preprocess, train
 from pipeline.stages.stage_files import Inputs
 from pipeline.training import optimizers, trainer
@@ -39,7 +41,6 @@ from pipeline.training.checkpoints.checkpointer import Checkpointer
 from pipeline.training.checkpoints.naming import ARRAYS, FACTS, SEAL
 from pipeline.training.run import TrainingRun, from_checkpoint, to_checkpoint
 
-LONGEST = 2_000  # characters of a message
 PACKAGES: list[Path] = []  # to be asked and damaged: whoever runs the cases puts them here
 
 
@@ -109,7 +110,7 @@ def a_package(folder: Path, random: Random) -> None:
     names = sorted(path for path in copy.rglob("*") if path.is_file())
     by_hand = random.random() < 0.7
     if by_hand:
-        names = [path for path in names if path.suffix == ".json" and path.name != package_folder.MANIFEST]
+        names = [path for path in names if path.suffix == ".json" and path.name != manifest.MANIFEST]
     hit = random.choice(names)
     if hit.suffix == ".json" and random.random() < 0.6:
         hit.write_text(json.dumps(changed(json.loads(hit.read_text()), random), skipkeys=True))
@@ -118,7 +119,7 @@ def a_package(folder: Path, random: Random) -> None:
     else:
         hit.write_bytes(damaged(hit.read_bytes(), random))
     if by_hand:
-        package_folder.seal(copy)
+        manifest.seal(copy)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     try:
         answer(asked_of(copy), folder)
@@ -182,10 +183,10 @@ def say(asked: Predictor, found: Iterator[predict.Input]) -> None:
     given = list(found)
     good = [(item, item.encoded) for item in given if not isinstance(item.encoded, UserError)]
     bad = [item.encoded for item in given if isinstance(item.encoded, UserError)]
-    form = predictions.Json(asked.task)
+    form = forms.Json(View(asked.task))
     for (item, _), row in zip(good, asked.outputs([encoded for _, encoded in good]), strict=True):
         assert np.isfinite(row).all()
-        form.write(item.name, item.content, asked.task.answer(row))
+        form.write(item, row)
     for error in bad:
         one_line(error)
     if bad:
@@ -234,17 +235,12 @@ def _json(path: Path) -> Any:
         return None
 
 
-def one_line(error: UserError) -> None:
-    """Whether a message is what it should be."""
-    text = str(error)
-    assert text.isprintable(), f"a message with control characters: {text[:300]!r}"
-    assert len(text) < LONGEST, f"a message of {len(text):,} characters: {text[:300]!r}"
-
-
 KINDS: tuple[tuple[Callable[[Path, Random], None], int], ...] = (
     (a_source, 6),
     (a_params_file, 4),
     (a_question, 4),
-    (a_package, 1),
+    (a_package, 2),
     (a_checkpoint, 3),
+    (a_strange_package, 2),
+    (an_input, 2),
 )

@@ -16,8 +16,8 @@ from pipeline.config.networks import NETWORKS
 FILE = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())
 STAGES = FILE["stages"]
 VERSIONS = YAML(typ="safe").load((TOP / "versions.yaml").read_text())
-# What is listed though no import leads there: templates, the self-test's own process, what XLA reads before jax loads.
-BESIDE = {"pipeline/runtime/environment.py", "pipeline/commands/selftest.py"}
+# What is listed though no import leads there: what XLA reads before jax loads.
+BESIDE = {"pipeline/runtime/environment.py"}
 # They read and check, or draw a progress bar: no number of a result comes from them.
 NO_RESULT = {"jaxtyping", "psutil", "pydantic", "pydantic_core", "ruamel", "tqdm"}
 # They read or write a stage's files, or serve another stage in a module that this one imports too.
@@ -25,7 +25,16 @@ NO_NUMBER = {
     "preprocess": {"jax", "ray"},
     "train": {"pandas", "pillow", "pyarrow", "safetensors", "tiktoken", "tokenizers"},
     "evaluate": {"optax", "pillow", "pyarrow", "safetensors", "tiktoken", "tokenizers"},
-    "package": {"optax", "pandas", "pillow", "pyarrow", "tiktoken", "tokenizers"},
+    "package": {
+        "cyclonedx-python-lib",  # requirements.txt, with its version, is a dependency
+        "optax",
+        "packageurl-python",
+        "pandas",
+        "pillow",
+        "pyarrow",
+        "tiktoken",
+        "tokenizers",
+    },
 }
 
 
@@ -46,7 +55,18 @@ METHODS = {
         *FIGURE,
     },
     "evaluate": {"evaluate", "_table", "_spans", "_sources", "_write_table", *LOSS, *HELPERS, *FIGURE},
-    "package": {"export", "configuration", "card", "class_card", "samples", "answers", *HELPERS},
+    "package": {
+        "export",
+        "export_explanations",
+        "export_onnx",
+        "configuration",
+        "signature",
+        "card",
+        "class_card",
+        "samples",
+        "answers",
+        *HELPERS,
+    },
 }
 # Prepare asks the task only whether it can learn the labels: that refuses, and changes no result.
 REFUSES = {"prepare": frozenset({"pipeline.tasks"})}

@@ -16,9 +16,10 @@ from PIL import Image
 from ruamel.yaml import YAML
 from small_packages import copy_stages, dump, run_stages
 
-from pipeline.commands import predict, selftest
-from pipeline.runtime import package
+from pipeline.commands import selftest
+from pipeline.runtime.commands import predict
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.trust import manifest
 
 pytestmark = pytest.mark.slow
 
@@ -166,13 +167,8 @@ def test_the_selftest_compares_each_task(tmp_path, monkeypatch):
     labels = here / "package/labels.json"
     content = json.loads(labels.read_text())
     labels.write_text(json.dumps(content | {"thresholds": [2.0] * 3}))
-    package.seal(here / "package")
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    arguments = ["selftest", "package", "data/features/test", "evaluation/test.parquet"]
+    manifest.seal(here / "package")
+    arguments = ["selftest", "package", "data/prepared/test.parquet", "evaluation/test.parquet"]
     monkeypatch.setattr(sys, "argv", arguments)
-    try:
-        with chdir(here), pytest.raises(UserError, match="is answered by"):
-            selftest.main()
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "runtime"]:
-            del sys.modules[name]
+    with chdir(here), pytest.raises(UserError, match="is answered by"):
+        selftest.main()

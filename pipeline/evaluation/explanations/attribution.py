@@ -1,11 +1,9 @@
 """What in an input led the model to its prediction. For images: integrated gradients (Sundararajan, Taly, Yan 2017,
-arXiv:1703.01365). For texts: occlusion, what the prediction loses without a token (Li, Monroe, Jurafsky 2016,
-arXiv:1612.08220).
+arXiv:1703.01365), which a package has as an exported function. For texts: occlusion, as in a package, of logits.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +12,10 @@ from jaxtyping import Array, Float, Int, Integer, UInt8
 
 from pipeline.evaluation.predictor import Predictor, Tree, predict
 from pipeline.examples.batch import PAD, Examples
+from pipeline.runtime.explanations import occlusion as occlusions
+from pipeline.runtime.explanations.occlusion import Occlusion
 
 STEPS = 64  # of the integral
-EVALUATIONS = 128  # of the model for each text: a longer one is explained a few tokens at a time
-
-
-class Occlusion(NamedTuple):
-    """Part i of a text is `tokens[starts[i] : starts[i + 1]]`: by how much the target's logit falls without it."""
-
-    starts: Int[np.ndarray, " _"]
-    drops: Float[np.ndarray, " _"]
 
 
 def occlusion(
@@ -33,32 +25,15 @@ def occlusion(
     texts: Sequence[Integer[np.ndarray, " _"]],
     targets: Sequence[int],
 ) -> list[Occlusion]:
-    """What each part of each text adds to the logit of the text's target. The whole text is explained, as `predict`
-    takes it; parts are single tokens where the text has no more than EVALUATIONS.
-    """
-    parts = [_parts(len(tokens)) for tokens in texts]
-    variants = [
-        variant
-        for tokens, starts in zip(texts, parts)
-        for variant in (tokens, *(np.delete(tokens, slice(a, b)) for a, b in zip(starts, starts[1:])))
-    ]
-    if not variants:
-        return []
-    starts = np.cumsum([0, *map(len, variants)]).astype(np.int32)
-    tokens = np.append(np.concatenate(variants), PAD)  # one at least, even if no text has any
-    examples = Examples({"tokens": tokens}, np.zeros(len(variants), np.int32), starts)
-    logits = predict(predictor, params, model_state, examples)
-    firsts = np.cumsum([0, *map(len, parts)])  # a text has as many variants as its parts have borders
-    return [
-        Occlusion(borders, logits[first, target] - logits[first + 1 : first + len(borders), target])
-        for first, borders, target in zip(firsts, parts, targets)
-    ]
+    """What each part of each text adds to the logit of the text's target."""
 
+    def logits(variants: list[Integer[np.ndarray, " _"]]) -> Float[np.ndarray, "n k"]:
+        starts = np.cumsum([0, *map(len, variants)]).astype(np.int32)
+        tokens = np.append(np.concatenate(variants), PAD)  # one at least, even if no text has any
+        examples = Examples({"tokens": tokens}, np.zeros(len(variants), np.int32), starts)
+        return predict(predictor, params, model_state, examples)
 
-def _parts(size: int) -> Int[np.ndarray, " m"]:
-    """The borders of at most EVALUATIONS parts of a text of `size` tokens."""
-    step = max(1, -(-size // EVALUATIONS))
-    return np.append(np.arange(0, size, step), size)
+    return occlusions.occlusion(texts, targets, logits)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from pipeline.config import paths
 from pipeline.evaluation import plots, sources
@@ -14,14 +13,15 @@ from pipeline.examples.batch import Examples
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.specs import TextSpec
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.explanations.occlusion import EVALUATIONS
+from pipeline.runtime.explanations.page import Explained
 
 MOST = 18  # examples that are explained: images in the figure
 TEXTS = 8  # on the page
 LEGEND = (
     "The output is computed again without each part of the text: red parts raise it, blue ones lower it. In a text of "
-    f"more than {attribution.EVALUATIONS} tokens, a part is several tokens. [...] marks what max_length cut out."
+    f"more than {EVALUATIONS} tokens, a part is several tokens. [...] marks what max_length cut out."
 )
-CUT = " [...] "
 
 
 class Shown(NamedTuple):
@@ -72,29 +72,15 @@ def _texts(
     outputs = [one.output for one in shown]
     occlusions = attribution.occlusion(predictor, tree["params"], tree["model_state"], texts, outputs)
     tokenizer = text_tokenizer.load(paths.TOKENIZER)
-    sections: list[html.Explained] = []
+    sections: list[Explained] = []
     own = sources.examples("test", [one.row for one in shown], ["text", "source"])
     for one, row, tokens, (borders, drops) in zip(shown, own, texts, occlusions, strict=True):
-        own_text = pieces(tokenizer, row["text"], cast(TextSpec, predictor.task.inputs.settings.spec))
+        own_text = text_tokenizer.pieces(tokenizer, row["text"], cast(TextSpec, predictor.task.inputs.settings.spec))
         if len(own_text) != len(tokens):
             raise UserError(
                 f"{paths.TOKENIZER}: does not give the stored tokens of {row['source']}; `dvc repro` makes both again"
             )
         parts = ["".join(own_text[start:end]) for start, end in zip(borders, borders[1:])]
-        sections.append(html.Explained(one.answer, one.truth, row["source"], parts, drops))
+        sections.append(Explained(one.answer, one.truth, row["source"], parts, drops))
     legend = LEGEND.replace("The output", output[:1].upper() + output[1:])
     html.write_explained(paths.EVALUATION / f"{name}.html", title, sections, legend)
-
-
-def pieces(tokenizer: Tokenizer, text: str, spec: TextSpec) -> list[str]:
-    """The text as it was read, before normalisation: for each token that is kept, the part up to the next token. A
-    character of several tokens belongs to the last of them.
-    """
-    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
-    kept = text_tokenizer.truncate(np.arange(len(offsets), dtype=np.int32), spec).tolist()
-    starts = [0, *(start for start, _ in offsets[1:]), len(text)]
-    found: list[str] = []
-    for place, following in zip(kept, [*kept[1:], len(offsets)]):
-        is_cut = following != place + 1
-        found.append(text[starts[place] : starts[place + 1]] + (CUT if is_cut else ""))
-    return found

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from pipeline.config import paths
 from pipeline.evaluation.explanations import html
 from pipeline.examples.batch import Examples
+from pipeline.runtime.explanations.page import Explained
 
 MOST = 40  # words
 
@@ -21,13 +22,13 @@ def write(
     """`guesses` are tags by their numbers in `labels`; the `sentences` are those of `test`, read from `sources`."""
     starts, targets = np.asarray(test.starts), np.asarray(test.targets)
     wrong = np.flatnonzero(guesses != targets)
-    mistakes: list[html.Explained] = []
+    mistakes: list[Explained] = []
     for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST].tolist():
         sentence = int(np.searchsorted(starts, i, side="right")) - 1
         marked = np.zeros(starts[sentence + 1] - starts[sentence])
         marked[i - starts[sentence]] = 1.0
         answer = f"{labels[guesses[i]]} {confidence[i]:.2f}"
         words = [f"{word} " for word in sentences[sentence]]
-        mistakes.append(html.Explained(answer, f"true: {labels[targets[i]]}", sources[sentence], words, marked))
+        mistakes.append(Explained(answer, f"true: {labels[targets[i]]}", sources[sentence], words, marked))
     page, title = paths.EVALUATION / "mistakes.html", "The most confident mistakes"
     html.write_explained(page, title, mistakes, "Red: the word with the wrong tag.")

@@ -14,14 +14,14 @@ from typing import BinaryIO, ClassVar, Literal, cast
 import numpy as np
 from jaxtyping import UInt8
 
-from pipeline.readers import files, lines
 from pipeline.readers.example import Example, Refused, Split
-from pipeline.readers.files import Entry, reading
 from pipeline.readers.section import DataSection
 from pipeline.readers.split import HELD_OUT
 from pipeline.readers.split_names import Rules
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files, lines
+from pipeline.runtime.reading.files import Entry, reading
 
 UNSIGNED_BYTES = 8
 MAX_BYTES = 8 << 30

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import class_names, files
+from pipeline.readers import class_names
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 from pipeline.readers.split_names import Folder, Rules
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # four of them of JPEG; Windows writes .jfif
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar, Literal
 
-from pipeline.readers import class_names, files
+from pipeline.readers import class_names
 from pipeline.readers.example import Example, Refused, Split
 from pipeline.readers.formats import mail_text
 from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import files
 
 # The line above each mail of an mbox: From, then an address and a date, or a hyphen, or nothing.
 DATE = rb"(?=.*\d\d:\d\d)(?=.*\b(19|20)\d\d\b)(?=.*\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec))"

@@ -10,7 +10,7 @@ from email.message import Message
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
 
-from pipeline.readers import encodings
+from pipeline.runtime.reading import encodings
 
 # Bounded: otherwise matching would need quadratic time.
 ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})*")

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipeline.readers import class_names, delimited, files, lines, raw_data
+from pipeline.readers import class_names, raw_data
 from pipeline.readers.example import Example, Refused
 from pipeline.readers.section import DataSection
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import delimited, files, lines
 
 BLANKS = re.compile(r"[ \t\n\v\f\r]+")
 

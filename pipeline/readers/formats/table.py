@@ -15,16 +15,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.readers import class_names, files, raw_data, split_names
-from pipeline.readers.delimited import Form, Quoting
+from pipeline.readers import class_names, raw_data, split_names
 from pipeline.readers.example import Example, Label, Refused, Split
-from pipeline.readers.formats import table_rows
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
-from pipeline.readers.formats.table_rows import SUFFIXES
 from pipeline.readers.section import DataSection
 from pipeline.readers.split import HELD_OUT
 from pipeline.runtime.encoders import images
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.reading import cells, files, table_rows
+from pipeline.runtime.reading.cells import Refusal
+from pipeline.runtime.reading.delimited import Form, Quoting
+from pipeline.runtime.reading.table_rows import SUFFIXES
 
 ADDRESS, DRIVE = re.compile(r"\w+://"), re.compile(r"[A-Za-z]:[\\/]")
 WRITTEN = re.compile(r"\[.*\]|[({]\s*['\"].*[)}]|\(\)|set\(\)", re.DOTALL)
@@ -33,12 +34,12 @@ SHORT = 100  # characters: names of classes are shorter, and occur often
 MOST = 1e30  # of a target: squares must fit into 64 bits, and standardised numbers into 32
 
 
-class Refusal(Exception):
-    """Why a row cannot be used; with the row's split, where it only lacks a label."""
+class Unlabelled(Refusal):
+    """A row that only lacks its label."""
 
-    def __init__(self, reason: str, unlabelled: Split | None = None) -> None:
+    def __init__(self, reason: str, split: Split | None) -> None:
         super().__init__(reason)
-        self.unlabelled: Split | None = unlabelled
+        self.split: Split | None = split
 
 
 def _columns(value: Any) -> Any:
@@ -114,8 +115,10 @@ class Reader(DataSection):
                 where = f"{entry.where} row {number}"
                 try:
                     yield self._example(row, where, entry, split)
+                except Unlabelled as refusal:
+                    yield Refused(where, str(refusal), refusal.split)
                 except Refusal as refusal:
-                    yield Refused(where, str(refusal), refusal.unlabelled)
+                    yield Refused(where, str(refusal))
 
     def _columns(self) -> list[str]:
         names = [self.text, self.image, *self._label_columns(), self.split, self.group]
@@ -133,7 +136,7 @@ class Reader(DataSection):
         if self.label is not None:
             label = _name(row[self.label], "label")
             if not label:
-                raise Refusal("its label is empty", split)
+                raise Unlabelled("its label is empty", split)
             return label
         if self.targets is not None:
             return {name: _number(row[name], name, split) for name in self.targets}
@@ -144,7 +147,7 @@ class Reader(DataSection):
     def _example(self, row: dict[str, Any] | str, where: str, entry: files.Entry, split: Split | None) -> Example:
         if isinstance(row, str):
             raise Refusal(row)
-        if self.split is not None and (cell := _text(row[self.split], "split").strip()):
+        if self.split is not None and (cell := cells.text(row[self.split], "split").strip()):
             split = split_names.word(cell)
             if split is None:
                 raise Refusal(f"its split is none of {split_names.ALLOWED}")
@@ -152,7 +155,7 @@ class Reader(DataSection):
         group = _name(row[self.group], "group") if self.group is not None else ""
         content: bytes | str
         if self.text is not None:
-            content = _text(row[self.text], "text")
+            content = cells.text(row[self.text], "text")
             if not content.strip():
                 raise Refusal("its text is empty")
         else:
@@ -165,7 +168,7 @@ class Reader(DataSection):
 
 def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:
     """The labels in a cell, each once, in order: a list, or a text with a separator. An empty cell has none."""
-    text = "" if isinstance(value, list) else _text(value, "labels").strip()
+    text = "" if isinstance(value, list) else cells.text(value, "labels").strip()
     if isinstance(value, list) or (value := listed(text)) is not None:
         names = [_name(item, "list of labels") for item in value]
     else:
@@ -194,24 +197,24 @@ def listed(text: str) -> list[Any] | None:
 
 def _is_set(value: Any, name: str, split: Split | None) -> bool:
     """Whether an example has the label whose column this is."""
-    text = _text(value, f"label {name}").strip().lower()
+    text = cells.text(value, f"label {name}").strip().lower()
     if text in ("0", "0.0", "false", "no"):
         return False
     if text in ("1", "1.0", "true", "yes"):
         return True
     if not text:
-        raise Refusal(f"its column {name} is empty", split)
+        raise Unlabelled(f"its column {name} is empty", split)
     raise Refusal(f"its column {name} is {text[:40]!r}, neither 0 nor 1")
 
 
 def _number(value: Any, name: str, split: Split | None) -> float:
-    text = _text(value, f"target {name}").strip()
+    text = cells.text(value, f"target {name}").strip()
     try:
         number = float(text.replace("_", "x"))  # float would take 1_000, and 2020_01
     except ValueError:
         number = math.nan
     if not text:
-        raise Refusal(f"its target {name} is empty", split)
+        raise Unlabelled(f"its target {name} is empty", split)
     if not math.isfinite(number):
         raise Refusal(f"its target {name} is {text[:40]!r}, not a number")
     if abs(number) > MOST:
@@ -219,44 +222,24 @@ def _number(value: Any, name: str, split: Split | None) -> float:
     return number
 
 
-def _text(value: Any, what: str) -> str:
-    """A cell as text. Numbers are written as in Python: 3, 3.0, True."""
-    if value is None or value != value:  # pandas stores what is missing as NaN
-        return ""
-    if isinstance(value, (bytes, list, dict)):
-        raise Refusal(f"its {what} is neither a text nor a number")
-    text = str(value)
-    if "\0" in text or not _is_unicode(text):
-        raise Refusal(f"its {what} holds a NUL byte or a lone surrogate")
-    return text
-
-
 def _name(value: Any, what: str) -> str:
     """A cell as the name of a class or a group."""
     if isinstance(value, str) and len(value) < SHORT:
         return _short_name(value, what)
-    text = _text(value, what)
+    text = cells.text(value, what)
     return class_names.of(text if isinstance(value, str) else value) if text else ""
 
 
 @lru_cache(10_000)
 def _short_name(cell: str, what: str) -> str:
-    return class_names.of(_text(cell, what))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # JSON can write half of a surrogate pair
-        return False
-    return True
+    return class_names.of(cells.text(cell, what))
 
 
 def _picture(value: Any, entry: files.Entry) -> bytes:
     if isinstance(value, dict):  # the way Hugging Face stores images
         value = value.get("bytes") or value.get("path")
     if not isinstance(value, bytes):
-        value = _picture_file(_text(value, "image").strip(), entry)
+        value = _picture_file(cells.text(value, "image").strip(), entry)
     if reason := images.check(value):
         raise Refusal(f"its image {reason}")
     return value

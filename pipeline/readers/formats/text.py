@@ -9,11 +9,12 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from pipeline.readers import class_names, files, lines
+from pipeline.readers import class_names
 from pipeline.readers.example import Example, Refused
-from pipeline.readers.files import Entry
 from pipeline.readers.section import DataSection
 from pipeline.readers.split_names import Place
+from pipeline.runtime.reading import files, lines
+from pipeline.runtime.reading.files import Entry
 
 LINE_END, BLANK = re.compile(r"\r\n?|\n"), re.compile(r"\s")
 MARKS, JOINER = ("Mn", "Mc", "Me"), "\u200d"  # belong to the character before

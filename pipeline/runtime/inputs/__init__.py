@@ -19,7 +19,7 @@ Raw: TypeAlias = bytes | str | Sequence[str]  # an image file, a text, the words
 class InputKind(Protocol):
     batch_size: int  # examples that run together
     from_files: bool  # whether an input is a file; otherwise it is text
-    max_length: int  # in tokens, of what the model reads at once; 0 where all examples have one shape
+    from_words: bool  # whether an input is the words of a sentence
     min_length: int  # in tokens, of an example where each length is compiled; 0 where all have one shape
     max_tokens: int | None  # where each token has an output: of a longer example, parts of so many tokens run
 

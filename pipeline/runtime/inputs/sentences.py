@@ -16,11 +16,11 @@ BLANKS = re.compile(r"\s+", re.ASCII)
 
 class Sentences:
     batch_size, from_files, min_length = 64, False, 16
+    from_words = True
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self.max_length = vocabulary.spec.max_length
-        self.max_tokens: int | None = self.max_length
+        self.max_tokens: int | None = vocabulary.spec.max_length
 
     def parse(self, text: str) -> list[str]:
         """The words of a sentence, between ASCII's blanks: to the readers too, other blanks are part of words."""

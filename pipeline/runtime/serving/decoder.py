@@ -17,8 +17,8 @@ import numpy as np
 
 from ..encoders.byte_tokenizer import START
 from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token
+from ..stop_text import until
 from .failures import Busy, Leaving
-from .stop_text import until
 
 
 @dataclass(eq=False)

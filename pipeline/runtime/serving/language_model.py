@@ -6,7 +6,8 @@ from typing import Any
 from .. import strict_json
 from ..generator import Generator
 from ..hashes import sha256
-from ..package import MANIFEST
+from ..package import read_object
+from ..trust.manifest import MANIFEST
 from .decoder import Decoder
 
 ROWS = 16  # texts that are written at once
@@ -22,6 +23,7 @@ class LanguageModel:
         self.version = sha256(folder / MANIFEST)[:12]
         self.generator = Generator(folder)
         self.config = self.generator.config
+        self.signature = read_object(folder / "signature.json", "inputs", "outputs")
         self.samples: list[dict[str, Any]] = [
             {"text": sample["prompt"]}
             for sample in strict_json.read(folder / "sample" / "expected.json")["samples"]

@@ -11,9 +11,10 @@ from .. import strict_json
 from ..errors import UserError
 from ..hashes import sha256
 from ..inputs import Arrays, Raw
-from ..package import MANIFEST
+from ..package import read_object
 from ..predictor import Predictor
 from ..tasks import Answer
+from ..trust.manifest import MANIFEST
 from . import telemetry
 from .batcher import Batcher
 
@@ -36,6 +37,7 @@ class Model:
         self.version = sha256(folder / MANIFEST)[:12]
         self.predictor = Predictor(folder, engine)
         self.config = self.predictor.config
+        self.signature = read_object(folder / "signature.json", "inputs", "outputs", "raw_inputs", "buckets")
         self.samples: list[dict[str, Any]] = strict_json.read(folder / "sample" / "expected.json")["samples"]
         self.batcher: Batcher[Given | Arrays, Outputs | UserError] = Batcher(
             self._outputs,
@@ -62,7 +64,7 @@ class Model:
         self.predictor.outputs([arrays])
         if not engine.compiles:
             return
-        for length in self.predictor.padded_lengths() or [0]:
+        for length in self.signature["buckets"].get("length", [0]):
             stretched = tuple(np.resize(array, (length, *array.shape[1:])) if length else array for array in arrays)
             for size in (1, 2):  # alone, and in a full batch
                 self.predictor.outputs([stretched] * size)

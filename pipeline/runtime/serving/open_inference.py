@@ -3,7 +3,6 @@
 github.com/kserve/open-inference-protocol
 """
 
-from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -17,8 +16,6 @@ from .failures import Failure
 from .model import Given, Model, Outputs
 from .repository import Repository, Served
 from .tensors import Tensor
-
-RAW = "raw"  # an input that is no tensor yet: a text, or the bytes of an image file
 
 
 def routes(repository: Repository, *, may_load: bool) -> APIRouter:
@@ -86,14 +83,14 @@ def describe(model: Served) -> dict[str, Any]:
         "name": model.name,
         "versions": [model.version],
         "platform": model.engine,
-        "inputs": [_described(tensor) for tensor in model.config["inputs"]],
-        "outputs": [_described(tensor) for tensor in model.config["outputs"]],
+        "inputs": model.signature["inputs"],
+        "outputs": model.signature["outputs"],
     }
 
 
 async def answer(model: Model, asked: tensors.Request) -> list[Tensor]:
     """The outputs that are asked for. Raises Failure."""
-    names = [output["name"] for output in model.config["outputs"]]
+    names = [output["name"] for output in model.signature["outputs"]]
     if unknown := [name for name in asked.outputs or () if name not in names]:
         raise Failure(400, f"outputs: no {unknown[0][:60]!r}: there are {', '.join(names)}")
     given = (
@@ -110,28 +107,36 @@ async def answer(model: Model, asked: tensors.Request) -> list[Tensor]:
     return [Tensor(names[0], _padded(good), "FP32")]
 
 
+def raw_name(model: Model) -> str:
+    """The name of the input that is no tensor yet: `image`, the bytes of a file; `text`; or `words`."""
+    return model.signature["raw_inputs"][0]["name"]
+
+
 def raw_inputs(model: Model, tensor: Tensor) -> list[Given]:
-    """Texts, or the bytes of image files."""
+    """The bytes of image files, texts, or sentences: each a text, or a row of words that ends with empty ones."""
+    where, inputs = f"input {tensor.name!r}", model.predictor.inputs
     if tensor.datatype != "BYTES":
-        raise Failure(400, f"input {RAW!r}: its datatype must be BYTES")
-    inputs, names = model.predictor.inputs, (f"{RAW} {i}" for i in count(1))
-    values: list[bytes] = tensor.values.ravel().tolist()
+        raise Failure(400, f"{where}: its datatype must be BYTES")
+    names = (f"{tensor.name} {i}" for i in count(1))
     if inputs.from_files:
-        return list(map(Given, values, names))
+        return list(map(Given, tensor.values.ravel().tolist(), names))
     try:
-        return [Given(inputs.parse(value.decode()), name) for value, name in zip(values, names)]
+        if inputs.from_words and tensor.values.ndim == 2:
+            rows = [[word.decode() for word in row if word] for row in tensor.values]
+            return list(map(Given, rows, names))
+        return [Given(inputs.parse(value.decode()), name) for value, name in zip(tensor.values.ravel(), names)]
     except UnicodeDecodeError as error:
-        raise Failure(400, f"input {RAW!r}: is not UTF-8") from error
+        raise Failure(400, f"{where}: is not UTF-8") from error
 
 
 def examples(model: Model, inputs: list[Tensor]) -> list[Arrays]:
     """The rows of the tensors that the model takes. Raises Failure where they are others."""
-    wanted = model.config["inputs"]
+    wanted = model.signature["inputs"]
     if [tensor.name for tensor in inputs] != [one["name"] for one in wanted]:
         names = ", ".join(one["name"] for one in wanted)
-        raise Failure(400, f"inputs: must be {names}, in this order, or {RAW}")
+        raise Failure(400, f"inputs: must be {names}, in this order, or {raw_name(model)}")
     for tensor, one in zip(inputs, wanted):
-        shape, datatype = one["shape"], tensors.NAMES[np.dtype(one["dtype"])]
+        shape, datatype = one["shape"], one["datatype"]
         if tensor.datatype != datatype:
             raise Failure(400, f"input {tensor.name!r}: its datatype must be {datatype}")
         if len(tensor.values.shape) != len(shape) or any(n not in (-1, m) for n, m in zip(shape, tensor.values.shape)):
@@ -149,7 +154,3 @@ def _padded(rows: list[Outputs]) -> np.ndarray:
     for out, row in zip(padded, rows):
         out[: len(row)] = row
     return padded
-
-
-def _described(tensor: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": tensor["name"], "datatype": tensors.NAMES[np.dtype(tensor["dtype"])], "shape": tensor["shape"]}

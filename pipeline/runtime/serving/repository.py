@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from .. import package, tasks
 from ..errors import UserError
+from ..trust import signatures
+from ..trust.manifest import MANIFEST
 from . import telemetry
 from .failures import Failure
 from .model import Model
@@ -21,8 +23,8 @@ Served: TypeAlias = "Model | LanguageModel"
 class Repository:
     """Its folders by name, and those models that are loaded."""
 
-    def __init__(self, folders: Mapping[str, Path], *, engine: str, room: int) -> None:
-        self.folders, self._engine, self._room = dict(folders), engine, room
+    def __init__(self, folders: Mapping[str, Path], *, engine: str, room: int, require_key: Path | None) -> None:
+        self.folders, self._engine, self._room, self._key = dict(folders), engine, room, require_key
         self._loaded: dict[str, Served] = {}
         self._in_use: dict[int, int] = {}  # requests that hold a model, by its id
         self._loading = asyncio.Lock()
@@ -117,6 +119,9 @@ class Repository:
 
     def _warm(self, name: str) -> Served:
         folder = self.folders[name]
+        signatures.require(folder, self._key)
+        if not (folder / "signature.json").exists() and (folder / MANIFEST).exists():
+            raise UserError(f"{folder}: is of an earlier format: `python -m pipeline repackage {folder}` makes it anew")
         if tasks.generates(package.task_of(folder)):
             from .language_model import LanguageModel
 

@@ -12,7 +12,6 @@ import numpy as np
 from .failures import Failure
 
 TYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
-NAMES = {np.dtype(dtype): name for name, dtype in TYPES.items()}
 LARGEST = 1 << 26  # numbers in a tensor: 256 MiB of float32
 HEADER = "inference-header-content-length"
 

@@ -23,8 +23,24 @@ Answer: TypeAlias = dict[str, Any]  # as JSON
 class Answers(Protocol):
     """How the outputs for one input, a row or a row for each token, become an answer."""
 
-    title: str | None  # the first line of a table, if it needs one
-    columns: Sequence[str]  # of CSV, after the input's name
+    ranks: bool  # whether the outputs are the labels' probabilities
+    exclusive: bool  # whether an example, or a token, has one label
+    marks_spans: bool  # whether the labels are tags that mark spans
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of the outputs."""
+        ...
+
+    @property
+    def title(self) -> str | None:
+        """The first line of a table, if it needs one."""
+        ...
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Of CSV, after the input's name."""
+        ...
 
     def answer(self, outputs: Float[np.ndarray, "*t k"]) -> Answer: ...
 

@@ -11,6 +11,7 @@ from . import Answer, read_labels
 
 
 class Classification:
+    ranks, exclusive, marks_spans = True, True, False
     columns = ("label", "probability")
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -20,7 +21,7 @@ class Classification:
 
     def answer(self, outputs: Float[np.ndarray, " k"]) -> Answer:
         best = int(outputs.argmax())
-        probabilities = {label: float(p) for label, p in zip(self.labels, outputs)}
+        probabilities = dict(zip(self.labels, outputs.tolist()))
         return {"label": self.labels[best], "probability": float(outputs[best]), "probabilities": probabilities}
 
     def line(self, name: str, content: Any, answer: Answer) -> str:

@@ -13,16 +13,17 @@ from . import Answer, read_labels
 
 
 class MultiLabelClassification:
+    ranks, exclusive, marks_spans = True, False, False
     title, columns = "labels and their probabilities  input", ("labels", "probabilities")
 
     def __init__(self, labels: Sequence[str], thresholds: Sequence[float]) -> None:
-        self._labels, self._thresholds = list(labels), np.asarray(thresholds)
+        self.labels, self._thresholds = list(labels), np.asarray(thresholds)
 
     def answer(self, outputs: Float[np.ndarray, " k"]) -> Answer:
         chosen = np.flatnonzero(outputs >= self._thresholds)
         return {
-            "labels": [self._labels[i] for i in chosen.tolist()],
-            "probabilities": {label: float(p) for label, p in zip(self._labels, outputs)},
+            "labels": [self.labels[i] for i in chosen.tolist()],
+            "probabilities": {label: float(p) for label, p in zip(self.labels, outputs)},
         }
 
     def line(self, name: str, content: Any, answer: Answer) -> str:
@@ -36,7 +37,7 @@ class MultiLabelClassification:
         yield "|".join(labels), "|".join(probabilities)
 
     def deviations(self, outputs: list[Float[np.ndarray, " k"]], table: Mapping[str, Any]) -> Float[np.ndarray, "n k"]:
-        expected = np.stack([table[f"probability of {label}"] for label in self._labels], axis=1)
+        expected = np.stack([table[f"probability of {label}"] for label in self.labels], axis=1)
         return np.abs(np.stack(outputs) - expected)
 
 

@@ -13,15 +13,17 @@ from . import Answer, read_labels
 
 
 class Regression:
+    ranks, exclusive, marks_spans = False, False, False
+
     def __init__(self, names: Sequence[str], units: Mapping[str, str]) -> None:
-        self._names, self._units = names, units
+        self.labels, self._units = names, units
         self._titles = [f"{name} ({units[name]})" if name in units else name for name in names]
         self.columns = tuple(self._titles)
         self.title = "  ".join([*(f"{title:>12}" for title in self._titles), "input"])
 
     def answer(self, outputs: Float[np.ndarray, " k"]) -> Answer:
         units = {"units": dict(self._units)} if self._units else {}
-        return {"values": {name: float(value) for name, value in zip(self._names, outputs)}, **units}
+        return {"values": {name: float(value) for name, value in zip(self.labels, outputs)}, **units}
 
     def line(self, name: str, content: Any, answer: Answer) -> str:
         widths = (max(12, len(title)) for title in self._titles)
@@ -33,7 +35,7 @@ class Regression:
 
     def deviations(self, outputs: list[Float[np.ndarray, " k"]], table: Mapping[str, Any]) -> Float[np.ndarray, "n k"]:
         """As shares of each target's spread."""
-        expected = np.stack([np.asarray(table[f"predicted {name}"]) for name in self._names], axis=1)
+        expected = np.stack([np.asarray(table[f"predicted {name}"]) for name in self.labels], axis=1)
         return np.abs(np.stack(outputs) - expected) / np.maximum(expected.std(axis=0), np.abs(expected).max(axis=0))
 
 

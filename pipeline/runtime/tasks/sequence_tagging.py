@@ -14,10 +14,11 @@ from . import Answer, read_labels
 
 
 class SequenceTagging:
-    title, columns = None, ("word", "label", "probability")
+    ranks, exclusive, title, columns = True, True, None, ("word", "label", "probability")
 
     def __init__(self, labels: Sequence[str], scheme: Scheme | None = None) -> None:
         self.labels, self._grammar = labels, Grammar.of(labels, scheme)
+        self.marks_spans = scheme is not None
 
     def answer(self, outputs: Float[np.ndarray, "t k"]) -> Answer:
         best = self._grammar.decode(outputs)

@@ -1,1 +1,0 @@
-"""What `predict` prints: labelled inputs, rated texts and continued ones."""

@@ -1,0 +1,1 @@
+"""The commands of a package, each a module that is imported only when it runs."""

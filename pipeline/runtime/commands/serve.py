@@ -1,0 +1,85 @@
+"""Serves packages over HTTP.
+
+python -m runtime serve .
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..engines import NAMES
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..serving.guard import Limits
+    from ..serving.repository import Repository
+
+KEY = "SERVE_API_KEY"  # the environment variable with the key that clients must send
+DRAIN = 30  # seconds that accepted requests have to end after SIGTERM
+
+
+def main() -> int:
+    arguments = parse()
+
+    # What follows loads slowly: --help and a mistake on the command line should not wait for it.
+    from ..serving.guard import Limits
+    from ..serving.repository import Repository
+
+    folders: dict[str, Path] = {}
+    for given in arguments.packages:
+        name, has_name, path = given.rpartition("=")
+        folder = Path(path)
+        name = name if has_name else folder.resolve().name
+        if name in folders:
+            raise UserError(f"{given}: two models are called {name}: name one of them NAME=FOLDER")
+        folders[name] = folder
+    repository = Repository(folders, engine=arguments.engine, room=arguments.queue, require_key=arguments.require_key)
+    limits = Limits(arguments.max_body << 20, arguments.timeout, os.environ.get(KEY) or None)
+    asyncio.run(serve(repository, limits, arguments))
+    return 0
+
+
+async def serve(repository: "Repository", limits: "Limits", arguments: argparse.Namespace) -> None:
+    """Until a signal. Raises UserError where a model cannot be loaded."""
+    import uvicorn
+
+    from ..serving import app
+
+    for name in repository.folders:
+        await repository.start(name)
+    config = uvicorn.Config(
+        app.create(repository, limits, may_load=arguments.allow_load),
+        host=arguments.host,
+        port=arguments.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN,
+    )
+    server = uvicorn.Server(config)
+    print(f"http://{arguments.host}:{arguments.port}: {', '.join(repository.folders)}; Ctrl-C ends it", flush=True)
+    await server.serve()
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=sys.argv[0], description="Serves packages over HTTP.", epilog=f"{KEY}: the API key, if any"
+    )
+    parser.add_argument("packages", nargs="+", metavar="package", help="folder of a package, or NAME=FOLDER")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    parser.add_argument("--engine", choices=NAMES, default="auto", help="what runs the models (default: auto)")
+    parser.add_argument("--queue", type=int, default=1_024, help="inputs that may wait for a model (default: 1024)")
+    parser.add_argument("--max-body", type=int, default=32, help="largest request in MiB (default: 32)")
+    parser.add_argument("--timeout", type=float, default=30, help="seconds to an answer, at most (default: 30)")
+    parser.add_argument(
+        "--require-key",
+        type=Path,
+        metavar="PUB.PEM",
+        help="packages must be signed by the owner of this public key",
+    )
+    parser.add_argument("--allow-load", action="store_true", help="let clients load a package anew, or unload it")
+    return parser.parse_args()

@@ -1,0 +1,1 @@
+"""What in an input spoke for an answer, by the package alone."""
