@@ -16,6 +16,16 @@ PINNED = Path("requirements.txt")  # of the repository
 FILE, FOR_EXPLANATIONS = "requirements.txt", "requirements-explain.txt"  # of a package
 
 ALWAYS = ("jaxtyping", "numpy")
+SERVER = (
+    "fastapi",
+    "httptools",
+    "prometheus-client",
+    "pydantic",
+    "python-multipart",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+)
 KINDS = {
     "images": ("pillow",),
     "texts": ("tokenizers", "webencodings"),
@@ -44,7 +54,7 @@ class Pin(NamedTuple):
 
 def names(kind: str, engine: str) -> list[str]:
     """The libraries that a package's runtime imports for a kind of input, run by an engine."""
-    return [*ALWAYS, *KINDS[kind], *ENGINES[engine]]
+    return [*ALWAYS, *SERVER, *KINDS[kind], *ENGINES[engine]]
 
 
 def write(path: Path, libraries: Iterable[str]) -> None:

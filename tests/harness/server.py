@@ -39,9 +39,9 @@ class Server(NamedTuple):
         request = urllib.request.Request(self.url + path, data, named)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return Answer(response.status, response.headers, response.read())
+                return Answer(response.status, dict(response.headers), response.read())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.headers, error.read())
+            return Answer(error.code, dict(error.headers), error.read())
 
     def ask_json(self, path: str, content: Any, **headers: str) -> Answer:
         return self.ask(path, json.dumps(content), content_type="application/json", **headers)

@@ -9,7 +9,12 @@ from imports import TOP, third_party
 from pipeline.packaging import requirements
 from pipeline.runtime.errors import UserError
 
-EVERYTHING = {*requirements.ALWAYS, *sum(requirements.KINDS.values(), ()), *sum(requirements.ENGINES.values(), ())}
+EVERYTHING = {
+    *requirements.ALWAYS,
+    *requirements.SERVER,
+    *sum(requirements.KINDS.values(), ()),
+    *sum(requirements.ENGINES.values(), ()),
+}
 OPTIONAL = {"pyarrow"}  # a table in Parquet is read where it is installed
 
 
@@ -31,7 +36,7 @@ def test_they_are_pinned_as_they_are_here(tmp_path, kind, engine):
     assert not re.search("(?m)^-|://", text)
     found = {pin.name for pin in requirements.read(path)}
     assert set(requirements.names(kind, engine)) <= found
-    assert not found & {"flax", "optax", "pandas", "pyarrow", "pydantic", "dvc", "onnx"}
+    assert not found & {"flax", "optax", "pandas", "pyarrow", "dvc", "onnx"}
     assert ("jaxlib" in found) == (engine == "jax")
 
 

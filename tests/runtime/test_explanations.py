@@ -28,7 +28,7 @@ from pipeline.runtime.encoders.specs import TextSpec
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.explanations import drawing, explainer, scores, terminal
 from pipeline.runtime.explanations import images as of_images
-from pipeline.runtime.explanations.texts import Texts
+from pipeline.runtime.explanations.texts import Pages, Texts
 from pipeline.runtime.inputs.texts import Texts as TextInputs
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.tasks.classification import Classification
@@ -125,7 +125,7 @@ def test_a_words_part_of_the_log_odds_is_its_vote(tmp_path, capsys, monkeypatch)
     task = Classification(["ham", "spam"])
     predictor, arrays = asked(task, {"buy": 3.0, "pill": 14.0, "that": -2.0, "this": 0.0})
     (row,) = predictor.outputs([arrays])
-    found = Texts(predictor, tmp_path / "page.html", None).explain(Input("input 1", (), TEXT), arrays, row)
+    found = Pages(Texts(predictor), tmp_path / "page.html").explain(Input("input 1", (), TEXT), arrays, row)
     (fact,) = found.facts
     assert fact["of"] == "spam"
     assert "".join(part["text"] for part in fact["parts"]) == TEXT

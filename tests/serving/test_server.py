@@ -201,7 +201,7 @@ def test_a_body_that_is_too_large(server):
 
 def test_metrics_and_request_ids(server):
     answer = server.ask("/v2/models/images", X_Request_ID="mine-7")
-    assert answer.headers["X-Request-ID"] == "mine-7"
+    assert answer.headers["x-request-id"] == "mine-7"
     before = count(server)
     server.ask("/predict?model=texts", "a text", content_type=TEXT)
     assert count(server) == before + 1

@@ -33,20 +33,21 @@ class Images:
         self._written: set[Path] = set()
 
     def explain(self, given: Given, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> Explanation:
+        content, facts = self.picture(arrays, outputs)
+        path = self._path(given.name)
+        with writing(path):
+            path.write_bytes(content)
+        return Explanation([one | {"picture": str(path)} for one in facts])
+
+    def picture(self, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> tuple[bytes, list[dict[str, Any]]]:
+        """A PNG file, and what it shows."""
         (image,), targets = arrays, scores.explained(self._task, outputs, self._of)
         found = [self._call(image[None], np.array([target], np.int32)) for target in targets]
         pixels = np.concatenate([np.asarray(one) for one, _ in found])
-        errors = [float(np.asarray(error)[0]) for _, error in found]
-        path = self._path(given.name)
+        errors = [round(float(np.asarray(error)[0]), 6) for _, error in found]
         content = drawing.explained(image, pixels, [scores.title(self._task, outputs, target) for target in targets])
-        with writing(path):
-            path.write_bytes(content)
-        return Explanation(
-            [
-                {"of": self._task.labels[target], "picture": str(path), "completeness_error": round(error, 6)}
-                for target, error in zip(targets, errors)
-            ]
-        )
+        labels = [self._task.labels[target] for target in targets]
+        return content, [{"of": label, "completeness_error": error} for label, error in zip(labels, errors)]
 
     def _path(self, name: str) -> Path:
         """The picture of an input: its file's name, and a number where two have the same."""
@@ -58,7 +59,7 @@ class Images:
         return path
 
 
-def load(predictor: Predictor, package: Path, folder: Path, of: int | None) -> Images:
+def load(predictor: Predictor, package: Path, folder: Path, of: int | None = None) -> Images:
     if not (package / FUNCTION).is_file():
         raise UserError(f"--explain: {package} has no {FUNCTION}: make the package again with `dvc repro`")
     try:

@@ -36,25 +36,20 @@ class Explanation:
 
 
 class Texts:
-    def __init__(self, predictor: Predictor, path: Path, of: int | None) -> None:
-        self._predictor, self._path, self._of = predictor, path, of
-        with writing(path):
-            path.write_text(page.head(TITLE, LEGEND), encoding="utf-8", newline="\n")
+    def __init__(self, predictor: Predictor, of: int | None = None) -> None:
+        self._predictor, self._of = predictor, of
 
-    def explain(self, given: Given, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> Explanation:
+    def parts(self, content: Any, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> list[dict[str, Any]]:
+        """For each answer, its title and the weights of the parts of the text."""
         task, (tokens,) = self._predictor.task, arrays
         targets = scores.explained(task, outputs, self._of)
-        titles = [scores.title(task, outputs, target) for target in targets]
-        pieces = self._predictor.inputs.pieces(given.content)  # type: ignore[attr-defined]
-        facts, sections = [], []
-        for target, title, (starts, drops) in zip(targets, titles, self._occlusions(tokens, targets)):
+        pieces = self._predictor.inputs.pieces(content)  # type: ignore[attr-defined]
+        facts = []
+        for target, (starts, drops) in zip(targets, self._occlusions(tokens, targets)):
             parts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]
-            sections.append(page.section(page.Explained(title, "", given.name, parts, drops)))
             weighted = [{"text": part, "weight": round(float(drop), 6)} for part, drop in zip(parts, drops)]
-            facts.append({"of": task.labels[target], "parts": weighted})
-        with writing(self._path), self._path.open("a", encoding="utf-8", newline="\n") as file:
-            file.writelines(sections)
-        return Explanation(titles, facts)
+            facts.append({"of": task.labels[target], "title": scores.title(task, outputs, target), "parts": weighted})
+        return facts
 
     def _occlusions(self, tokens: Tokens, targets: list[int]) -> list[Occlusion]:
         """For each target. The variants of the text run once."""
@@ -69,5 +64,25 @@ class Texts:
         return [occlusion([tokens], [target], score)[0] for target in targets]
 
 
-def load(predictor: Predictor, package: Path, folder: Path, of: int | None) -> Texts:
-    return Texts(predictor, folder / "explained.html", of)
+class Pages:
+    """Explanations on a page for the browser."""
+
+    def __init__(self, texts: Texts, path: Path) -> None:
+        self._texts, self._path = texts, path
+        with writing(path):
+            path.write_text(page.head(TITLE, LEGEND), encoding="utf-8", newline="\n")
+
+    def explain(self, given: Given, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> Explanation:
+        facts = self._texts.parts(given.content, arrays, outputs)
+        titles = [one.pop("title") for one in facts]
+        sections = []
+        for title, one in zip(titles, facts):
+            parts, drops = zip(*((part["text"], part["weight"]) for part in one["parts"])) if one["parts"] else ((), ())
+            sections.append(page.section(page.Explained(title, "", given.name, list(parts), np.array(drops))))
+        with writing(self._path), self._path.open("a", encoding="utf-8", newline="\n") as file:
+            file.writelines(sections)
+        return Explanation(titles, facts)
+
+
+def load(predictor: Predictor, package: Path, folder: Path, of: int | None) -> Pages:
+    return Pages(Texts(predictor, of), folder / "explained.html")

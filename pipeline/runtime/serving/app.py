@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from . import generations, open_inference, page, predictions, telemetry
+from . import explanations, generations, open_inference, page, predictions, telemetry
 from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
@@ -25,6 +25,7 @@ def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp
     app = FastAPI(title="Models", version="1", lifespan=lifespan)
     app.include_router(open_inference.routes(repository, may_load=may_load))
     app.include_router(predictions.routes(repository))
+    app.include_router(explanations.routes(repository))
     app.include_router(generations.routes(repository))
     app.include_router(page.routes(repository))
 
