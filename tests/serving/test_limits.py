@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from server import serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("four_packages")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
 
 def test_a_key_small_bodies_and_little_time(four_packages: list[Path]):

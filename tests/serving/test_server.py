@@ -19,7 +19,7 @@ from server import Server, serve
 from pipeline.runtime import strict_json
 from pipeline.runtime.predictor import Predictor
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("four_packages")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
 NAMES = ("images", "texts", "tags", "writer")
 

@@ -5,7 +5,7 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
 from jaxtyping import Float
@@ -75,9 +75,9 @@ class Csv(Form):
     those of the table that it was read from, and those of the answer.
     """
 
-    def __init__(self, view: View, kept: Sequence[str] | None = None) -> None:
+    def __init__(self, view: View, kept: Sequence[str] | None = None, out: TextIO | None = None) -> None:
         super().__init__(view)
-        self._table, self._kept = csv.writer(sys.stdout, lineterminator="\n"), kept
+        self._table, self._kept = csv.writer(out or sys.stdout, lineterminator="\n"), kept
         self._table.writerow(["input", *view.columns] if kept is None else [*kept, *distinct(view.columns, kept)])
 
     def write(

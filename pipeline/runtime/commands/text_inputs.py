@@ -74,7 +74,7 @@ def read_file(path: Path, form: Form) -> Iterator[Text]:
     for entry in files.entries(path, encoding=form.encoding):
         suffix = PurePosixPath(entry.name).suffix.lower()
         if suffix in table_rows.SUFFIXES:
-            yield from _column(entry, form)
+            yield from column(entry, form)
         elif suffix in CONLL:
             yield from _sentences(entry, form)
         elif suffix in CURES:
@@ -99,7 +99,7 @@ def _delimited(form: Form) -> table_rows.Form:
     return table_rows.Form(None, form.quoting, form.encoding)
 
 
-def _column(entry: files.Entry, form: Form) -> Iterator[Text]:
+def column(entry: files.Entry, form: Form) -> Iterator[Text]:
     """The texts in a column of a table."""
     wanted, empty = [form.text], True
     if form.keep and PurePosixPath(entry.name).suffix.lower() not in table_rows.JSON_LINES:

@@ -3,6 +3,7 @@
 github.com/kserve/open-inference-protocol
 """
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -93,11 +94,8 @@ async def answer(model: Model, asked: tensors.Request) -> list[Tensor]:
     names = [output["name"] for output in model.signature["outputs"]]
     if unknown := [name for name in asked.outputs or () if name not in names]:
         raise Failure(400, f"outputs: no {unknown[0][:60]!r}: there are {', '.join(names)}")
-    given = (
-        raw_inputs(model, asked.inputs[0])
-        if asked.inputs and asked.inputs[0].name == RAW
-        else examples(model, asked.inputs)
-    )
+    is_raw = [tensor.name for tensor in asked.inputs] == [raw_name(model)]
+    given: Sequence[Given | Arrays] = raw_inputs(model, asked.inputs[0]) if is_raw else examples(model, asked.inputs)
     if not given:
         raise Failure(400, "inputs: hold no example")
     rows = await model.outputs(given)

@@ -5,9 +5,10 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from starlette.datastructures import UploadFile
 
+from . import tables
 from .failures import Failure
 from .model import Given, Model
 from .repository import Repository
@@ -20,9 +21,14 @@ def routes(repository: Repository) -> APIRouter:
     router = APIRouter(tags=["Raw inputs"])
 
     @router.post("/predict", openapi_extra={"requestBody": BODY})
-    async def predict(request: Request, model: str | None = None) -> dict[str, Any]:
-        """The answer to one input; or, to several, a list `answers`, in which one may be an `error`."""
+    async def predict(request: Request, model: str | None = None, column: str = "text") -> Any:
+        """The answer to one input; or, to several, a list `answers`, in which one may be an `error`. A CSV table, whose
+        texts are in `column`, comes back with the answers in further columns.
+        """
         with repository.predictor(model) as served:
+            if _kind(request) == "text/csv":
+                table = await tables.answered(served, await request.body(), column)
+                return Response(table, media_type="text/csv")
             given, alone = await inputs(served, request)
             answers = [served.answer(one) for one in await served.outputs(given)]
         if not alone:
@@ -58,7 +64,7 @@ BODY: dict[str, Any] = {
 
 async def inputs(model: Model, request: Request) -> tuple[list[Given], bool]:
     """The inputs in a request, and whether it is a single one by itself. Raises Failure."""
-    kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+    kind = _kind(request)
     if kind == "application/json":
         return _from_json(model, parse_json(await request.body())), False
     if kind == "multipart/form-data":
@@ -67,6 +73,10 @@ async def inputs(model: Model, request: Request) -> tuple[list[Given], bool]:
     if (kind == "text/plain") == model.predictor.inputs.from_files or kind not in ("text/plain", *IMAGES):
         raise Failure(415, f"content type {kind[:60]!r}: {model.name} takes {wants}, application/json or a form")
     return [_given(model, await request.body(), "the input")], True
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
 
 
 def _from_json(model: Model, content: Any) -> list[Given]:
