@@ -45,7 +45,7 @@ FILES = (  # of a package: one that it may have, those to name, what they are
     (
         "Containerfile",
         "`Containerfile`",
-        "a container image of this folder; no such image was made where this package was",
+        "builds a container image of this folder; not tried where this package was made",
     ),
     ("sbom.cdx.json", "`sbom.cdx.json`", "model, data and libraries as a CycloneDX bill of materials"),
     ("licences", "`licences/`", "what the data's owner says of its licence"),
@@ -59,8 +59,8 @@ FILES = (  # of a package: one that it may have, those to name, what they are
 )
 PROMISE = """\
 JAX {jax} made `model.jaxexp`. JAX promises that this version, and those released up to six months after it, can read it
-(`pip index versions jax` lists all versions). With any other, `pip install jax=={jax}`, or export it again from the
-weights."""
+(`pip index versions jax` lists all versions). With any other, `pip install jax=={jax}`, or let
+`python -m pipeline repackage` make the package anew from its weights."""
 MARKUP = re.compile(r"[\\`*_\[\]<>|~&$#]")  # what has a meaning in Markdown, GitHub's included
 
 

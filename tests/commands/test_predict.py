@@ -81,7 +81,7 @@ def test_many_files(small, tmp_path):
         ("rm package/labels.json", "labels.json is missing"),
         ("echo > package/extra", "extra is not in manifest.json"),
         ("printf x >> package/model.safetensors", "model.safetensors is damaged"),
-        ("echo '[]' > package/manifest.json", "not a manifest"),
+        ("echo '[]' > package/manifest.json", "not the manifest of a package"),
         ("echo '{' > package/manifest.json", "not readable as JSON"),
     ],
 )
