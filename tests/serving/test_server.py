@@ -1,6 +1,7 @@
 """A server of four packages, one for each kind of input, asked over loopback."""
 
 import base64
+import csv
 import http.client
 import io
 import json
@@ -8,27 +9,19 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
 from PIL import Image
-from server import Server, serve
+from server import Server
 
 from pipeline.runtime import strict_json
 from pipeline.runtime.predictor import Predictor
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
-
-NAMES = ("images", "texts", "tags", "writer")
-
-
-@pytest.fixture(scope="module")
-def server(four_packages: list[Path]) -> Iterator[Server]:
-    named = [f"{name}={folder}" for name, folder in zip(NAMES, four_packages)]
-    with serve(*named, "--allow-load") as one:
-        yield one
 
 
 def samples(folder: Path) -> list[dict]:
@@ -56,6 +49,36 @@ def test_raw_inputs_are_answered_as_the_package_says(server, four_packages):
     for sample in samples(tags):
         answer = server.ask("/predict?model=tags", " ".join(sample["words"]), content_type="text/plain").json
         assert answer["labels"] == sample["answer"]["labels"]
+
+
+def test_explanations(server, four_packages):
+    images, texts = four_packages[:2]
+    content = (images / "sample" / "0.png").read_bytes()
+    picture = server.ask("/explain", content, content_type=PNG, accept=PNG)
+    assert picture.headers["content-type"] == PNG
+    assert Image.open(io.BytesIO(picture.body)).width > 400
+    said = server.ask("/explain?model=images", content, content_type=PNG).json
+    assert base64.b64decode(said["picture"]) == picture.body
+    text = samples(texts)[0]["text"]
+    said = server.ask("/explain?model=texts", text, content_type="text/plain").json
+    (one,) = said["explanations"]
+    assert one["of"] == said["label"]
+    assert "".join(part["text"] for part in one["parts"]).startswith("a text")  # the model reads no more of it
+    assert server.ask("/explain?model=tags", "a b", content_type="text/plain").status == 400
+
+
+def test_a_table_comes_back_with_answers(server):
+    table = 'id;text;label\n7;"a text; with more";x\n8;;y\n'.encode("utf-8-sig")
+    said = server.ask("/predict?model=texts", table, content_type="text/csv")
+    rows = list(csv.DictReader(io.StringIO(said.body.decode())))
+    assert [row["id"] for row in rows] == ["7", "8"]
+    assert rows[0]["text"] == "a text; with more"
+    assert rows[0]["label"] == "x"
+    assert 0 <= float(rows[0]["probability"]) <= 1
+    assert rows[0]["predicted label"]
+    assert not rows[1]["predicted label"]
+    missing = server.ask("/predict?model=texts&column=none", table, content_type="text/csv")
+    assert (missing.status, "none" in missing.json["error"]) == (400, True)
 
 
 def test_several_at_once(server, four_packages):
@@ -134,7 +157,7 @@ INFER = "/v2/models/images/infer"
         ("/predict", b"x", "video/mp4", 415, "video/mp4"),
         ("/predict?model=texts", b"\xff\xfe\xfa", TEXT, 400, "is not UTF-8"),
         ("/predict?model=texts", b" \n ", TEXT, 400, "has no text"),
-        ("/predict?model=texts", json.dumps({"inputs": ["\ud800"]}).encode(), JSON, 200, "lone surrogate"),
+        ("/predict?model=texts", json.dumps({"inputs": ["\ud800"]}).encode(), JSON, 200, "not valid text"),
         ("/predict?model=texts", b'{"inputs": []}', JSON, 400, "inputs: is empty"),
         ("/predict?model=texts", b'{"inputs": [1]}', JSON, 400, "of texts"),
         ("/predict?model=texts", b"[" * 100_000, JSON, 400, "nested too deeply"),
@@ -182,20 +205,16 @@ def test_a_body_that_is_too_large(server):
     with socket.create_connection((host, int(port))) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 209715200\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 413")
-    connection = http.client.HTTPConnection(host, int(port))
     block = b"x" * (1 << 20)
 
     def blocks() -> Iterator[bytes]:
         for _ in range(200):
             yield block
 
-    status = None
-    try:
+    hang_up = suppress(BrokenPipeError, ConnectionResetError)  # as it may at 32 MiB
+    with closing(http.client.HTTPConnection(host, int(port))) as connection, hang_up:
         connection.request("POST", "/predict", blocks(), {"Content-Type": PNG}, encode_chunked=True)
-        status = connection.getresponse().status
-    except (BrokenPipeError, ConnectionResetError):  # it hung up at 32 MiB
-        status = 413
-    assert status == 413
+        assert connection.getresponse().status == 413
     assert server.ask("/v2/health/ready").status == 200
 
 

@@ -162,6 +162,7 @@ class Signalled(Memory):
     + [(number,) for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)],
 )
 def test_a_signal_saves_and_ends(numbers, monkeypatch):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under `nohup`
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     checkpointer = Signalled(*numbers)
     with pytest.raises(Stopped, match="stopped and saved at step 1: run the same command again to resume") as caught:

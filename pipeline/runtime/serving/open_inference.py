@@ -141,7 +141,15 @@ def examples(model: Model, inputs: list[Tensor]) -> list[Arrays]:
             raise Failure(400, f"input {tensor.name!r}: its shape must be {shape}, where -1 is any number")
         if tensor.values.size == 0 or (tensor.values.shape[:2] != inputs[0].values.shape[:2] and len(shape) < 4):
             raise Failure(400, f"input {tensor.name!r}: is empty, or not as long as {inputs[0].name!r}")
+        check_range(model, tensor)
     return list(zip(*(tensor.values for tensor in inputs)))
+
+
+def check_range(model: Model, tensor: Tensor) -> None:
+    """Raises Failure for numbers that stand for no token, word or character."""
+    most = model.config.get("alphabet" if tensor.name == "characters" else "vocabulary")
+    if tensor.datatype == "INT32" and most and not 0 <= tensor.values.min() <= tensor.values.max() < most:
+        raise Failure(400, f"input {tensor.name!r}: must be from 0 to {most - 1:,}")
 
 
 def _padded(rows: list[Outputs]) -> np.ndarray:

@@ -106,7 +106,49 @@ function tagged(words, answer) {
   return line;
 }
 
-function showAnswer(name, answer, { image, words } = {}) {
+// A button that shows what spoke for an answer.
+function why(body, type) {
+  const box = element("div", "why");
+  const button = element("button", "", "Why?");
+  button.type = "button";
+  button.onclick = () => show(async () => {
+    button.disabled = true;
+    try {
+      const response = await call(of_model("explain"), { method: "POST", body, headers: { "Content-Type": type } });
+      const said = await response.json();
+      box.replaceChildren(...explained(said));
+      say("");
+    } finally {
+      button.disabled = false;
+    }
+  });
+  box.append(button);
+  return box;
+}
+
+function explained(said) {
+  if (said.picture) {
+    const picture = element("img");
+    picture.src = `data:image/png;base64,${said.picture}`;
+    picture.alt = `Red pixels speak for ${said.explanations.map((one) => one.of).join(", ")}, blue ones against it`;
+    return [picture];
+  }
+  return said.explanations.map((one) => {
+    const line = element("p", "words");
+    const most = Math.max(...one.parts.map((part) => Math.abs(part.weight)), 1e-9);
+    for (const part of one.parts) {
+      const shown = element("span", `part ${part.weight < 0 ? "against" : "for"}`, part.text);
+      shown.style.setProperty("--share", `${Math.round(70 * Math.abs(part.weight) / most)}%`);
+      shown.title = part.weight.toFixed(3);
+      line.append(shown);
+    }
+    const box = element("div");
+    box.append(element("div", "name", `${one.title}: red parts speak for it, blue ones against it`), line);
+    return box;
+  });
+}
+
+function showAnswer(name, answer, { image, words, body, type } = {}) {
   const box = element("article", "answer");
   const head = element("div", "head");
   if (image) {
@@ -127,8 +169,8 @@ function showAnswer(name, answer, { image, words } = {}) {
   box.append(head);
   if (answer.labels && Array.isArray(answer.probabilities)) box.append(tagged(words, answer));
   else if (answer.probabilities) box.append(bars(answer.probabilities, answer.labels ?? [answer.label]));
+  if (body && !answer.error && !Array.isArray(answer.probabilities)) box.append(why(body, type));
   $("answers").append(box);
-  return box;
 }
 
 function clear() {
@@ -147,7 +189,7 @@ async function askImages(files) {
     } catch (error) {
       answer = { error: error.message };
     }
-    showAnswer(file.name ?? "", answer, { image: file });
+    showAnswer(file.name ?? "", answer, { image: file, body: file, type: file.type || "application/octet-stream" });
   }
   say(files.length === 1 ? "" : `${files.length} images answered`);
 }
@@ -231,8 +273,9 @@ function setUpCamera() {
 
 async function askText(text) {
   clear();
-  const answer = await ask(text, "text/plain;charset=utf-8");
-  showAnswer("", answer, { words: text.split(/[ \t\n\v\f\r]+/).filter(Boolean) });
+  const type = "text/plain;charset=utf-8";
+  const answer = await ask(text, type);
+  showAnswer("", answer, { body: text, type, words: text.split(/[ \t\n\v\f\r]+/).filter(Boolean) });
   say("");
 }
 
