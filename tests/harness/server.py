@@ -9,8 +9,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from imports import TOP
@@ -48,14 +49,20 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serve(*arguments: object, **environment: str) -> Iterator[Server]:
-    """Ends with SIGTERM. Standard error, the log, stays with the process."""
+def serve(
+    *arguments: object,
+    command: Sequence[object] = (sys.executable, "-m", "pipeline"),
+    folder: Path = TOP,
+    environment: Mapping[str, str] = os.environ,
+    **more: str,
+) -> Iterator[Server]:
+    """In an environment and what is added to it. Ends with SIGTERM; standard error, the log, stays with the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline", "serve", *map(str, arguments), "--port", str(port)]
+    whole = [*map(str, command), "serve", *map(str, arguments), "--port", str(port)]
     process = subprocess.Popen(
-        command, cwd=TOP, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        whole, cwd=folder, env={**environment, **more}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     server = Server(f"http://127.0.0.1:{port}", process)
     try:

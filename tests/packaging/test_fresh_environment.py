@@ -1,4 +1,6 @@
-"""Two commands in a copy of a package, on a machine with Python alone: it installs its libraries, and answers."""
+"""Two commands in a copy of a package, on a machine with Python alone: it installs its libraries, and answers, on the
+command line and over HTTP.
+"""
 
 import json
 import os
@@ -8,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from server import serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -26,12 +29,18 @@ def test_a_copied_package_answers(four_packages: list[Path], tmp_path: Path) -> 
     answer = json.loads(run([python, "-m", "runtime", "predict", ".", f"sample/{sample['file']}", "--json"], folder))
     assert answer["label"] == sample["answer"]["label"]
     assert answer["probability"] == pytest.approx(sample["answer"]["probability"], abs=2e-4)
+    with serve(".", command=(python, "-m", "runtime"), folder=folder, environment=outside()) as server:
+        content = (folder / "sample" / sample["file"]).read_bytes()
+        assert server.ask("/predict", content, content_type="image/png").json["label"] == answer["label"]
+
+
+def outside() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "HOME"}
+    return kept | {"PATH": "/usr/bin:/bin"}
 
 
 def run(command: list[str | Path], folder: Path) -> str:
     """What it prints in an environment that knows nothing of this one but how to reach an index."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "HOME"}
-    environment = kept | {"PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=outside(), capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     return done.stdout

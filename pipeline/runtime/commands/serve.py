@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..engines import NAMES
-from ..errors import UserError
+from ..errors import Stopped, UserError
 
 if TYPE_CHECKING:
     from ..serving.guard import Limits
@@ -38,7 +38,10 @@ def main() -> int:
         folders[name] = folder
     repository = Repository(folders, engine=arguments.engine, room=arguments.queue, require_key=arguments.require_key)
     limits = Limits(arguments.max_body << 20, arguments.timeout, os.environ.get(KEY) or None)
-    asyncio.run(serve(repository, limits, arguments))
+    try:
+        asyncio.run(serve(repository, limits, arguments))
+    except Stopped as stop:
+        raise Stopped(stop.code - 128, "stopped: what was accepted is answered") from None
     return 0
 
 
