@@ -13,6 +13,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import UserError, refusal
@@ -22,6 +23,7 @@ from .failures import Failure
 OPEN = ("/", "/page.css", "/page.js", "/v2/health/live", "/v2/health/ready")  # need no key
 ID = "x-request-id"
 LONGEST_ID = 100  # characters
+GONE = 499  # in the log and the measurements: the client hung up before an answer
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Guard:
                 await self._app(scope, receive_counted, send_marked)
         except TimeoutError:
             failure = Failure(504, f"no answer within {self._limits.seconds:g} seconds")
+        except ClientDisconnect:
+            status = status or GONE
         except Failure as error:
             failure = error
         except Exception as error:
