@@ -3,7 +3,7 @@
 Needs jax, flatbuffers, jaxtyping, numpy, safetensors, tokenizers and tiktoken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,3 +156,21 @@ def sample_token(logits: Float[np.ndarray, " k"], sampling: Sampling, random: np
         enough = int(np.searchsorted(np.cumsum(probabilities), sampling.top_p)) + 1
         order, probabilities = order[:enough], probabilities[:enough] / probabilities[:enough].sum()
     return int(order[min(np.searchsorted(np.cumsum(probabilities), random.random()), len(order) - 1)])
+
+
+def until(parts: Iterable[str], stop: str | None) -> Iterator[str]:
+    """The parts of a text up to `stop`, which is left out. Text that may be the beginning of `stop` is held back."""
+    held = ""
+    for part in parts:
+        held += part
+        if stop is None:
+            yield held
+            held = ""
+        elif stop in held:
+            yield held.partition(stop)[0]
+            return
+        else:
+            safe = len(held) - next(n for n in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:n]))
+            yield held[:safe]
+            held = held[safe:]
+    yield held

@@ -19,10 +19,9 @@ from imports import TOP
 from small_packages import run_stages, shrink
 
 from pipeline.encoding.fit_tokenizer import fit, save
-from pipeline.runtime.commands.generate import until
 from pipeline.runtime.encoders.byte_tokenizer import PART, ByteTokenizer, text_parts
 from pipeline.runtime.encoders.specs import CorpusSpec
-from pipeline.runtime.generator import Generator, Sampling, sample_token
+from pipeline.runtime.generator import Generator, Sampling, sample_token, until
 
 PREDICT = "python -m pipeline predict package"
 WRITE = f"{PREDICT} --prompt 'the king' --tokens 100"

@@ -22,7 +22,7 @@ SMALLER: tuple[Any, ...] = (  # of language models, slow to compile: a table, an
 )
 
 SHORTER = (  # of `epochs: auto`
-    ("pipeline/config/training.py", "ENOUGH_STEPS = 1_000", "ENOUGH_STEPS = 50"),
+    ("pipeline/config/training.py", "ENOUGH_STEPS = 1_000", "ENOUGH_STEPS = 100"),
     ("pipeline/config/training.py", "EPOCHS = 10 ", "EPOCHS = 4 "),
 )
 

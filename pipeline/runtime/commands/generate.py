@@ -9,8 +9,7 @@ from collections.abc import Iterable
 
 from ..encoders.valid_text import valid_text
 from ..errors import UserError
-from ..generator import Generator, Sampling
-from ..stop_text import until
+from ..generator import Generator, Sampling, until
 from .text_inputs import Text
 
 NO_LABELS = "the package contains a language model, which has no labels: leave it out"

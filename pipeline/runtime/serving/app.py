@@ -10,10 +10,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from . import explanations, generations, open_inference, page, predictions, telemetry
+from . import telemetry
 from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
+from .routes import explanations, generations, open_inference, page, predictions
 
 
 def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:

@@ -16,8 +16,7 @@ import jax
 import numpy as np
 
 from ..encoders.byte_tokenizer import START
-from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token
-from ..stop_text import until
+from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token, until
 from .failures import Busy, Leaving
 
 

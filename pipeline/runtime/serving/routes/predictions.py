@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import UploadFile
 
+from ..failures import Failure
+from ..model import Given, Model
+from ..repository import Repository
 from . import tables
-from .failures import Failure
-from .model import Given, Model
-from .repository import Repository
 from .tensors import parse_json
 
 IMAGES = ("image/png", "image/jpeg", "image/webp", "application/octet-stream")

@@ -12,11 +12,11 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..encoders.valid_text import valid_text
-from ..generator import Sampling
-from .failures import Failure
-from .language_model import LanguageModel
-from .repository import Repository
+from ...encoders.valid_text import valid_text
+from ...generator import Sampling
+from ..failures import Failure
+from ..language_model import LanguageModel
+from ..repository import Repository
 
 MOST = 10_000  # tokens of an answer
 

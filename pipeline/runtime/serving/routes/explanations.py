@@ -6,14 +6,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ..errors import UserError
-from ..explanations import images
-from ..explanations.texts import Texts
+from ...errors import UserError
+from ...explanations import images
+from ...explanations.texts import Texts
+from ..batcher import Batcher
+from ..failures import Failure
+from ..model import Given, Model
+from ..repository import Repository
 from . import predictions
-from .batcher import Batcher
-from .failures import Failure
-from .model import Given, Model
-from .repository import Repository
 
 ROOM = 16  # explanations that may wait for a model: each takes as long as a hundred answers
 

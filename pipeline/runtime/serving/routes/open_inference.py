@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from ..errors import UserError
-from ..inputs import Arrays
+from ...errors import UserError
+from ...inputs import Arrays
+from ..failures import Failure
+from ..model import Given, Model, Outputs
+from ..repository import Repository, Served
 from . import tensors
-from .failures import Failure
-from .model import Given, Model, Outputs
-from .repository import Repository, Served
 from .tensors import Tensor
 
 

@@ -4,15 +4,15 @@ import asyncio
 import io
 from typing import NamedTuple
 
-from ..commands import forms, text_inputs
-from ..commands.file_form import Form
-from ..commands.text_inputs import Row, Text
-from ..commands.views import View
-from ..errors import UserError
-from ..inputs import Raw
-from ..reading import files, table_rows
-from .failures import Failure
-from .model import Given, Model
+from ...commands import forms, text_inputs
+from ...commands.file_form import Form
+from ...commands.text_inputs import Row, Text
+from ...commands.views import View
+from ...errors import UserError
+from ...inputs import Raw
+from ...reading import files, table_rows
+from ..failures import Failure
+from ..model import Given, Model
 
 NAME = "the table"
 

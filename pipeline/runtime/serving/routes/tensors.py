@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .failures import Failure
+from ..failures import Failure
 
 TYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LARGEST = 1 << 26  # numbers in a tensor: 256 MiB of float32
