@@ -34,7 +34,7 @@ Train = Callable[..., dict[str, Any]]
 
 def trains(**extra: str) -> Iterator[Train]:
     """A process with four devices, and six steps of training in it: of a model, on some of them, to a file."""
-    command = [sys.executable, str(TOP / "tests/parallel/mesh_run.py")]
+    command = [sys.executable, str(TOP / "tests/harness/mesh_run.py")]
     with subprocess.Popen(
         command, env=environment(**extra), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

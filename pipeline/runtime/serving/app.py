@@ -14,7 +14,7 @@ from . import telemetry
 from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
-from .routes import explanations, generations, open_inference, page, predictions
+from .routes import explanations, open_inference, page, predictions
 
 
 def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:
@@ -27,7 +27,10 @@ def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp
     app.include_router(open_inference.routes(repository, may_load=may_load))
     app.include_router(predictions.routes(repository))
     app.include_router(explanations.routes(repository))
-    app.include_router(generations.routes(repository))
+    if repository.generates:
+        from .routes import generations  # needs the libraries of language models
+
+        app.include_router(generations.routes(repository))
     app.include_router(page.routes(repository))
 
     @app.get("/metrics", include_in_schema=False)

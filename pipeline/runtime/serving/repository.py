@@ -35,6 +35,11 @@ class Repository:
         return next(iter(self.folders))
 
     @property
+    def generates(self) -> bool:
+        """Whether one of the models that are loaded is a language model."""
+        return not all(isinstance(model, Model) for model in self._loaded.values())
+
+    @property
     def ready(self) -> bool:
         """Whether every model is."""
         return self._loaded.keys() == self.folders.keys()

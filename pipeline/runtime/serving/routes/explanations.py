@@ -7,8 +7,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from ...errors import UserError
-from ...explanations import images
-from ...explanations.texts import Texts
 from ..batcher import Batcher
 from ..failures import Failure
 from ..model import Given, Model
@@ -51,7 +49,7 @@ class Explainer:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._images: images.Images | None = None
+        self._images: Any = None
 
     def explain(self, given: list[Given]) -> list[dict[str, Any] | UserError]:
         return [self._one(one) for one in given]
@@ -65,8 +63,12 @@ class Explainer:
             (outputs,) = predictor.outputs([arrays])
             answer = predictor.task.answer(outputs)
             if not predictor.inputs.from_files:
+                from ...explanations.texts import Texts
+
                 return {**answer, "explanations": Texts(predictor).parts(given.content, arrays, outputs)}
             if self._images is None:
+                from ...explanations import images
+
                 self._images = images.load(predictor, self._model.folder, self._model.folder)
             content, facts = self._images.picture(arrays, outputs)
             return {**answer, "explanations": facts, "picture": base64.b64encode(content).decode()}
