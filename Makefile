@@ -18,7 +18,7 @@ test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 
 soak: .venv/dev  ## the long tests; then interrupt, damage and fuzz at length: nothing may be lost (hours)
 	python -m pytest -n 2 --dist loadgroup -m long
-	PYTHONPATH=.:tests/harness:tests/samples:tests/soak python tests/soak/soak.py $(SOAK)
+	PYTHONPATH=.:tests/harness:tests/samples:tests/serving:tests/soak python tests/soak/soak.py $(SOAK)
 
 lint: .venv/dev  ## check style and types
 	ruff check .
