@@ -1,12 +1,16 @@
 """The key, the limits and the end of a server of its own."""
 
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
+from imports import TOP
 from server import Server, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
@@ -61,3 +65,22 @@ def waiting(server: Server) -> int:
 def test_a_package_that_cannot_be_served(tmp_path: Path):
     with pytest.raises(AssertionError, match="not a package"), serve(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        (("--port", "99999"), "127.0.0.1:99999: "),
+        (("--host", "nowhere.invalid"), "nowhere.invalid:8000: "),
+        (("--port",), "address already in use"),
+    ],
+)
+def test_an_address_that_cannot_be_had(address, why):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = address if len(address) == 2 else (*address, str(taken.getsockname()[1]))
+        command = [sys.executable, "-m", "pipeline", "serve", "package", *given]
+        done = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert done.stderr.endswith(": name another --host or --port\n")
+    assert done.stderr.count("\n") == 1

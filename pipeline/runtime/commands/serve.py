@@ -6,6 +6,7 @@ python -m runtime serve .
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,14 +39,30 @@ def main() -> int:
         folders[name] = folder
     repository = Repository(folders, engine=arguments.engine, room=arguments.queue, require_key=arguments.require_key)
     limits = Limits(arguments.max_body << 20, arguments.timeout, os.environ.get(KEY) or None)
+    address = bind(arguments.host, arguments.port)  # early: a model may take long to load
     try:
-        asyncio.run(serve(repository, limits, arguments))
+        asyncio.run(serve(repository, limits, address, may_load=arguments.allow_load))
     except Stopped as stop:
         raise Stopped(stop.code - 128, "stopped: what was accepted is answered") from None
     return 0
 
 
-async def serve(repository: "Repository", limits: "Limits", arguments: argparse.Namespace) -> None:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that has the address but does not listen yet. Raises UserError."""
+    if not 0 <= port <= 65_535:  # getaddrinfo would take the rest of a division
+        raise UserError(f"{host}:{port}: a port is from 0 to 65535: name another --host or --port")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except (OSError, UnicodeError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UserError(f"{host}:{port}: {why}: name another --host or --port") from error
+    return found
+
+
+async def serve(repository: "Repository", limits: "Limits", address: socket.socket, *, may_load: bool) -> None:
     """Until a signal. Raises UserError where a model cannot be loaded."""
     import uvicorn
 
@@ -54,17 +71,16 @@ async def serve(repository: "Repository", limits: "Limits", arguments: argparse.
     for name in repository.folders:
         await repository.start(name)
     config = uvicorn.Config(
-        app.create(repository, limits, may_load=arguments.allow_load),
-        host=arguments.host,
-        port=arguments.port,
+        app.create(repository, limits, may_load=may_load),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
     )
-    server = uvicorn.Server(config)
-    print(f"http://{arguments.host}:{arguments.port}: {', '.join(repository.folders)}; Ctrl-C ends it", flush=True)
-    await server.serve()
+    host, port = address.getsockname()[:2]
+    models = ", ".join(f"{name} (by {repository.get(name).engine})" for name in repository.folders)
+    print(f"http://{host}:{port}: {models}; Ctrl-C ends it", flush=True)
+    await uvicorn.Server(config).serve([address])
 
 
 def parse() -> argparse.Namespace:
