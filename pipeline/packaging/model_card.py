@@ -16,47 +16,28 @@ from pipeline.runtime import printing, strict_json
 CARDS = Path(__file__).with_name("cards")
 LICENCES = "licences"  # a folder of the package
 ROWS = 30  # classes or documents in a table, at most
-FILES = (  # of a package: one that it may have, those to name, what they are
-    (
-        "model.jaxexp",
-        "`model.jaxexp`",
-        "the compiled function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
-    ),
-    ("model.safetensors", "`model.safetensors`", "the weights"),
-    ("model.onnx", "`model.onnx`", f"the same function as an ONNX graph of opset {OPSET}, weights inside"),
-    ("explain.jaxexp", "`explain.jaxexp`", "what explains an image; needs requirements-explain.txt"),
-    ("runtime", "`runtime/`", "the Python code that encodes raw inputs, as in training, and runs the function"),
-    (
-        "signature.json",
-        "`signature.json`",
-        "inputs and outputs as the Open Inference Protocol names them (-1: any number), limits, engines",
-    ),
-    ("config.json", "`config.json`", "task, network, settings of the encoder"),
-    ("labels.json", "`labels.json`", "what the outputs stand for, in their order"),
-    ("image.json", "`image.json`", "the encoder: the size of images"),
-    (
-        "tokenizer.json",
-        "`tokenizer.json`",
-        "the encoder: the tokens of texts; token 0 is padding, or stands before each document",
-    ),
-    ("words.json", "`words.json`", "the encoder: the ids of words and characters"),
-    ("requirements.txt", "`requirements.txt`", "the libraries that it needs, each version pinned by hash"),
-    ("requirements-explain.txt", "`requirements-explain.txt`", "those that explanations need"),
-    (
-        "Containerfile",
-        "`Containerfile`",
-        "builds a container image of this folder; not tried where this package was made",
-    ),
-    ("sbom.cdx.json", "`sbom.cdx.json`", "model, data and libraries as a CycloneDX bill of materials"),
-    ("licences", "`licences/`", "what the data's owner says of its licence"),
-    (
-        "metrics.json",
-        "`metrics.json`, `provenance.json`",
-        "figures; parameters, hashes of inputs and code, versions and device of the training run",
-    ),
-    ("sample", "`sample/`", "test inputs, and in `expected.json` what this model predicts for them"),
-    ("config.json", "`manifest.json`", "size and sha256 of every other file"),
-)
+FILES = {  # that a package may have, and what they are
+    "model.jaxexp": "the compiled function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
+    "model.safetensors": "the weights",
+    "model.onnx": f"the same function as an ONNX graph of opset {OPSET}, weights inside",
+    "explain.jaxexp": "what explains an image; needs requirements-explain.txt",
+    "runtime": "the Python code that encodes raw inputs, as in training, and runs the function",
+    "signature.json": "inputs and outputs as the Open Inference Protocol names them (-1: any number), limits, engines",
+    "config.json": "task, network, settings of the encoder",
+    "labels.json": "what the outputs stand for, in their order",
+    "image.json": "the encoder: the size of images",
+    "tokenizer.json": "the encoder: the tokens of texts; token 0 is padding, or stands before each document",
+    "words.json": "the encoder: the ids of words and characters",
+    "requirements.txt": "the libraries that it needs, each version pinned by hash",
+    "requirements-explain.txt": "those that explanations need",
+    "Containerfile": "builds a container image of this folder; not tried where this package was made",
+    "sbom.cdx.json": "model, data and libraries as a CycloneDX bill of materials",
+    "licences": "what the data's owner says of its licence",
+    "metrics.json": "the test figures",
+    "provenance.json": "parameters, hashes of inputs and code, versions and device of the training run",
+    "sample": "test inputs, and in `expected.json` what this model predicts for them",
+}
+LAST = ("manifest.json", "size and sha256 of every other file")  # written when all others are there
 PROMISE = """\
 JAX {jax} made `model.jaxexp`. JAX promises that this version, and those released up to six months after it, can read it
 (`pip index versions jax` lists all versions). With any other, `pip install jax=={jax}`, or let
@@ -94,8 +75,11 @@ def facts(folder: Path, source: str, why_no_onnx: str | None) -> dict[str, str]:
     use = fill("use.md", **usage.section(kind, signature, samples, why_no_onnx))
     if "onnx" in signature["engines"]:
         use += fill("onnx.md", by_onnx=usage.by_onnx(signature))
-    there = [(names, what) for file, names, what in FILES if (folder / file).exists()]
-    files = pd.DataFrame(there, columns=["file", "content"]).to_markdown(index=False, disable_numparse=True)
+    there = [
+        (f"{name}/" if (folder / name).is_dir() else name, FILES[name]) for name in FILES if (folder / name).exists()
+    ]
+    rows = [(f"`{name}`", what) for name, what in (*there, LAST)]
+    files = pd.DataFrame(rows, columns=["file", "content"]).to_markdown(index=False, disable_numparse=True)
     return {
         "library": "onnx" if "onnx" in signature["engines"] else "jax",
         "use": use.strip(),

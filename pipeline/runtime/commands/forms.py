@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -24,19 +25,19 @@ class FromTable(Given, Protocol):
     def row(self) -> Mapping[str, Any] | None: ...  # of the table that it was read from, if that is kept
 
 
-class Form:
+class Form(ABC):
     """One output form, for one view of answers."""
 
     def __init__(self, view: View) -> None:
         self._view = view
 
+    @abstractmethod
     def write(
         self, given: FromTable, outputs: Float[np.ndarray, "*t k"], explanation: "Explanation | None" = None
     ) -> None:
         """Prints the answer to one input."""
-        raise NotImplementedError
 
-    def skip(self, given: FromTable) -> None:
+    def skip(self, given: FromTable) -> None:  # noqa: B027
         """What stands for an input that cannot be read."""
 
 

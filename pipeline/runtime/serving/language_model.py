@@ -1,7 +1,7 @@
 """A language model that is served: its texts share decoding steps."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .. import strict_json
 from ..generator import Generator
@@ -16,6 +16,7 @@ ROWS = 16  # texts that are written at once
 class LanguageModel:
     """Raises UserError for a folder that is not such a package, or is damaged."""
 
+    generates: Literal[True] = True  # text
     engine = "jax"
 
     def __init__(self, name: str, folder: Path, *, room: int) -> None:

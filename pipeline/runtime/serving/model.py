@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +31,8 @@ Outputs: TypeAlias = Float[np.ndarray, "*t k"]
 
 class Model:
     """Raises UserError for a folder that is not such a package, or is damaged."""
+
+    generates: Literal[False] = False  # text
 
     def __init__(self, name: str, folder: Path, *, engine: str, room: int) -> None:
         self.name, self.folder, self.room = name, folder, room

@@ -37,7 +37,7 @@ class Repository:
     @property
     def generates(self) -> bool:
         """Whether one of the models that are loaded is a language model."""
-        return not all(isinstance(model, Model) for model in self._loaded.values())
+        return any(model.generates for model in self._loaded.values())
 
     @property
     def ready(self) -> bool:
@@ -75,7 +75,7 @@ class Repository:
     def predictor(self, name: str | None, version: str | None = None) -> Iterator[Model]:
         """As `using`. Raises Failure for a language model."""
         with self.using(name, version) as model:
-            if not isinstance(model, Model):
+            if model.generates is True:
                 raise Failure(400, f"{model.name} is a language model: POST /generate or /v1/completions")
             yield model
 

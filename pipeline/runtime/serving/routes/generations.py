@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...encoders.valid_text import valid_text
 from ...generator import Sampling
 from ..failures import Failure
-from ..language_model import LanguageModel
 from ..repository import Repository
 
 MOST = 10_000  # tokens of an answer
@@ -90,7 +89,7 @@ def routes(repository: Repository) -> APIRouter:
 async def write(repository: Repository, asked: Generate) -> AsyncIterator[str]:
     """The parts of the text. Raises Failure before the first."""
     model = repository.get(asked.model)
-    if not isinstance(model, LanguageModel):
+    if model.generates is False:
         raise Failure(400, f"{model.name} is no language model: POST /predict")
     sampling = Sampling(asked.temperature, asked.top_k, asked.top_p)
     prompt = model.generator.tokenizer.encode(valid_text(asked.prompt, "prompt"))

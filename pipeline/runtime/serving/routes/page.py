@@ -44,10 +44,15 @@ def describe(model: Served) -> dict[str, Any]:
         {"url": f"models/{model.name}/samples/{i}"} if "file" in sample else {"text": _text(sample)}
         for i, sample in enumerate(model.samples)
     ]
-    task = model.config["task"]
+    task, kind = model.config["task"], model.config["input_kind"]
     about = f"{task.replace('-', ' ')}, by {model.config['model']} trained on {model.config['dataset']}"
-    kind = model.config["input_kind"]
-    return {"name": model.name, "task": task, "input_kind": kind, "about": about, "samples": samples}
+    return {
+        "name": model.name,
+        "generates": model.generates,
+        "input_kind": kind,
+        "about": about,
+        "samples": samples,
+    }
 
 
 def _text(sample: dict[str, Any]) -> str:

@@ -347,7 +347,7 @@ function choose(chosen) {
   say("");
   document.title = $("title").textContent = model.name;
   $("about").textContent = model.about;
-  const generates = model.task === "language-modelling";
+  const { generates } = model;
   $("images").hidden = model.input_kind !== "images";
   $("texts").hidden = model.input_kind === "images";
   $("table").hidden = model.input_kind === "images" || generates;
@@ -387,7 +387,7 @@ setUpImages();
 $("texts").onsubmit = (event) => {
   event.preventDefault();
   const text = $("text").value;
-  show(() => (model.task === "language-modelling" ? writeOn(text) : askText(text)));
+  show(() => (model.generates ? writeOn(text) : askText(text)));
 };
 $("text").onkeydown = (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("texts").requestSubmit($("ask"));
