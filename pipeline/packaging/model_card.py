@@ -17,7 +17,7 @@ CARDS = Path(__file__).with_name("cards")
 LICENCES = "licences"  # a folder of the package
 ROWS = 30  # classes or documents in a table, at most
 FILES = {  # that a package may have, and what they are
-    "model.jaxexp": "the compiled function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
+    "model.jaxexp": "the function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
     "model.safetensors": "the weights",
     "model.onnx": f"the same function as an ONNX graph of opset {OPSET}, weights inside",
     "explain.jaxexp": "what explains an image; needs requirements-explain.txt",
