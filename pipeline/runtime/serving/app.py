@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from . import telemetry
@@ -15,6 +16,7 @@ from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
 from .routes import explanations, open_inference, page, predictions
+from .shortcut import Shortcut
 
 
 def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:
@@ -50,4 +52,10 @@ def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp
         first = error.errors()[0]
         return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
 
-    return Guard(app, limits)
+    infer = open_inference.endpoint(repository)
+    hot = [
+        Route("/predict", predictions.endpoint(repository), methods=["POST"]),
+        Route("/v2/models/{name}/infer", infer, methods=["POST"]),
+        Route("/v2/models/{name}/versions/{version}/infer", infer, methods=["POST"]),
+    ]
+    return Guard(Shortcut(app, hot), limits)

@@ -37,7 +37,7 @@ class Model:
     def __init__(self, name: str, folder: Path, *, engine: str, room: int) -> None:
         self.name, self.folder, self.room = name, folder, room
         self.version = sha256(folder / MANIFEST)[:12]
-        self.predictor = Predictor(folder, engine)
+        self.predictor = Predictor(folder, engine, shared=True)
         self.config = self.predictor.config
         self.signature = read_object(folder / "signature.json", "inputs", "outputs", "raw_inputs", "buckets")
         self.samples: list[dict[str, Any]] = strict_json.read(folder / "sample" / "expected.json")["samples"]
