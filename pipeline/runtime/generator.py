@@ -3,7 +3,7 @@
 Needs jax, flatbuffers, jaxtyping, numpy, safetensors, tokenizers and tiktoken.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,19 +158,18 @@ def sample_token(logits: Float[np.ndarray, " k"], sampling: Sampling, random: np
     return int(order[min(np.searchsorted(np.cumsum(probabilities), random.random()), len(order) - 1)])
 
 
-def until(parts: Iterable[str], stop: str | None) -> Iterator[str]:
-    """The parts of a text up to `stop`, which is left out. Text that may be the beginning of `stop` is held back."""
+def until(parts: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """The parts of a text up to the first of `stops`, which is left out. Text that may be the beginning of one is held
+    back.
+    """
     held = ""
     for part in parts:
         held += part
-        if stop is None:
-            yield held
-            held = ""
-        elif stop in held:
-            yield held.partition(stop)[0]
+        if found := [held.index(stop) for stop in stops if stop in held]:
+            yield held[: min(found)]
             return
-        else:
-            safe = len(held) - next(n for n in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:n]))
-            yield held[:safe]
-            held = held[safe:]
+        beginnings = (n for stop in stops for n in range(1, min(len(stop), len(held) + 1)) if held.endswith(stop[:n]))
+        safe = len(held) - max(beginnings, default=0)
+        yield held[:safe]
+        held = held[safe:]
     yield held

@@ -270,8 +270,8 @@ def test_a_seed_gives_the_same_text_whatever_runs_beside_it(server):
 
 
 def test_a_stream_is_the_same_text(server):
-    whole = written(server, 3)
-    asked = {"model": "writer", "prompt": "a", "max_tokens": 40, "seed": 3, "stream": True}
+    seed, whole = next((seed, text) for seed in range(20) if (text := written(server, seed)).strip())
+    asked = {"model": "writer", "prompt": "a", "max_tokens": 40, "seed": seed, "stream": True}
     events = server.ask_json("/generate", asked).body.decode().strip().split("\n\n")
     assert events[-1] == "data: [DONE]"
     assert "".join(json.loads(event.removeprefix("data: "))["text"] for event in events[:-1]) == whole
@@ -279,9 +279,23 @@ def test_a_stream_is_the_same_text(server):
     choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events[:-1]]
     assert "".join(choice["text"] for choice in choices) == whole
     assert choices[-1]["finish_reason"] in ("stop", "length")
-    if whole.strip():
-        stop = whole.strip()[0]
-        assert written(server, 3, stop=stop) == whole.partition(stop)[0]
+    stop = whole.strip()[0]
+    assert written(server, seed, stop=stop) == whole.partition(stop)[0]
+
+
+def test_a_completion_says_why_it_ends_and_what_it_counts(server):
+    asked = {"model": "writer", "prompt": "ab", "max_tokens": 3, "user": "me"}
+    answers = {seed: server.ask_json("/v1/completions", asked | {"seed": seed}).json for seed in range(20)}
+    for answer in answers.values():
+        ((choice,), counts) = answer["choices"], answer["usage"]
+        assert (choice["finish_reason"] == "length") == (counts["completion_tokens"] == 3)
+        assert counts["total_tokens"] == counts["prompt_tokens"] + counts["completion_tokens"] > 0
+    seed, choice = next((seed, a["choices"][0]) for seed, a in answers.items() if a["choices"][0]["text"])
+    asked["seed"] = seed
+    stopped = server.ask_json("/v1/completions", asked | {"stop": ["never to be written", choice["text"][0]]}).json
+    assert stopped["choices"][0] == choice | {"text": "", "finish_reason": "stop"}
+    refused = server.ask_json("/v1/completions", asked | {"stop": list("abcde")})
+    assert (refused.status, refused.json["error"]) == (400, "stop: must be up to 4 texts, none of them empty")
 
 
 def test_a_client_that_hangs_up(server):

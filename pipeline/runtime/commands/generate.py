@@ -56,7 +56,7 @@ def continue_prompt(generator: Generator, arguments: argparse.Namespace, samplin
         seen = f"the model sees the last {generator.context - 1}"
         print(f"note: the prompt has {len(prompt):,} tokens, of which {seen}", file=sys.stderr)
     tokens = generator.generate(prompt, arguments.tokens, sampling, seed=arguments.seed)
-    parts = until(generator.tokenizer.decode(tokens), arguments.stop)
+    parts = until(generator.tokenizer.decode(tokens), [arguments.stop] if arguments.stop else [])
     if arguments.json:
         print(json.dumps({"prompt": arguments.prompt, "text": "".join(parts)}, ensure_ascii=False))
         return

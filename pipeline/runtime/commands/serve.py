@@ -70,11 +70,13 @@ async def serve(repository: "Repository", limits: "Limits", address: socket.sock
     import uvicorn
 
     from ..serving import app
+    from ..serving.connection import connection
 
     for name in repository.folders:
         await repository.start(name)
     config = uvicorn.Config(
         app.create(repository, limits, may_load=may_load),
+        http=connection(limits.seconds),
         log_config=None,
         access_log=False,
         proxy_headers=False,
