@@ -147,15 +147,17 @@ def sample_token(logits: Float[np.ndarray, " k"], sampling: Sampling, random: np
     """A token, at random by its probability."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    order = np.argsort(-logits, kind="stable")[: sampling.top_k]  # the likeliest first
     with np.errstate(over="ignore"):  # at a tiny temperature, what is not the likeliest is infinitely unlikely
-        scaled = (logits[order].astype(np.float64) - float(logits[order[0]])) / sampling.temperature
-    probabilities = np.exp(scaled)
-    probabilities /= probabilities.sum()
+        weights = np.exp((logits.astype(np.float64) - float(logits.max())) / sampling.temperature)
+    if sampling.top_k is not None and sampling.top_k < len(weights):
+        weights[np.argpartition(-logits, sampling.top_k)[sampling.top_k :]] = 0
     if sampling.top_p is not None:
-        enough = int(np.searchsorted(np.cumsum(probabilities), sampling.top_p)) + 1
-        order, probabilities = order[:enough], probabilities[:enough] / probabilities[:enough].sum()
-    return int(order[min(np.searchsorted(np.cumsum(probabilities), random.random()), len(order) - 1)])
+        order = np.argsort(-weights, kind="stable")
+        sums = np.cumsum(weights[order])
+        weights[order[int(np.searchsorted(sums, sampling.top_p * sums[-1])) + 1 :]] = 0
+    sums = np.cumsum(weights)
+    below = min(random.random() * sums[-1], np.nextafter(sums[-1], 0))  # the product may be rounded up to the sum
+    return int(np.searchsorted(sums, below, side="right"))
 
 
 def until(parts: Iterable[str], stops: Sequence[str]) -> Iterator[str]:

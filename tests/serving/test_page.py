@@ -12,6 +12,7 @@ from server import Server, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # it films a test picture
 WIDE, PHONE = (1000, 900), (360, 740)
 
 
@@ -20,7 +21,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "the tests of the page need Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        one = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *CAMERA])
         yield one
         one.close()
 
@@ -73,6 +74,32 @@ def test_a_drawing_is_answered(page: Page):
     page.locator("#ask-drawing").click()
     expect(page.locator(".answer .name")).to_have_text("drawing")
     check(page)
+
+
+def test_what_the_camera_sees_is_answered(page: Page):
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("#filming")).to_be_visible()
+    check(page)
+    page.get_by_role("button", name="Take a picture").click()
+    expect(page.locator(".answer .name")).to_have_text("picture")
+    expect(page.locator("#filming")).to_be_hidden()
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_an_image_that_is_pasted_or_dropped_is_answered(page: Page, event: str):
+    page.evaluate(
+        """async (kind) => {
+            const content = await (await fetch(document.querySelector("#samples img").src)).blob();
+            const files = new DataTransfer();
+            files.items.add(new File([content], "mine.png", { type: "image/png" }));
+            const options = { bubbles: true, cancelable: true, clipboardData: files, dataTransfer: files };
+            const event = kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options);
+            document.getElementById("drop").dispatchEvent(event);
+        }""",
+        event,
+    )
+    expect(page.locator(".answer .name")).to_have_text("mine.png")
+    expect(page.locator(".answer .verdict")).to_contain_text("%")
 
 
 def test_files_one_of_which_is_no_image(page: Page, four_packages: list[Path], tmp_path: Path):

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -19,13 +21,20 @@ from .routes import explanations, open_inference, page, predictions
 from .shortcut import Shortcut
 
 
+class Refusal(BaseModel):
+    """What every request gets that is not answered."""
+
+    error: str  # one line: what, where, and the cure
+
+
 def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await repository.close()
 
-    app = FastAPI(title="Models", version="1", lifespan=lifespan)
+    refused: dict[int | str, dict[str, Any]] = {"4XX": {"model": Refusal}, "5XX": {"model": Refusal}}
+    app = FastAPI(title="Models", version="1", lifespan=lifespan, responses=refused)
     app.include_router(open_inference.routes(repository, may_load=may_load))
     app.include_router(predictions.routes(repository))
     app.include_router(explanations.routes(repository))
