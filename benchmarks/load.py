@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass
@@ -32,25 +33,43 @@ def post(path: str, kind: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
+class Connection(NamedTuple):
+    """To a server, kept alive."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """The status of the answer, and its body."""
+        self.writer.write(request)
+        head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return int(head[9:12]), await self.reader.readexactly(size)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
 async def load(port: int, request: bytes, connections: int, seconds: float) -> Answers:
     """Each connection asks at least once."""
     answers = Answers(seconds)
     end = time.perf_counter() + seconds
 
     async def ask() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        connection = await Connection.open(port)
         sent = time.perf_counter()
         while True:
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            status = int(head[9:12])
-            await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            status, _ = await connection.ask(request)
             answers.statuses[status] += 1
             if status == 200:
                 answers.times.append(time.perf_counter() - sent)
             if (sent := time.perf_counter()) >= end:
                 break
-        writer.close()
+        connection.close()
 
     await asyncio.gather(*(ask() for _ in range(connections)))
     return answers
