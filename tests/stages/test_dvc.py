@@ -54,7 +54,7 @@ METHODS = {
         *LOSS,
         *FIGURE,
     },
-    "evaluate": {"evaluate", "_table", "_spans", "_sources", "_write_table", *LOSS, *HELPERS, *FIGURE},
+    "evaluate": {"evaluate", "_table", "_spans", "_sources", *LOSS, *HELPERS, *FIGURE},
     "package": {
         "export",
         "export_explanations",
@@ -67,6 +67,7 @@ METHODS = {
         "answers",
         *HELPERS,
     },
+    "compare": {"compared"},  # which is no stage
 }
 # Prepare asks the task only whether it can learn the labels: that refuses, and changes no result.
 REFUSES = {"prepare": frozenset({"pipeline.tasks"})}
