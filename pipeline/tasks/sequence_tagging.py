@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import WordPreprocessing
-from pipeline.examples.batch import Batch, Examples, LossSums
+from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError

@@ -95,10 +95,10 @@ def gate(text: str, compared: dict[str, Comparison]) -> str | None:
     """
     name, _, margin = text.rpartition(":") if ":" in text else (text, "", "0")
     split, _, metric = name.rpartition(".") if name.partition(".")[0] in paths.TESTS else (paths.TESTS[0], "", name)
-    known = {f"{s}.{one.metric}": one for s, found in compared.items() for one in found.differences}
-    wanted = known.get(f"{split}.{metric}")
+    known = {f"{s}.{key(one.metric)}": one for s, found in compared.items() for one in found.differences}
+    wanted = known.get(f"{split}.{key(metric)}")
     if wanted is None:
-        names = ", ".join(key.removeprefix(f"{paths.TESTS[0]}.") for key in known)
+        names = ", ".join(one.removeprefix(f"{paths.TESTS[0]}.") for one in known)
         raise UserError(f"--fail-if-worse {text}: no metric {name!r}; the metrics: {names}")
     try:
         allowed = float(margin)
@@ -107,6 +107,11 @@ def gate(text: str, compared: dict[str, Comparison]) -> str | None:
     if not 0 <= allowed < math.inf:
         raise UserError(f"--fail-if-worse {text}: the margin is a number from 0 on, as in {name}:0.01")
     return _beyond(wanted, allowed, split)
+
+
+def key(metric: str) -> str:
+    """A metric's name without blanks and capitals, as --fail-if-worse has it."""
+    return metric.lower().replace(" ", "_")
 
 
 def _beyond(one: Difference, allowed: float, split: str) -> str | None:
@@ -118,9 +123,8 @@ def _beyond(one: Difference, allowed: float, split: str) -> str | None:
 
 
 def report(sides: list[list[Revision]], compared: dict[str, Comparison], *, markdown: bool, shown: int) -> str:
-    lines = [
-        f"{'- ' if markdown else ''}{name}  {run.name}: {run.title}" for name, side in zip("AB", sides) for run in side
-    ]
+    mark = "- " if markdown else ""
+    lines = [f"{mark}{name}  {run.name}: {run.title}" for name, side in zip("AB", sides) for run in side]
     parts = ["\n".join(lines)]
     parts += [texts.split_text(split, found, markdown=markdown, shown=shown) for split, found in compared.items()]
     if len(sides[0]) + len(sides[1]) == 2:

@@ -82,7 +82,7 @@ def find(name: str) -> Revision:
     for stage in RAN:
         if changed := _changed(lock[stage].get("params", {}).get(paths.PARAMS.as_posix(), {}), settings):
             raise UserError(
-                f"{name}: {stage} last ran with other settings: {changed} has changed in {paths.PARAMS}: run `dvc repro`"
+                f"{name}: {stage} ran with another {changed} than {paths.PARAMS} has: run `dvc repro`"
             )
     if _hash(lock[STAGE], "deps") != _hash(lock["train"], "outs"):
         raise UserError(f"{name}: {STAGE} has not run on what train made: run `dvc repro`")

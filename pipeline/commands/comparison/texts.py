@@ -11,6 +11,7 @@ from pipeline.evaluation.comparison.statistics import LEVEL, Difference
 
 PARTS = 10  # classes or documents in the table: those that changed most
 LONGEST = 60  # characters of a cell
+DIGITS = set("0123456789+-<")  # what a figure begins with
 ADVICE = (
     "This is about two trained models; another seed may turn it round. To compare two settings, train each with "
     "several seeds: compare A1,A2,A3 B1,B2,B3"
@@ -22,7 +23,7 @@ def sentence(found: Comparison) -> str:
     one, unit = found.headline, found.a[0].cluster
     if not found.a[0].graded and not len(found.fixed) and not len(found.broken) and one.difference == 0:
         same = f"Both are right and wrong about the same {found.a[0].unit}s"
-        return f"{same}, of {len(found.a[0].rows):,}."
+        return f"{same} of {len(found.a[0].rows):,}."
     if math.isnan(one.p) or found.clusters < 2:
         return f"A single {unit} says nothing of others: no interval, no p."
     if one.p < LEVEL:
@@ -64,11 +65,11 @@ def method(found: Comparison) -> str:
     if unit != found.a[0].unit:
         size += f" with {len(found.a[0].rows):,} {found.a[0].unit}s"
     if len(found.a) + len(found.b) > 2:
-        how = f"Student's t over {len(found.a)} and {len(found.b)} seeds and {size}"
+        how = f"Intervals and p: Student's t over {len(found.a)} and {len(found.b)} seeds and {size}"
     else:
         named = {"McNemar": "McNemar's exact test", "permutation": "permutation test"}
-        how = f"paired bootstrap of {size}; p: {', '.join(named.get(test, test) for test in tests)}"
-    return how + (", adjusted from the second row on (Holm)" if len(found.adjusted) > 1 else "")
+        how = f"Intervals: paired bootstrap of {size}; p: {', '.join(named.get(test, test) for test in tests)}"
+    return how + ("; from the second row on, p is adjusted by Holm" if len(found.adjusted) > 1 else "")
 
 
 def examples_table(found: Comparison, rows: Sequence[int]) -> pd.DataFrame:
@@ -91,11 +92,9 @@ def parts_table(found: Comparison) -> pd.DataFrame:
     """By class or document, those first that changed most."""
     first, table = found.a[0], found.parts
     change = table["b"] - table["a"]
-    order = (change.abs() if first.graded else table["fixed"] + table["broken"]).argsort(kind="stable")[::-1]
-    table = table.iloc[order[:PARTS].to_numpy()]
-    share = (lambda name: table[name] / table["rows"]) if first.graded else lambda name: 1 - table[name] / table["rows"]
-    a, b = share("a"), share("b")
-    what = "mean" if first.graded else "right"
+    table = table.iloc[(-change.abs().to_numpy()).argsort(kind="stable")[:PARTS]]
+    a, b = (table[side] / table["rows"] for side in ("a", "b"))
+    a, b, what = (a, b, "mean") if first.graded else (1 - a, 1 - b, "right")
     rows: dict[str, Any] = {
         first.part_name: [_short(name) for name in table["name"]],
         f"{first.unit}s": [f"{count:,}" for count in table["rows"]],
@@ -115,9 +114,9 @@ def split_text(split: str, found: Comparison, *, markdown: bool, shown: int) -> 
     unit, (better, worse) = f"{found.a[0].unit}s", _words(found)
     parts = [f"{'### ' if markdown else ''}{split}: {sentence(found)}"]
     parts += [f"note: {found.note}"] if found.note else []
-    parts += [_table(metrics_table(found), markdown), f"({method(found)})"]
+    parts += [_table(metrics_table(found), markdown), method(found)]
     total = found.parts
-    if len(total) > 1:
+    if len(total) > 1 and (total["fixed"] + total["broken"]).any():
         changed = min(len(total), PARTS)
         of = f"the {changed} of {len(total)} that changed most" if changed < len(total) else "all"
         parts += [f"By {found.a[0].part_name}, {of}:", _table(parts_table(found), markdown)]
@@ -171,10 +170,12 @@ def _words(found: Comparison) -> tuple[str, str]:
 
 
 def _table(table: pd.DataFrame, markdown: bool) -> str:
+    """Names to the left, figures to the right."""
+    align = ["right" if i and table[name].str[:1].isin(DIGITS).all() else "left" for i, name in enumerate(table)]
     if markdown:
-        rows = [[str(cell).replace("|", "\\|") for cell in row] for row in [table.columns, *table.to_numpy()]]
-        return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]])
-    return table.to_string(index=False, justify="left")
+        table = table.apply(lambda column: column.str.replace("|", "\\|", regex=False))
+    form = "github" if markdown else "plain"
+    return table.to_markdown(index=False, disable_numparse=True, colalign=align, tablefmt=form)
 
 
 def _p(p: float) -> str:

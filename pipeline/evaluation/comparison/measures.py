@@ -21,7 +21,7 @@ class Measure:
     name: str
     rises: bool  # more is better
     parts: Parts
-    score: Callable[[Float[np.ndarray, "*r q"]], Float[np.ndarray, "*r"]]
+    score: Callable[[Any], Any]  # of sums, any shape and then q: that shape
     hits: Bool[np.ndarray, " n"] | None = None  # of a share of right answers: which rows are right
 
     @property
@@ -43,7 +43,7 @@ def mean(
     """The sum of `values` over the sum of `sizes`, which are 1 unless given; or the square root of that."""
     parts = np.stack([values, np.ones(len(values)) if sizes is None else sizes], axis=1).astype(np.float64)
 
-    def score(sums: np.ndarray) -> np.ndarray:
+    def score(sums: Any) -> Any:
         ratio = sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
         return np.sqrt(ratio) if root else ratio
 
@@ -76,12 +76,12 @@ def micro_f1(name: str, right: np.ndarray, guessed: np.ndarray, true: np.ndarray
 def _macro_f1(right: Parts, guessed: Parts, true: Parts) -> Measure:
     parts = scipy.sparse.hstack([right, guessed + true], format="csr")
 
-    def score(sums: np.ndarray) -> np.ndarray:
+    def score(sums: Any) -> Any:
         found, either = np.split(sums, 2, axis=-1)
         return _f1(found, either).mean(axis=-1)
 
     return Measure("macro F1", True, parts, score)
 
 
-def _f1(right: np.ndarray, guessed_and_true: np.ndarray) -> np.ndarray:
+def _f1(right: Any, guessed_and_true: Any) -> Any:
     return 2 * right / np.maximum(guessed_and_true, 1e-12)

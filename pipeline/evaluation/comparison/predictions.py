@@ -65,9 +65,8 @@ def of_classes(table: pd.DataFrame) -> Predictions:
     labels, probabilities = _probabilities(table, "label", "prediction")
     totals = probabilities.sum(axis=1)
     if (bad := np.flatnonzero(~(np.abs(totals - 1) < 1e-3))).size:
-        raise UserError(
-            f"the probabilities of {len(bad):,} examples do not add up to 1 (row {bad[0]:,}: {totals[bad[0]]:g})"
-        )
+        sums = f"row {bad[0]:,}: {totals[bad[0]]:g}"
+        raise UserError(f"the probabilities of {len(bad):,} examples do not add up to 1 ({sums})")
     number = pd.Index(labels)
     targets, guesses = number.get_indexer(table["label"]), number.get_indexer(table["prediction"])
     if (targets < 0).any() or (guesses < 0).any():
@@ -129,6 +128,7 @@ def of_numbers(table: pd.DataFrame) -> Predictions:
     if not np.isfinite(values).all():
         raise UserError("some predicted numbers are not finite")
     errors = np.abs(values - true)
+    listed = ([", ".join(f"{x:.4g}" for x in row) for row in of] for of in (true, values))
     scaled = (errors / np.maximum(true.std(axis=0), 1e-12)).mean(axis=1)
     found = []
     if len(names) > 1:
@@ -139,9 +139,7 @@ def of_numbers(table: pd.DataFrame) -> Predictions:
         found.append(measures.mean(f"RMSE{title}", errors[:, i] ** 2, root=True))
     return Predictions(
         unit="example",
-        rows=_rows(
-            table, "example", *([", ".join(f"{x:.4g}" for x in row) for row in rows] for rows in (true, values))
-        ),
+        rows=_rows(table, "example", *listed),
         cluster=_cluster(table, "example"),
         wrong=scaled,
         doubt=scaled,
