@@ -2,6 +2,8 @@
 d documents.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
@@ -53,8 +55,10 @@ def per_passage(
     before = np.cumsum(size) - size
     first = np.searchsorted(document, np.arange(len(ids)))
     place = before - before[np.minimum(first, len(before) - 1)][document]
-    table = pd.DataFrame({"document": document, "passage": place // COMPARED, "characters": size, "nats": tokens.loss})
-    sums = table.astype({"nats": np.float64}).groupby(["document", "passage"], as_index=False).sum()
+    passages = np.maximum(np.bincount(document, weights=size, minlength=len(ids)).astype(int) // COMPARED, 1)
+    passage = np.minimum(place // COMPARED, passages[document] - 1)  # what is left at the end joins the last one
+    table = pd.DataFrame({"document": document, "passage": passage, "characters": size, "nats": tokens.loss})
+    sums: Any = table.astype({"nats": np.float64}).groupby(["document", "passage"], as_index=False).sum()
     rows = sums.pop("document").to_numpy()
     sums.insert(0, "id", ids[rows])
     sums.insert(1, "source", sources[rows])

@@ -163,5 +163,5 @@ def test_every_output_is_in_git_or_ignored():
 def test_metrics_plots_and_artifacts_are_outputs():
     shown = [*FILE["metrics"], *(a["path"] for a in FILE["artifacts"].values())]
     for plot in FILE["plots"]:
-        shown += [plot] if isinstance(plot, str) else [path for p in plot.values() for path in p["y"]]
+        shown += [plot] if isinstance(plot, str) else [path for p in plot.values() for path in p.get("y", [])]
     assert all(any(covers(out, path) for out in outputs()) for path in shown)

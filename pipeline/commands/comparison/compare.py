@@ -27,8 +27,9 @@ def main() -> int:
     for names, side in zip((given.a, given.b), sides):
         if len({run.name for run in side}) < max(len(side), 1):
             raise UserError(f"{names}: a side has one or several different runs, separated by commas")
-    refuse_other_tasks([*sides[0], *sides[1]])
-    compared = {split: compare(*sides, split) for split in paths.TESTS if in_all(split, *sides)}
+    a, b = sides
+    refuse_other_tasks([*a, *b])
+    compared = {split: compare(a, b, split) for split in paths.TESTS if in_all(split, a, b)}
     if not compared:
         raise UserError(f"{given.a} and {given.b} have no test split in common")
     gates = [gate(text, compared) for text in given.fail_if_worse]

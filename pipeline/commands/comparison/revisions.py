@@ -43,7 +43,7 @@ class Revision:
         try:
             wanted = self.files.info(path).get("md5")
             with self.files.open(path, "rb") as stream:
-                content = stream.read()
+                content: Any = stream.read()
         except (OSError, DvcException) as error:
             raise UserError(
                 f"{self.name}: {path} is not in DVC's cache: {fetch} fetches it if it was pushed; or run it again"
@@ -81,9 +81,7 @@ def find(name: str) -> Revision:
         raise UserError(f"{name}: {STAGE} has not run there: {LOCK} has no such stage")
     for stage in RAN:
         if changed := _changed(lock[stage].get("params", {}).get(paths.PARAMS.as_posix(), {}), settings):
-            raise UserError(
-                f"{name}: {stage} ran with another {changed} than {paths.PARAMS} has: run `dvc repro`"
-            )
+            raise UserError(f"{name}: {stage} ran with another {changed} than {paths.PARAMS} has: run `dvc repro`")
     if _hash(lock[STAGE], "deps") != _hash(lock["train"], "outs"):
         raise UserError(f"{name}: {STAGE} has not run on what train made: run `dvc repro`")
     dataset = str(settings.get("dataset"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation.comparison.pairing import Comparison, wrong
+from pipeline.evaluation.comparison.pairing import Comparison, mean
 from pipeline.evaluation.comparison.statistics import LEVEL, Difference
 
 PARTS = 10  # classes or documents in the table: those that changed most
@@ -74,7 +74,7 @@ def method(found: Comparison) -> str:
 
 def examples_table(found: Comparison, rows: Sequence[int]) -> pd.DataFrame:
     graded = found.a[0].graded
-    one, other = wrong(found.a), wrong(found.b)
+    one, other = (mean(side, "wrong") for side in (found.a, found.b))
     table = pd.DataFrame(
         {
             "source": [_short(found.a[0].rows["source"].iat[row]) for row in rows],
@@ -85,7 +85,7 @@ def examples_table(found: Comparison, rows: Sequence[int]) -> pd.DataFrame:
     )
     if graded:
         table["change"] = [f"{other[row] - one[row]:+.3f}" for row in rows]
-    return table.drop(columns="true") if (table["true"] == "").all() else table
+    return table if any(table["true"]) else table.drop(columns="true")
 
 
 def parts_table(found: Comparison) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def split_text(split: str, found: Comparison, *, markdown: bool, shown: int) -> 
     parts += [f"note: {found.note}"] if found.note else []
     parts += [_table(metrics_table(found), markdown), method(found)]
     total = found.parts
-    if len(total) > 1 and (total["fixed"] + total["broken"]).any():
+    if len(total) > 1 and (len(found.fixed) or len(found.broken)):
         changed = min(len(total), PARTS)
         of = f"the {changed} of {len(total)} that changed most" if changed < len(total) else "all"
         parts += [f"By {found.a[0].part_name}, {of}:", _table(parts_table(found), markdown)]
@@ -173,7 +173,7 @@ def _table(table: pd.DataFrame, markdown: bool) -> str:
     """Names to the left, figures to the right."""
     align = ["right" if i and table[name].str[:1].isin(DIGITS).all() else "left" for i, name in enumerate(table)]
     if markdown:
-        table = table.apply(lambda column: column.str.replace("|", "\\|", regex=False))
+        table = table.replace(r"\|", r"\\|", regex=True)
     form = "github" if markdown else "plain"
     return table.to_markdown(index=False, disable_numparse=True, colalign=align, tablefmt=form)
 

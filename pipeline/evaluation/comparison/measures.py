@@ -57,7 +57,7 @@ def share(name: str, hits: Bool[np.ndarray, " n"]) -> Measure:
 
 def macro_f1(guesses: Int[np.ndarray, " n"], targets: Int[np.ndarray, " n"], labels: int) -> Measure:
     """The mean over the labels of their F1, as scikit-learn's: 0 for a label that is neither there nor predicted."""
-    one_hot = scipy.sparse.eye_array(labels, format="csr")
+    one_hot: Any = scipy.sparse.eye_array(labels, format="csr")
     guessed, true = one_hot[guesses], one_hot[targets]
     return _macro_f1(guessed.multiply(true), guessed, true)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,21 +42,30 @@ class Comparison:
         return self._changed(1)
 
     def _changed(self, sign: int) -> Int[np.ndarray, " f"]:
-        change, doubt = wrong(self.b) - wrong(self.a), _mean(self.b, "doubt") - _mean(self.a, "doubt")
-        rows = np.flatnonzero(sign * change > 0)
+        one, other = (mean(side, "wrong") for side in (self.a, self.b))
+        doubt = mean(self.b, "doubt") - mean(self.a, "doubt")
+        rows = np.flatnonzero(self._moved(one, other) == sign)
+        change = other - one if self.a[0].graded else np.zeros(len(one))
         return rows[np.lexsort((-sign * doubt[rows], -sign * change[rows]))]
+
+    def _moved(self, a: Float[np.ndarray, " l"], b: Float[np.ndarray, " l"]) -> Int[np.ndarray, " l"]:
+        """-1 where B is less wrong than A, 1 where it is more so. Where answers are right or wrong, the runs of a side
+        vote.
+        """
+        sign = np.sign(b - a).astype(int)
+        return sign if self.a[0].graded else sign * ((a - 0.5) * (b - 0.5) < 0)
 
     @property
     def parts(self) -> pd.DataFrame:
         """By class or document: rows, how wrong each side is in all, rows fixed and broken, and the p of McNemar's
-        test, adjusted for the number of classes; p is NaN where rows are graded or hang together.
+        test, adjusted for the number of classes; p is NaN where rows are graded or hang together, and with several
+        runs, whose seeds it would leave out.
         """
         one, other = (np.mean([run.part.wrong for run in side], axis=0) for side in (self.a, self.b))
-        if not self.a[0].graded and len(self.a) + len(self.b) > 2:  # each side decides by the majority of its runs
-            one, other = (one > 0.5).astype(float), (other > 0.5).astype(float)
-        table = pd.DataFrame({"name": self.a[0].part.name, "a": one, "b": other})
-        table = table.assign(rows=1, fixed=other < one, broken=other > one).groupby("name", as_index=False).sum()
-        if self.a[0].graded or self.clusters < len(self.a[0].rows):
+        moved = self._moved(one, other)
+        table: Any = pd.DataFrame({"name": self.a[0].part.name, "a": one, "b": other})
+        table = table.assign(rows=1, fixed=moved < 0, broken=moved > 0).groupby("name", as_index=False).sum()
+        if self.a[0].graded or self.clusters < len(self.a[0].rows) or len(self.a) + len(self.b) > 2:
             return table.assign(p=np.nan)
         changed = zip(table["fixed"], table["broken"])
         return table.assign(p=statistics.holm([statistics.sign_test(int(f), int(b)) for f, b in changed]))
@@ -91,7 +101,7 @@ def compare(a: Sequence[Predictions], b: Sequence[Predictions], names: Sequence[
         _refuse_other_truth(names[0], runs[0], name, run)
     clusters = pd.factorize(runs[0].rows["cluster"])[0]
     sides = runs[: len(a)], runs[len(a) :]
-    differences = statistics.compare(*([run.measures for run in side] for side in sides), clusters)
+    differences = statistics.compare([run.measures for run in sides[0]], [run.measures for run in sides[1]], clusters)
     count = int(clusters.max()) + 1
     return Comparison(
         tuple(sides[0]),
@@ -104,13 +114,8 @@ def compare(a: Sequence[Predictions], b: Sequence[Predictions], names: Sequence[
     )
 
 
-def wrong(side: Sequence[Predictions]) -> Float[np.ndarray, " n"]:
-    """How wrong a side is about each row: the mean of its runs, or of right and wrong answers what most runs give."""
-    mean = _mean(side, "wrong")
-    return mean if side[0].graded else (mean > 0.5).astype(float)
-
-
-def _mean(side: Sequence[Predictions], name: str) -> Float[np.ndarray, " n"]:
+def mean(side: Sequence[Predictions], name: str) -> Float[np.ndarray, " n"]:
+    """The mean over a side's runs of `wrong` or `doubt`."""
     return np.mean([getattr(run, name) for run in side], axis=0)
 
 

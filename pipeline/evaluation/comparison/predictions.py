@@ -68,7 +68,7 @@ def of_classes(table: pd.DataFrame) -> Predictions:
         sums = f"row {bad[0]:,}: {totals[bad[0]]:g}"
         raise UserError(f"the probabilities of {len(bad):,} examples do not add up to 1 ({sums})")
     number = pd.Index(labels)
-    targets, guesses = number.get_indexer(table["label"]), number.get_indexer(table["prediction"])
+    targets, guesses = (number.get_indexer(table[column].tolist()) for column in ("label", "prediction"))
     if (targets < 0).any() or (guesses < 0).any():
         raise UserError("a label has no column of probabilities")
     hits = targets == guesses
@@ -230,7 +230,7 @@ def _cluster(table: pd.DataFrame, alone: str) -> str:
 
 
 def _is_grouped(table: pd.DataFrame) -> bool:
-    return "group" in table and table["group"].nunique() >= ENOUGH_GROUPS
+    return "group" in table and bool(len(table["group"].dropna().unique()) >= ENOUGH_GROUPS)
 
 
 def _probabilities(table: pd.DataFrame, *columns: str) -> tuple[tuple[str, ...], Float[np.ndarray, "n k"]]:

@@ -75,7 +75,7 @@ def compare(
             p, test = permutation(one, parts[0][i], parts[1][i]), "permutation"
         low, high = expanded_percentiles(differences, count)
         spread = float(differences.std())
-        results.append(Difference(one.name, one.rises, *map(float, values), low, high, p, test, spread, 0.0))
+        results.append(Difference(one.name, one.rises, one.value, other.value, low, high, p, test, spread, 0.0))
     return results
 
 
@@ -97,7 +97,7 @@ def permutation(measure: Measure, a: Parts, b: Parts) -> float:
     """
     change = b - a
     rows = np.unique(change.nonzero()[0])  # where both say the same, a swap changes nothing
-    if len(rows) == 0:
+    if len(rows) < 2:
         return 1.0
     change, total_a, total_b = change[rows], np.asarray(a.sum(axis=0)), np.asarray(b.sum(axis=0))
 
