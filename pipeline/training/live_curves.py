@@ -1,4 +1,4 @@
-"""Curves while a model trains: a table for each figure, which `dvc plots show` and DVC's extension for VS Code read, and
+"""Curves while a model trains: a table for each figure, which `dvc plots show` and VS Code (DVC extension) read, and
 TensorBoard's files, if it is installed. Git and DVC track none of them, and no output of the stage comes from them.
 
 They end with the run: then the stage's own history has the curves.
