@@ -39,14 +39,14 @@ class Revision:
     def read(self, file: str) -> pd.DataFrame:
         """A table of the folder evaluation. Raises UserError where it is not in the cache or cannot be read."""
         path = (paths.EVALUATION / file).as_posix()
-        fetch = f"`dvc fetch --all-commits {STAGE}`, then `dvc pull`," if self.name != WORKSPACE else "`dvc pull`"
         try:
             wanted = self.files.info(path).get("md5")
             with self.files.open(path, "rb") as stream:
                 content: Any = stream.read()
         except (OSError, DvcException) as error:
             raise UserError(
-                f"{self.name}: {path} is not in DVC's cache: {fetch} fetches it if it was pushed; or run it again"
+                f"{self.name}: {path} is not in DVC's cache: `dvc pull --all-commits {STAGE}` fetches it if it was pushed "
+                "(of an experiment: `dvc exp pull`); or run it again"
             ) from error
         if wanted and hashlib.md5(content, usedforsecurity=False).hexdigest() != wanted:
             raise UserError(f"{self.name}: {path} is not what {LOCK} records: `dvc repro` or `dvc checkout` mends it")
