@@ -11,6 +11,7 @@ import pyarrow
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
+from dvc_data.index import DataIndexError
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.config import paths
@@ -20,6 +21,7 @@ from pipeline.tasks import TASKS
 WORKSPACE = "workspace"
 LOCK = "dvc.lock"
 STAGE = "evaluate"
+MISSING = OSError, DataIndexError  # a file, a folder's list of files: not in the cache
 RAN = "evaluate", "train"  # the stages whose settings a result comes from
 
 
@@ -40,13 +42,13 @@ class Revision:
         """A table of the folder evaluation. Raises UserError where it is not in the cache or cannot be read."""
         path = (paths.EVALUATION / file).as_posix()
         try:
-            wanted = self.files.info(path).get("md5")
+            wanted = self.files.info(path).get("dvc_info", {}).get("md5")
             with self.files.open(path, "rb") as stream:
                 content: Any = stream.read()
-        except (OSError, DvcException) as error:
+        except (*MISSING, DvcException) as error:
             raise UserError(
-                f"{self.name}: {path} is not in DVC's cache: `dvc pull --all-commits {STAGE}` fetches it if it was pushed "
-                "(of an experiment: `dvc exp pull`); or run it again"
+                f"{self.name}: {path} is not in DVC's cache: `dvc pull --all-commits {STAGE}` fetches it, if it was "
+                "pushed (of an experiment: `dvc exp pull`); or run it again"
             ) from error
         if wanted and hashlib.md5(content, usedforsecurity=False).hexdigest() != wanted:
             raise UserError(f"{self.name}: {path} is not what {LOCK} records: `dvc repro` or `dvc checkout` mends it")
@@ -58,7 +60,7 @@ class Revision:
     def has(self, file: str) -> bool:
         try:
             return self.files.exists((paths.EVALUATION / file).as_posix())
-        except (OSError, DvcException):
+        except (*MISSING, DvcException):
             return False
 
 
