@@ -32,6 +32,8 @@ PACKAGE = Path("package")  # package
 CHECKPOINTS = Path(".checkpoints")  # of unfinished training, in the repository that DVC was started in
 
 LOGS = Path("logs")  # times and rates differ from run to run, so DVC does not track them
+EVENTS = LOGS / "tensorboard"
+LIVE = Path("plots/live")  # the curves of a run that goes on; git has an empty table there, and DVC tracks none of it
 TRAINED_ON = LOGS / "trained_on.json"  # the machine that trained the model in `trained`, if it was trained here
 
 SPLITS = ("train", "validation", "test", "shifted")

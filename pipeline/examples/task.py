@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # these stand on this module
 
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.loaders.loader import Loader
     from pipeline.training.trainer import State, Trainer
@@ -125,6 +126,14 @@ class Task(Section):
     @abstractmethod
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Writes the tables, plots and explanations of one test split; returns its figures."""
+
+    # compare
+    @classmethod
+    @abstractmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        """What `evaluate` wrote of a test split, in the form that two models are compared in; `read` reads a table of
+        the folder of that run. Raises UserError where it cannot be used.
+        """
 
     # package
     @abstractmethod

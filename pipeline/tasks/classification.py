@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.predictor import Predictor, Tree
 
 PRINTED = 30  # classes in a printed table, at most
@@ -140,11 +141,17 @@ class Classification(Labelled):
         names = np.array(self.labels)
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
-            "source": sources.of(split),
+            **sources.columns(split),
             "label": names[targets],
             "prediction": names[probabilities.argmax(-1)],
         }
         return pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_classes(read(f"{split}.parquet"))
 
     def package_files(self, folder: Path) -> None:
         strict_json.write(folder / "labels.json", {"labels": self.labels})

@@ -26,6 +26,7 @@ from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.packaging.onnx.graph import Graph, Value
 
@@ -129,7 +130,7 @@ class MultiLabelClassification(Labelled):
         guesses = probabilities >= thresholds[None]
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
-            "source": sources.of(split),
+            **sources.columns(split),
             "labels": self._names(targets),
             "prediction": self._names(guesses),
         }
@@ -173,6 +174,12 @@ class MultiLabelClassification(Labelled):
                 output="the label's logit",
             )
         return {"examples": len(targets), **results}
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_label_sets(read(f"{split}.parquet"))
 
     def _names(self, chosen: Bool[np.ndarray, "n k"]) -> list[list[str]]:
         return [[self.labels[i] for i in np.flatnonzero(row)] for row in chosen]

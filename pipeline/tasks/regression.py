@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.packaging.onnx.graph import Graph, Value
 
@@ -137,7 +138,7 @@ class Regression(Labelled):
         ids = np.load(paths.features(split) / "ids.npy").astype(str)
         columns = {f"true {name}": targets[:, i] for i, name in enumerate(self.targets)}
         columns |= {f"predicted {name}": values[:, i] for i, name in enumerate(self.targets)}
-        table = pd.DataFrame({"id": ids, "source": sources.of(split), **columns})
+        table = pd.DataFrame({"id": ids, **sources.columns(split), **columns})
         table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         results = {
             name: metrics.regression(values[:, i], targets[:, i], self.mean[i]) for i, name in enumerate(self.targets)
@@ -170,6 +171,12 @@ class Regression(Labelled):
                 output="the predicted value",
             )
         return {"examples": len(targets), **results}
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_numbers(read(f"{split}.parquet"))
 
     def package_files(self, folder: Path) -> None:
         units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import WordPreprocessing
-from pipeline.examples.batch import Batch, Examples, LossSums
+from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.predictor import Predictor, Tree
 
 
@@ -137,7 +138,7 @@ class SequenceTagging(Labelled):
 
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline gives each word the tag that it has most often in the training split."""
-        from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation import metrics, plots, words
         from pipeline.evaluation.explanations import words_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -150,7 +151,8 @@ class SequenceTagging(Labelled):
         confidence = probabilities[np.arange(len(guesses)), guesses]
         baseline = np.load(folder / "baseline.npy")
         read_from = self._sources(split, sentences)
-        self._write_table(split, test, read_from, labels, guesses, confidence, baseline)
+        table = words.table(split, test, read_from, labels, guesses, confidence, baseline)
+        table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         by_class = metrics.per_class(guesses, targets, labels)
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
@@ -204,35 +206,6 @@ class SequenceTagging(Labelled):
         unseen = np.load(paths.features(split) / "unseen_tags.npy", allow_pickle=False)
         return (*self.labels, *unseen.tolist())
 
-    def _write_table(
-        self,
-        split: str,
-        test: Examples,
-        read_from: np.ndarray,
-        labels: tuple[str, ...],
-        guesses: Int[np.ndarray, " n"],
-        confidence: Float[np.ndarray, " n"],
-        baseline: Int[np.ndarray, " n"],
-    ) -> None:
-        """A row a word, in the order of the split: its sentence's id and source, its place there, label, prediction and
-        the prediction's probability, and whether training lacks the word.
-        """
-        import pandas as pd
-
-        names, sizes = np.array(labels), np.diff(np.asarray(test.starts))
-        table = pd.DataFrame(
-            {
-                "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
-                "source": np.repeat(read_from, sizes),
-                "place": np.concatenate([np.arange(size) for size in sizes]),
-                "label": names[np.asarray(test.targets)],
-                "prediction": names[guesses],
-                "probability": confidence,
-                "unseen": baseline < 0,
-            }
-        )
-        table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
-
     def _sources(self, split: str, sentences: Int[np.ndarray, " m"]) -> np.ndarray:
         """Where each sentence was read from, as preprocess cut them."""
         from pipeline.evaluation import sources
@@ -247,6 +220,12 @@ class SequenceTagging(Labelled):
         longest = self.inputs.settings.max_length  # type: ignore[union-attr]
         rows = pq.read_table(paths.prepared("test"), columns=["words"])["words"].to_pylist()
         return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_words(read(f"{split}.parquet"))
 
     def package_files(self, folder: Path) -> None:
         strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme})
