@@ -14,16 +14,20 @@ from pydantic import Field, SerializeAsAny
 from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
+from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:  # these stand on this module
     from collections.abc import Callable
 
     import numpy as np
+    import pandas as pd
     from flax import nnx
 
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.loaders.loader import Loader
     from pipeline.training.trainer import State, Trainer
 
@@ -125,6 +129,20 @@ class Task(Section):
     @abstractmethod
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Writes the tables, plots and explanations of one test split; returns its figures."""
+
+    @abstractmethod
+    def outcomes(self, split: str) -> "Outcomes":
+        """What became of each answer on a split, by the table that `evaluate` wrote."""
+
+    @abstractmethod
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        """The one figure to remember, of those that `evaluate` returned."""
+
+    def doubts(self, split: str, logits: "np.ndarray") -> "pd.DataFrame":
+        """The labels of a split that are likely wrong: see evaluation/failures/label_errors.py. `logits` are those of
+        models that were not trained on these examples. Raises UserError where there are no labels.
+        """
+        raise UserError(f"{self.name}: its texts have no labels that could be wrong")
 
     # package
     @abstractmethod

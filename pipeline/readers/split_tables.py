@@ -1,4 +1,5 @@
-"""Examples -> one Parquet table for each split, with the columns id, content, label and source: where it was read.
+"""Examples -> one Parquet table for each split, with the columns id, content, label and source: where it was read;
+and slices, where the reader gives those.
 
 Examples are written as they are read, to a spool, and sorted into their splits when all have been seen: only their
 hashes stay in memory.
@@ -76,7 +77,8 @@ def write_spool(
         table = table or TableWriter(spool, _schema(item))
         keys.append(split.keys(item, duplicates))
         where.append(item.where)
-        table.add({"id": keys[-1].id, table.content: item.content, "label": item.label, "source": item.where})
+        row = {"id": keys[-1].id, table.content: item.content, "label": item.label, "source": item.where}
+        table.add(row | ({"slices": item.slices} if item.slices else {}))
     if table:
         table.close()
     return keys, where, unlabelled
@@ -90,7 +92,10 @@ def _schema(example: Example) -> pa.Schema:
     elif isinstance(example.label, dict):
         label = pa.struct([(name, pa.float64()) for name in example.label])
     content = COLUMNS[type(example.content)]
-    return pa.schema([("id", pa.string()), content, ("label", label), ("source", pa.string())])
+    fields = [("id", pa.string()), content, ("label", label), ("source", pa.string())]
+    if example.slices:
+        fields.append(("slices", pa.struct([(name, pa.string()) for name in example.slices])))
+    return pa.schema(fields)
 
 
 def sort_spool(spool: Path, splits: list[str | None]) -> dict[str, Counter[str]]:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.loaders.loader import Loader
     from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
     from pipeline.training.trainer import State, Trainer
@@ -163,6 +165,20 @@ class LanguageModelling(Task):
             plots.write_calibration(tokens.confidence, tokens.guess == tokens.token)
             language_model.write_passages(tokens, self._tokenizer())
         return results
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation import language_model
+        from pipeline.evaluation.failures import outcomes
+        from pipeline.loaders import token_store
+
+        tokenizer, text = self._tokenizer(), token_store.load(paths.features(split))
+        spellings = [spelling.decode(errors="replace") for spelling in tokenizer.token_bytes]
+        return outcomes.of_tokens(outcomes.read(split), language_model.token_names(tokenizer), spellings, text.starts)
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.nats(figures)
 
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging import export

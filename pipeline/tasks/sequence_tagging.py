@@ -1,7 +1,6 @@
 """One label, a tag, for each word of a sentence. Axes: b batch, t words, n words of a split, k tags."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import WordPreprocessing
-from pipeline.examples.batch import Batch, Examples, LossSums
+from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
@@ -30,8 +29,12 @@ from pipeline.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
 
 
 class SequenceTagging(Labelled):
@@ -74,15 +77,15 @@ class SequenceTagging(Labelled):
         `unseen_tags.npy` names a split's tags that training lacks, numbered from `len(labels)` on; `baseline.npy` has
         each word's most frequent tag in training, -1 for a word that training lacks.
         """
-        from pipeline.encoding import tables
+        from pipeline.encoding import tables, tags
 
-        labels = tuple(sorted(_different(tables.column("train", "label"))))
-        frequent = _most_frequent_tags(tables.column("train", "words"), tables.column("train", "label"))
+        labels = tuple(sorted(tags.different(tables.column("train", "label"))))
+        frequent = tags.most_frequent(tables.column("train", "words"), tables.column("train", "label"))
         counts = np.zeros(len(labels), int)
         for split in tables.splits():
-            unseen = tuple(sorted(_different(tables.column(split, "label")) - set(labels)))
+            unseen = tuple(sorted(tags.different(tables.column(split, "label")) - set(labels)))
             numbers = {tag: i for i, tag in enumerate((*labels, *unseen))}
-            targets = np.array([numbers[tag] for tags in tables.column(split, "label") for tag in tags], np.int32)
+            targets = np.array([numbers[tag] for sentence in tables.column(split, "label") for tag in sentence], np.int32)
             words = (word for sentence in tables.column(split, "words") for word in sentence)
             baseline = [numbers[frequent[word]] if word in frequent else -1 for word in words]
             tables.save(
@@ -139,18 +142,21 @@ class SequenceTagging(Labelled):
         """The baseline gives each word the tag that it has most often in the training split."""
         from pipeline.evaluation import metrics, plots
         from pipeline.evaluation.explanations import words_page
+        from pipeline.evaluation.failures import label_errors, outcomes
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         folder = paths.features(split)
         test, sentences = buckets.load(folder, self.inputs), np.load(folder / "sentences.npy")
-        probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
+        logits = predict(predictor, tree["params"], tree["model_state"], test)
+        probabilities = metrics.softmax(logits)
+        label_errors.write(split, self.doubts(split, logits))
         labels, targets = self._labels_of(split), np.asarray(test.targets)
         guesses = self._decode(probabilities, sentences)
         confidence = probabilities[np.arange(len(guesses)), guesses]
         baseline = np.load(folder / "baseline.npy")
         read_from = self._sources(split, sentences)
-        self._write_table(split, test, read_from, labels, guesses, confidence, baseline)
+        outcomes.write_words(split, test, read_from, labels, guesses, confidence, baseline < 0)
         by_class = metrics.per_class(guesses, targets, labels)
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
@@ -169,6 +175,24 @@ class SequenceTagging(Labelled):
             plots.write_calibration(confidence, guesses == targets)
             words_page.write(test, self._sentences(), read_from, labels, guesses, confidence)
         return results
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        starts, sentences = (np.load(paths.features(split) / f"{name}.npy") for name in ("starts", "sentences"))
+        return outcomes.of_words(outcomes.read(split), self.labels, starts, sentences)
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.accuracy(figures, "giving each word its most frequent tag")
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        from pipeline.evaluation import metrics
+        from pipeline.evaluation.failures import label_errors
+
+        targets, sentences = (np.load(paths.features(split) / f"{name}.npy") for name in ("targets", "sentences"))
+        return label_errors.of_words(self.labels, metrics.softmax(logits), targets, sentences)
 
     def _decode(
         self, probabilities: Float[np.ndarray, "n k"], sentences: Int[np.ndarray, " m"]
@@ -203,35 +227,6 @@ class SequenceTagging(Labelled):
         """The labels by their numbers in a split's targets: the model's, then those that the training split lacks."""
         unseen = np.load(paths.features(split) / "unseen_tags.npy", allow_pickle=False)
         return (*self.labels, *unseen.tolist())
-
-    def _write_table(
-        self,
-        split: str,
-        test: Examples,
-        read_from: np.ndarray,
-        labels: tuple[str, ...],
-        guesses: Int[np.ndarray, " n"],
-        confidence: Float[np.ndarray, " n"],
-        baseline: Int[np.ndarray, " n"],
-    ) -> None:
-        """A row a word, in the order of the split: its sentence's id and source, its place there, label, prediction and
-        the prediction's probability, and whether training lacks the word.
-        """
-        import pandas as pd
-
-        names, sizes = np.array(labels), np.diff(np.asarray(test.starts))
-        table = pd.DataFrame(
-            {
-                "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
-                "source": np.repeat(read_from, sizes),
-                "place": np.concatenate([np.arange(size) for size in sizes]),
-                "label": names[np.asarray(test.targets)],
-                "prediction": names[guesses],
-                "probability": confidence,
-                "unseen": baseline < 0,
-            }
-        )
-        table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
 
     def _sources(self, split: str, sentences: Int[np.ndarray, " m"]) -> np.ndarray:
         """Where each sentence was read from, as preprocess cut them."""
@@ -270,19 +265,6 @@ class SequenceTagging(Labelled):
             answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities})
             start += len(words)
         return answers
-
-
-def _different(sentences: Iterable[list[str]]) -> set[str]:
-    return {tag for tags in sentences for tag in tags}
-
-
-def _most_frequent_tags(sentences: Iterable[list[str]], labels: Iterable[list[str]]) -> dict[str, str]:
-    """The most frequent tag of each word; the first in the alphabet of several."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for words, tags in zip(sentences, labels):
-        for word, tag in zip(words, tags):
-            counts[word][tag] += 1
-    return {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in counts.items()}
 
 
 def _print_details(split: str, results: dict[str, Any]) -> None:
