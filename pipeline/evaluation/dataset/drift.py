@@ -39,6 +39,7 @@ class Sample(NamedTuple):
     groups: list[str]
     texts: list[str] | None
     thumbnails: Float[np.ndarray, "n d"] | None
+    unit: str = "examples"
 
 
 class Drift(NamedTuple):
@@ -49,6 +50,7 @@ class Drift(NamedTuple):
     high: float | None
     train: int
     test: int
+    unit: str  # what was compared
     traits: pd.DataFrame  # trait, distance, p, median_train, median_test; the most different first
 
     @property
@@ -63,7 +65,7 @@ def between(train: str, test: str, seed: int) -> Drift:
     is_test = np.repeat([False, True], sizes)
     auc = _auc(both, is_test, seed)
     columns = [traits.numbers(sample.traits) for sample in both]
-    return Drift(*auc, *sizes, _by_trait(*columns))
+    return Drift(*auc, *sizes, both[0].unit, _by_trait(*columns))
 
 
 def _sample(split: str, seed: int) -> Sample:
@@ -89,7 +91,7 @@ def _passages(found: pd.DataFrame, texts: list[str]) -> Sample:
         parts += [(i, text[start : start + PASSAGE]) for start in kept]
     of = traits.numbers(pd.DataFrame([traits.of_text(part) for _, part in parts]))
     names = [f"{found['folder'][i]}/{found['file'][i]}" for i, _ in parts]
-    return Sample(of.drop(columns="characters"), names, [part for _, part in parts], None)
+    return Sample(of.drop(columns="characters"), names, [part for _, part in parts], None, "passages")
 
 
 def _thumbnail(pixels: np.ndarray) -> Float[np.ndarray, " d"]:

@@ -108,7 +108,8 @@ def _quarters(numbers: Float[np.ndarray, " n"], is_missing: np.ndarray) -> np.nd
     borders = np.unique(np.quantile(known, np.linspace(0, 1, QUARTERS + 1), method="nearest"))
     number = np.clip(np.searchsorted(borders, numbers, side="right") - 1, 0, max(len(borders) - 2, 0))
     last = len(borders) - 2
-    names = [
-        f"{borders[i]:.4g} to {'' if i == last else 'under '}{borders[i + 1]:.4g}" for i in range(len(borders) - 1)
-    ] or [f"{borders[0]:.4g}"]
+    texts = [f"{border:.3g}" if abs(border) < 1000 else f"{border:,.0f}" for border in borders]
+    if len(set(texts)) < len(texts):
+        texts = [repr(border) for border in borders.tolist()]
+    names = [f"{texts[i]} to {'' if i == last else 'under '}{texts[i + 1]}" for i in range(last + 1)] or texts
     return np.where(is_missing, EMPTY, np.array(names, object)[number])

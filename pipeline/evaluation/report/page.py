@@ -145,8 +145,8 @@ def summary(parts: dict[str, Any], kind: str) -> list[str]:
     if parts["calibration"] is not None:
         sentences.append(parts["calibration"])
     if parts["doubted"]:
-        labels = "one label" if parts["doubted"] == 1 else f"{parts['doubted']:,} labels"
-        sentences.append(f"The model doubts {labels} of the test data: some may be wrong.")
+        labels = "One test label looks" if parts["doubted"] == 1 else f"{parts['doubted']:,} test labels look"
+        sentences.append(f"{labels} doubtful.")
     return [*sentences, parts["drift_sentence"]]
 
 
