@@ -69,7 +69,7 @@ def numbers(traits: pd.DataFrame) -> pd.DataFrame:
     return traits.select_dtypes("number")
 
 
-def _of_content(value: Any) -> dict[str, float]:
+def _of_content(value: Any) -> dict[str, float | int]:
     if isinstance(value, bytes):
         width, height, _, _ = images.outside(value)
         return {"width": width, "height": height, "pixels": width * height}
@@ -79,7 +79,7 @@ def _of_content(value: Any) -> dict[str, float]:
     return {"words": len(value), "letters a word": letters / max(len(value), 1)}
 
 
-def of_text(text: str) -> dict[str, float]:
+def of_text(text: str) -> dict[str, float | int]:
     size = max(len(text), 1)
     return {
         "words": len(text.split()),

@@ -7,6 +7,7 @@ Axes: n examples or words, k labels, m borders of sentences.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,5 +103,5 @@ def of_numbers(
     return pd.concat(parts).sort_values("score", kind="stable", ignore_index=True)
 
 
-def _table(rows: np.ndarray, place: int, given: Sequence[str], suggested: Sequence[str], scores: np.ndarray) -> pd.DataFrame:
+def _table(rows: np.ndarray, place: int, given: Any, suggested: Any, scores: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(COLUMNS, (rows, place, given, suggested, scores))), columns=COLUMNS)

@@ -49,7 +49,7 @@ def rate(
         return Rate(figure, *wilson(figure, effective))
     if count < 2 or not figure:
         return Rate(figure, np.nan, np.nan)
-    reach = np.exp(quantile * np.sqrt(variance) / figure)
+    reach = float(np.exp(quantile * np.sqrt(variance) / figure))
     return Rate(figure, figure / reach, figure * reach)
 
 

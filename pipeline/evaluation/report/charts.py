@@ -44,7 +44,7 @@ class Scale(NamedTuple):
     start: float
     end: float
 
-    def __call__(self, value: float) -> float:
+    def __call__(self, value: float | int) -> float:
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(self.start + share * (self.end - self.start), 1)
 
@@ -56,10 +56,10 @@ class Scale(NamedTuple):
 
 
 def lines(
-    title: str, x: Sequence[float], series: dict[str, Sequence[float]], *, x_label: str, y_label: str
+    title: str, x: Sequence[int], series: dict[str, list[float]], *, x_label: str, y_label: str
 ) -> Chart:
     """A line for each of `series` over the whole numbers `x`."""
-    across = _across(min(x), max(x))
+    across = _across(float(min(x)), float(max(x)))
     values = [value for one in series.values() for value in one]
     up = _up(min(values), max(values), margin=0.06)
     drawn = [Line(name, [(across(a), up(b)) for a, b in zip(x, one)], has_dots=True) for name, one in series.items()]
@@ -97,18 +97,18 @@ def histogram(title: str, values: dict[str, Float[np.ndarray, " _"]], *, x_label
     up = _up(0.0, max(float(one.max()) for one in shares.values()) or 1.0)
     drawn = []
     for name, one in shares.items():
-        corners = [(across(edges[0]), up(0))]
+        corners = [(across(edges[0]), up(0.0))]
         for share, left, right in zip(one, edges, edges[1:]):
             corners += [(across(left), up(share)), (across(right), up(share))]
-        drawn.append(Line(name, [*corners, (across(edges[-1]), up(0))]))
+        drawn.append(Line(name, [*corners, (across(edges[-1]), up(0.0))]))
     ticks = [Tick(place, f"{100 * float(text.replace(',', '')):.4g} %") for place, text in up.ticks(4)]
     return Chart(title, x_label, "share", across.ticks(5, integer=is_whole), ticks, drawn)
 
 
 def _across(low: float, high: float) -> Scale:
-    return Scale(low, high, LEFT, WIDTH - RIGHT)
+    return Scale(low, high, float(LEFT), float(WIDTH - RIGHT))
 
 
 def _up(low: float, high: float, margin: float = 0.0) -> Scale:
     room = margin * ((high - low) or abs(high) or 1.0)
-    return Scale(low - room, high + room, HEIGHT - BOTTOM, TOP)
+    return Scale(low - room, high + room, float(HEIGHT - BOTTOM), float(TOP))

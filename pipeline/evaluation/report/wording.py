@@ -7,7 +7,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 ONES = {"images": "image", "texts": "text", "sentences": "sentence", "corpus": "document"}
 
 
-def figure(value: float | None, *, is_share: bool, unit: str = "") -> str:
+def figure(value: float | int | None, *, is_share: bool, unit: str = "") -> str:
     """A share in per cent, another figure with its unit; a dash where there is none."""
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
@@ -17,7 +17,7 @@ def figure(value: float | None, *, is_share: bool, unit: str = "") -> str:
     return f"{text}{THIN}{unit}" if unit else text
 
 
-def percent(value: float) -> str:
+def percent(value: float | int) -> str:
     """With one digit behind the point; never 100 or 0 where something is left."""
     text = f"{100 * value:.1f}"
     if text == "100.0" and value < 1:
@@ -27,7 +27,7 @@ def percent(value: float) -> str:
     return f"{text.removesuffix('.0') if value in (0, 1) else text}{THIN}%"
 
 
-def span(low: float | None, high: float | None, *, is_share: bool, unit: str = "") -> str:
+def span(low: float | int | None, high: float | int | None, *, is_share: bool, unit: str = "") -> str:
     """An interval, its unit named once."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return "\N{EN DASH}"
@@ -46,5 +46,5 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"
