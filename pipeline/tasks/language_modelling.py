@@ -172,8 +172,8 @@ class LanguageModelling(Task):
         from pipeline.loaders import token_store
 
         tokenizer, text = self._tokenizer(), token_store.load(paths.features(split))
-        spellings = [spelling.decode(errors="replace") for spelling in tokenizer.token_bytes]
-        return outcomes.of_tokens(outcomes.read(split), language_model.token_names(tokenizer), spellings, text.starts)
+        names = language_model.token_names(tokenizer)
+        return outcomes.of_tokens(outcomes.read(split), names, list(tokenizer.token_bytes), text.starts)
 
     def headline(self, figures: dict[str, Any]) -> "Headline":
         from pipeline.evaluation.report import headlines

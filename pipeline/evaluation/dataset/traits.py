@@ -84,9 +84,9 @@ def of_text(text: str) -> dict[str, float | int]:
     return {
         "words": len(text.split()),
         "characters": len(text),
-        "capitals": sum(map(str.isupper, text)) / size,
-        "digits": sum(map(str.isdigit, text)) / size,
-        "not ASCII": 0.0 if text.isascii() else sum(c > "\x7f" for c in text) / size,
+        "capitals, %": 100 * sum(map(str.isupper, text)) / size,
+        "digits, %": 100 * sum(map(str.isdigit, text)) / size,
+        "not ASCII, %": 0.0 if text.isascii() else 100 * sum(c > "\x7f" for c in text) / size,
     }
 
 

@@ -194,7 +194,7 @@ def write_words(
 
 
 def of_tokens(
-    tokens: pd.DataFrame, names: Sequence[str], spellings: Sequence[str], starts: Int[np.ndarray, " m"]
+    tokens: pd.DataFrame, names: Sequence[str], spellings: Sequence[bytes], starts: Int[np.ndarray, " m"]
 ) -> Outcomes:
     """Tokens of long texts, as TokenLosses: `names` are for people, `spellings` what tokens stand for, `starts` says where
     documents begin. Neighbours are not independent: a thousand of a document form a group.
@@ -210,12 +210,15 @@ def of_tokens(
     mistakes = _mistakes(
         document[top], within[top], guess[top], shown[guess[top]], shown[token[top]], confidence[top]
     )
+    begins, ends = (np.searchsorted(document, document[top], side=side) for side in ("left", "right"))
     for column, first, last in (("before", -AROUND, 0), ("marked", 0, 1), ("after", 1, AROUND // 4)):
         mistakes[column] = [
-            "".join(spellings[t] for t in token[max(i + first, 0) : i + last] ) for i in top.tolist()
+            b"".join(spellings[t] for t in token[max(i + first, begin) : min(i + last, end)]).decode(errors="replace")
+            for i, begin, end in zip(top.tolist(), begins.tolist(), ends.tolist())
         ]
-    characters = np.array([len(text) for text in spellings], float)[token]
-    kinds = np.array([_kind(text) for text in spellings], object)[token]
+    # A character of several bytes is counted where it begins.
+    characters = np.array([sum(byte & 0xC0 != 0x80 for byte in text) for text in spellings], float)[token]
+    kinds = np.array([_kind(text.decode(errors="replace")) for text in spellings], object)[token]
     size = np.diff(starts)[document]
     quarter = np.minimum(4 * within // np.maximum(size, 1), 3)
     part = np.array(["first quarter", "second quarter", "third quarter", "last quarter"], object)[quarter]

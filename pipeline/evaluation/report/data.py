@@ -134,7 +134,7 @@ def drift_sentence(found: Drift) -> str:
     if found.auc is None:
         few = "The splits hold too few separate documents for a classifier to tell whether they differ."
         return few + traits_say
-    figures = f"AUC {found.auc:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}; 0.5 is pure guessing"
+    figures = f"AUC {found.auc:.2f}, {wording.INTERVAL} {found.low:.2f} to {found.high:.2f}; 0.5 is pure guessing"
     if not found.differs:
         return f"A simple classifier cannot tell test examples from training examples ({figures}).{traits_say}"
     how = "easily" if found.auc >= 0.8 else "often" if found.auc >= 0.65 else "a little better than by chance"

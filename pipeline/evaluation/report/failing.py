@@ -118,9 +118,10 @@ def mistakes(predictor: Predictor, tree: Tree, outcomes: Outcomes) -> list[Shown
     if not len(table):
         return []
     bodies = examples.fragments(predictor, tree, table)[:MISTAKES]
+    kind = traits.content("test")
     places = sources.examples("test", table["example"].tolist(), ["source"])
     return [
-        Shown(row["answer"], row["truth"], row["remark"], place["source"], _place(row["place"]), body)
+        Shown(row["answer"], row["truth"], row["remark"], place["source"], _place(row["place"], kind), body)
         for row, place, body in zip(table.to_dict("records"), places, bodies)
     ]
 
@@ -137,7 +138,7 @@ def doubts() -> tuple[int, list[Shown]]:
     row_of = {one["id"]: number for number, one in enumerate(traits.read("test", ["id"]))} if len(first) else {}
     found = sources.examples("test", [row_of[one] for one in first["id"]], [kind])
     return len(table), [
-        Shown(row["suggested"], row["given"], "", row["source"], _place(row["place"]), _body(one[kind], row["place"]))
+        Shown(row["suggested"], row["given"], "", row["source"], _place(row["place"], kind), _body(one[kind], row["place"]))
         for row, one in zip(first.to_dict("records"), found)
     ]
 
@@ -146,5 +147,5 @@ def _body(content: Any, place: int) -> Markup:
     return examples.plain(content) if place < 0 else examples.sentence(content, place)
 
 
-def _place(place: int) -> str:
-    return f"word {place + 1:,}" if place >= 0 else ""
+def _place(place: int, kind: str) -> str:
+    return f"{'word' if kind == 'words' else 'token'} {place + 1:,}" if place >= 0 else ""

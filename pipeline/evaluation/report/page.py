@@ -49,7 +49,8 @@ def write(run: Run) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": wording.percent, "number": wording.number}
+    environment.filters |= {"percent": wording.percent, "number": wording.number, "sentence": wording.sentence}
+    environment.globals["interval"] = wording.INTERVAL
     environment.globals["span"] = lambda one: wording.span(one.low, one.high, is_share=one.is_share, unit=one.unit)
     text = environment.get_template("report.html").render(contents(run))
     REPORT.write_text(text, encoding="utf-8", newline="\n")
@@ -65,7 +66,7 @@ def contents(run: Run) -> dict[str, Any]:
     headlines = {split: _headline(task.headline(figures), run.failures[split]) for split, figures in run.figures.items()}
     failures = run.failures["test"]
     found = drift.between(*SHIFT, seed)
-    balance, more_labels = data.balance(report)
+    balance, more_labels = data.balance(report) if task.class_word else ([], 0)
     doubted, doubts = failing.doubts()
     classes = failing.classes(failures)
     count = next(size for name, size in data.splits(report) if name == "test")
@@ -82,9 +83,9 @@ def contents(run: Run) -> dict[str, Any]:
         "measure": failures.outcomes.measure,
         "mistaken": failures.outcomes.mistaken,
         "answers": len(failures.outcomes.example),
-        "class_word": task.class_word,
         "classes": classes,
         "matrix": failing.matrix(failures.outcomes),
+        "parted": failures.outcomes.label == "label",  # labels do not exclude each other
         "pairs": failing.pairs(failures.outcomes),
         "slices": failing.slices(failures),
         "few": slices.FEW,
@@ -127,7 +128,7 @@ def summary(parts: dict[str, Any], kind: str) -> list[str]:
     span = wording.span(headline.low, headline.high, is_share=headline.is_share, unit=headline.unit)
     sentences = [
         f"On {parts['things'].replace(' ', ' test ', 1)} {headline.says.format(figure=headline.text(headline.value))} "
-        f"(95 % interval {span}); {headline.baseline_name} "
+        f"({wording.INTERVAL} {span}); {headline.baseline_name} "
         f"{headline.baseline_says.format(figure=headline.text(headline.baseline))}."
     ]
     if headline.beats_baseline is False:
@@ -161,7 +162,7 @@ def curves(metric: str) -> list[Chart]:
             x_label="epoch",
             y_label=title,
         )
-        for name, title in (("loss", "loss"), ("metric", metric.replace("_", " ")))
+        for name, title in (("loss", "loss"), ("metric", wording.METRICS.get(metric, metric.replace("_", " "))))
     ]
 
 

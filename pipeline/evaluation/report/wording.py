@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
+INTERVAL = f"95{THIN}% interval"
+METRICS = {"r2": "R\N{SUPERSCRIPT TWO}", "micro_f1": "micro F1"}  # names that people write otherwise
 ONES = {"images": "image", "texts": "text", "sentences": "sentence", "corpus": "document"}
 
 
@@ -13,7 +15,7 @@ def figure(value: float | int | None, *, is_share: bool, unit: str = "") -> str:
         return "\N{EN DASH}"
     if is_share:
         return percent(value)
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.2g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".") if value else "0"
     return f"{text}{THIN}{unit}" if unit else text
 
 
@@ -40,6 +42,11 @@ def things(kind: str, count: int) -> str:
     """So many inputs of a kind, in words."""
     one = ONES[kind]
     return f"one {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter; the others stay."""
+    return text[:1].upper() + text[1:]
 
 
 def listed(items: Sequence[str]) -> str:
