@@ -18,6 +18,8 @@ SHEET = {"image": 36, "text": 8, "words": 8}  # random examples
 LABELS = 30  # listed, at most
 HISTOGRAMS = 4
 SAMPLE = 2_000  # training examples whose traits are shown beside those of the test split
+LENGTHS = {"document": "tokens of a document", "tokens": "tokens of a text", "words": "words of a sentence"}
+SPREAD = {"median": "median", "percentile_95": "95th percentile", "longest": "most"}
 LEFT_OUT = {
     "dropped": "Duplicates dropped",
     "kept_in_train": "Kept in training",
@@ -90,25 +92,26 @@ def targets(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def encoded(report: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Split, what was counted, and the figure: what preprocess says of lengths and cuts."""
-    rows = []
+def encoded(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """What preprocess says of lengths and cuts: a figure, and its value for each split."""
+    rows: dict[str, dict[str, str]] = {}
     for split, one in report.items():
         for name, value in one.items():
             if isinstance(value, dict) and {"median", "longest"} <= value.keys():
-                text = f"median {value['median']:g}, 95th percentile {value['percentile_95']:g}, longest {value['longest']:,}"
-                rows.append((split, f"{name} in an example", text))
+                unit = LENGTHS.get(name, name)
+                for key, title in SPREAD.items():
+                    rows.setdefault(f"{unit}, {title}", {})[split] = wording.number(value[key])
             elif isinstance(value, int | float):
-                rows.append((split, name.replace("_", " "), wording.number(value)))
-    return rows
+                rows.setdefault(name.replace("_", " "), {})[split] = wording.number(value)
+    return [(name, [of.get(split, "") for split in report]) for name, of in rows.items()]
 
 
-def sheet(seed: int) -> list[Random]:
-    """Random training examples."""
+def sheet(seed: int, *, labelled: bool) -> list[Random]:
+    """Random training examples, with their labels where those are learnt."""
     kind = traits.content("train")
     rows = np.random.default_rng(seed).permutation(traits.sampled("train", SHEET[kind], seed)).tolist()
     found = sources.examples("train", rows, [kind, "label", "source"])
-    return [Random(_label(one["label"], kind), one["source"], _body(one, kind)) for one in found]
+    return [Random(_label(one["label"], kind) if labelled else "", one["source"], _body(one, kind)) for one in found]
 
 
 def _body(one: dict[str, Any], kind: str) -> Markup:

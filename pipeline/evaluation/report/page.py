@@ -100,7 +100,7 @@ def contents(run: Run) -> dict[str, Any]:
         "lengths": data.lengths(failures.traits, seed),
         "targets": data.targets(features),  # type: ignore[arg-type]
         "encoded": data.encoded(features),  # type: ignore[arg-type]
-        "sheet": data.sheet(seed),
+        "sheet": data.sheet(seed, labelled=task.labels_are is not None),
         "seed": seed,
         "drift": found,
         "drift_sentence": data.drift_sentence(found),
