@@ -183,11 +183,12 @@ class MultiLabelClassification(Labelled):
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation.failures import outcomes
 
-        table, given = outcomes.read(split), strict_json.read(THRESHOLDS)
-        thresholds = np.array([given[label] for label in self.labels])
+        table, chosen = outcomes.read(split), strict_json.read(THRESHOLDS)
+        thresholds = np.array([chosen[label] for label in self.labels])
         probabilities = table[[f"probability of {label}" for label in self.labels]].to_numpy()
         targets = np.load(paths.features(split) / "targets.npy") > 0
-        return outcomes.of_label_sets(self.labels, probabilities, probabilities >= thresholds[None], targets, thresholds)
+        given = probabilities >= thresholds[None]
+        return outcomes.of_label_sets(self.labels, probabilities, given, targets, thresholds)
 
     def headline(self, figures: dict[str, Any]) -> "Headline":
         from pipeline.evaluation.report import headlines

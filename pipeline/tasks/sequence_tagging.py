@@ -85,7 +85,9 @@ class SequenceTagging(Labelled):
         for split in tables.splits():
             unseen = tuple(sorted(tags.different(tables.column(split, "label")) - set(labels)))
             numbers = {tag: i for i, tag in enumerate((*labels, *unseen))}
-            targets = np.array([numbers[tag] for sentence in tables.column(split, "label") for tag in sentence], np.int32)
+            targets = np.array(
+                [numbers[tag] for sentence in tables.column(split, "label") for tag in sentence], np.int32
+            )
             words = (word for sentence in tables.column(split, "words") for word in sentence)
             baseline = [numbers[frequent[word]] if word in frequent else -1 for word in words]
             tables.save(

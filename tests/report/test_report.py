@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import HOSTILE, LABELS, RUNS
 from playwright.sync_api import Browser, sync_playwright
 from small_packages import run_stages
+from small_runs import HOSTILE, LABELS, RUNS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("reports")]
 
@@ -51,7 +51,7 @@ def test_a_report_of_each_task_hinders_nobody(runs, browser: Browser, name):
         assert [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")] == []
         assert not [url for url in asked if not url.startswith(("file:", "data:"))]  # it needs nothing else
         assert not errors
-        assert EVERY == {one.get_attribute("id") for one in page.query_selector_all("main > section")}
+        assert {one.get_attribute("id") for one in page.query_selector_all("main > section")} == EVERY
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
         context.close()

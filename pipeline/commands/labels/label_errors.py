@@ -39,10 +39,13 @@ SEED = 0  # of the folds
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline label-errors", description="Ranks the training labels that are likely wrong, as a CSV file."
+        prog="python -m pipeline label-errors",
+        description="Ranks the training labels that are likely wrong, as a CSV file.",
     )
     parser.add_argument("--folds", type=int, default=5, help="models to train (default 5)")
-    parser.add_argument("--out", type=Path, default=Path("label_errors.csv"), help="the file (default label_errors.csv)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("label_errors.csv"), help="the file (default label_errors.csv)"
+    )
     arguments = parser.parse_args()
     if arguments.folds < 2:
         raise UserError("--folds: at least 2")
@@ -104,23 +107,26 @@ def assigned(task: Task, whole: Examples, folds: int) -> Int[np.ndarray, " e"]:
 
 def taken(whole: Examples, rows: Int[np.ndarray, " r"]) -> Examples:
     """Some of the examples."""
-    if whole.starts is None:
-        inputs = {name: np.asarray(array[rows]) for name, array in whole.inputs.items()}
-        return Examples(inputs, np.asarray(whole.targets)[rows], None)
-    starts = np.asarray(whole.starts)
-    sizes = np.diff(starts)[rows]
-    within = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows]) if len(rows) else np.zeros(0, int)
-    inputs = {name: np.asarray(array[within]) for name, array in whole.inputs.items()}
-    targets = np.asarray(whole.targets)[places(whole, rows)]
-    return Examples(inputs, targets, np.concatenate([[0], np.cumsum(sizes)]).astype(starts.dtype))
+    of = rows if whole.starts is None else spans(whole, rows)
+    inputs: dict[str, Any] = {name: np.asarray(array[of]) for name, array in whole.inputs.items()}
+    starts = None
+    if whole.starts is not None:
+        sizes = np.diff(np.asarray(whole.starts))[rows]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.asarray(whole.starts).dtype)
+    return Examples(inputs, np.asarray(whole.targets)[places(whole, rows)], starts)
+
+
+def spans(whole: Examples, rows: Int[np.ndarray, " r"]) -> Int[np.ndarray, " p"]:
+    """Where the tokens of these examples are."""
+    starts = np.asarray(whole.starts).tolist()
+    return np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows.tolist()])
 
 
 def places(whole: Examples, rows: Int[np.ndarray, " r"]) -> Int[np.ndarray, " p"]:
     """Where the targets of these examples are: one for each, or one for each of its words."""
     if whole.starts is None or len(whole.targets) == len(whole.starts) - 1:
         return rows
-    starts = np.asarray(whole.starts)
-    return np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
+    return spans(whole, rows)
 
 
 def as_in_use(task: Task, examples: Examples) -> Examples:

@@ -4,10 +4,11 @@ A classifier two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545) and th
 Smirnov for each trait. Axes: n examples of both splits, d features.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 from PIL import Image
@@ -15,7 +16,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.config import paths
@@ -23,7 +23,8 @@ from pipeline.evaluation.dataset import traits
 from pipeline.evaluation.metrics import QUANTILE
 
 MOST = 2_000  # examples of each split
-FOLDS, RESAMPLES = 5, 200
+RESAMPLES = 200
+FEWEST = 4  # groups of each split: with fewer, nothing can be said
 SIDE = 8  # pixels of the thumbnails that the classifier sees
 TERMS = 2_000  # words that it counts
 CHARACTERS = 2_000  # of a text, from its start
@@ -40,6 +41,9 @@ class Sample(NamedTuple):
     texts: list[str] | None
     thumbnails: Float[np.ndarray, "n d"] | None
     unit: str = "examples"
+
+
+Auc: TypeAlias = tuple[float, float, float] | tuple[None, None, None]  # and its interval
 
 
 class Drift(NamedTuple):
@@ -63,9 +67,9 @@ def between(train: str, test: str, seed: int) -> Drift:
     both = [_sample(split, seed) for split in (train, test)]
     sizes = [len(sample.groups) for sample in both]
     is_test = np.repeat([False, True], sizes)
-    auc = _auc(both, is_test, seed)
     columns = [traits.numbers(sample.traits) for sample in both]
-    return Drift(*auc, *sizes, both[0].unit, _by_trait(*columns))
+    auc, low, high = _auc(both, is_test, seed)
+    return Drift(auc, low, high, sizes[0], sizes[1], both[0].unit, _by_trait(*columns))
 
 
 def _sample(split: str, seed: int) -> Sample:
@@ -103,9 +107,12 @@ def _groups(found: pd.DataFrame) -> list[str]:
     return (found["folder"] + "/" + found["file"]).tolist()
 
 
-def _auc(both: list[Sample], is_test: Bool[np.ndarray, " n"], seed: int) -> tuple[float | None, float | None, float | None]:
-    """How well the classifier tells the splits apart, by folds that it has not seen: 0.5 is not at all, 1 always. The
-    interval is of percentiles over resamples of the groups. Files that lie in one split alone are groups.
+def _auc(both: list[Sample], is_test: Bool[np.ndarray, " n"], seed: int) -> Auc:
+    """How well the classifier, trained on half of the examples, tells those of the other half apart: 0.5 is not at all,
+    1 always. The interval is of percentiles over resamples of the groups. Files that lie in one split alone are groups.
+
+    Not by cross-validation: where splits are alike, what a fold has more of the other folds have less of, so that its
+    AUC is often far below 0.5, and no interval is right.
     """
     own, other = (set(sample.groups) for sample in both)
     names = [name for sample in both for name in sample.groups]
@@ -114,17 +121,16 @@ def _auc(both: list[Sample], is_test: Bool[np.ndarray, " n"], seed: int) -> tupl
         groups = np.arange(len(names))
     else:
         groups = np.unique(names, return_inverse=True)[1]
-    folds = min(FOLDS, *(len(np.unique(groups[is_test == side])) for side in (False, True)))
-    if folds < 2:
+    if min(len(np.unique(groups[is_test == side])) for side in (False, True)) < FEWEST:
         return None, None, None
-    scores = np.zeros(len(names))
+    halves = StratifiedGroupKFold(2, shuffle=True, random_state=seed)
+    seen, held_out = next(halves.split(names, is_test, groups))
+    if len(set(is_test[seen])) < 2 or len(set(is_test[held_out])) < 2:
+        return None, None, None
     features = _features(both)
-    for seen, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(names, is_test, groups):
-        if len(set(is_test[seen])) < 2:
-            return None, None, None
-        model = LogisticRegression(C=0.1, max_iter=300, class_weight="balanced").fit(features[seen], is_test[seen])
-        scores[held_out] = scipy.stats.rankdata(model.decision_function(features[held_out])) / len(held_out)
-    return float(roc_auc_score(is_test, scores)), *_interval(scores, is_test, groups, seed)
+    model = LogisticRegression(C=0.1, max_iter=300, class_weight="balanced").fit(features[seen], is_test[seen])
+    scores, true = model.decision_function(features[held_out]), is_test[held_out]
+    return float(roc_auc_score(true, scores)), *_interval(scores, true, groups[held_out], seed)
 
 
 def _features(both: list[Sample]) -> Any:
@@ -134,9 +140,9 @@ def _features(both: list[Sample]) -> Any:
     table = pd.concat([traits.numbers(sample.traits) for sample in both])
     numbers = StandardScaler().fit_transform(table.to_numpy(float))
     if both[0].thumbnails is not None:
-        return np.concatenate([numbers, *[np.concatenate([s.thumbnails for s in both])]], axis=1)  # type: ignore[list-item]
+        return np.concatenate([numbers, np.concatenate([np.asarray(sample.thumbnails) for sample in both])], axis=1)
     texts = [text for sample in both for text in sample.texts or ()]
-    words = make_pipeline(TfidfVectorizer(max_features=TERMS, sublinear_tf=True, token_pattern=r"\S+")).fit_transform(texts)
+    words: Any = TfidfVectorizer(max_features=TERMS, sublinear_tf=True, token_pattern=r"\S+").fit_transform(texts)
     return scipy.sparse.hstack([scipy.sparse.csr_array(numbers), words]).tocsr()
 
 
@@ -144,9 +150,10 @@ def _interval(
     scores: Float[np.ndarray, " n"], is_test: Bool[np.ndarray, " n"], groups: Int[np.ndarray, " n"], seed: int
 ) -> tuple[float, float]:
     random, found = np.random.default_rng(seed), []
-    count = int(groups.max()) + 1
+    own = np.unique(groups, return_inverse=True)[1]
+    count = int(own.max()) + 1
     while len(found) < RESAMPLES:
-        weights = np.bincount(random.integers(0, count, count), minlength=count)[groups]
+        weights = np.bincount(random.integers(0, count, count), minlength=count)[own]
         if weights[is_test].any() and weights[~is_test].any():
             found.append(roc_auc_score(is_test, scores, sample_weight=weights))
     low, high = np.quantile(found, (1 - QUANTILE, QUANTILE))

@@ -47,7 +47,7 @@ def of_labels(
     names = np.array(labels, object)
     targets = np.searchsorted(present, targets)  # cleanlab wants each class to occur
     probabilities = probabilities[:, present] / np.maximum(probabilities[:, present].sum(1, keepdims=True), 1e-12)
-    doubted = confident.find_label_issues(targets, probabilities, n_jobs=1)
+    doubted = confident.find_label_issues(targets, probabilities, n_jobs=1, min_examples_per_class=0)
     scores = rank.get_label_quality_scores(targets, probabilities)
     rows = np.flatnonzero(doubted)
     rows = rows[np.argsort(scores[rows], kind="stable")]
@@ -63,13 +63,13 @@ def of_label_sets(
 ) -> pd.DataFrame:
     """Any number of labels for each example."""
     given = [np.flatnonzero(row).tolist() for row in targets]
-    doubted = label_sets.find_label_issues(given, probabilities, n_jobs=1)
+    doubted = label_sets.find_label_issues(given, probabilities, n_jobs=1, min_examples_per_class=0)
     scores = set_rank.get_label_quality_scores(given, probabilities)
     rows = np.flatnonzero(doubted)
     rows = rows[np.argsort(scores[rows], kind="stable")]
     names, guesses = np.array(labels, object), probabilities >= thresholds[None]
     as_text = [[", ".join(names[row]) for row in chosen[rows]] for chosen in (targets, guesses)]
-    return _table(rows, -1, *as_text, scores[rows])
+    return _table(rows, -1, as_text[0], as_text[1], scores[rows])
 
 
 def of_words(

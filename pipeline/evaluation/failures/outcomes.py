@@ -1,8 +1,8 @@
 """What became of each answer on a split, in one form for all tasks. Axes: n answers, k labels or targets.
 
-An answer is a label, a word's tag, one of several labels, a number or a token. It gains something of what was possible:
-the figure of any set of answers is the ratio of the two sums, which is accuracy, micro F1, mean absolute error or nats a
-character.
+An answer is a label, a word's tag, one of several labels, a number or a token. It gains something of what was
+possible: the figure of any set of answers is the ratio of the two sums, which is accuracy, micro F1, mean absolute
+error or nats a character.
 """
 
 from collections.abc import Sequence
@@ -140,8 +140,8 @@ def of_numbers(
 def of_words(
     words: pd.DataFrame, labels: tuple[str, ...], starts: Int[np.ndarray, " m"], sentences: Int[np.ndarray, " s"]
 ) -> Outcomes:
-    """A tag for each word: its `label`, `prediction`, the prediction's `probability`, and whether it is `unseen`. `starts`
-    says where the rows of the split's arrays begin, `sentences` where those of its table do.
+    """A tag for each word: its `label`, `prediction`, the prediction's `probability`, and whether it is `unseen`.
+    `starts` says where the rows of the split's arrays begin, `sentences` where those of its table do.
     """
     true, given = (words[name].to_numpy(object) for name in ("label", "prediction"))
     confidence, number = words["probability"].to_numpy(), {label: i for i, label in enumerate(labels)}
@@ -175,8 +175,8 @@ def write_words(
     confidence: Float[np.ndarray, " n"],
     is_unseen: Bool[np.ndarray, " n"],
 ) -> None:
-    """Writes the table of words, in the order of the split: the id of its sentence and its source, its place in the row,
-    label, prediction and the prediction's probability, and whether training lacks the word.
+    """Writes the table of words, in the order of the split: the id of its sentence and its source, its place in the
+    row, label, prediction and the prediction's probability, and whether training lacks the word.
     """
     names, sizes = np.array(labels), np.diff(np.asarray(test.starts))
     table = pd.DataFrame(
@@ -196,8 +196,8 @@ def write_words(
 def of_tokens(
     tokens: pd.DataFrame, names: Sequence[str], spellings: Sequence[bytes], starts: Int[np.ndarray, " m"]
 ) -> Outcomes:
-    """Tokens of long texts, as TokenLosses: `names` are for people, `spellings` what tokens stand for, `starts` says where
-    documents begin. Neighbours are not independent: a thousand of a document form a group.
+    """Tokens of long texts, as TokenLosses: `names` are for people, `spellings` what tokens stand for, `starts` says
+    where documents begin. Neighbours are not independent: a thousand of a document form a group.
     """
     place, token, loss, guess, confidence = (
         tokens[name].to_numpy() for name in ("place", "token", "loss", "guess", "confidence")
@@ -207,9 +207,7 @@ def of_tokens(
     group = np.unique(document * (int(within.max()) // TOKEN_GROUP + 1) + within // TOKEN_GROUP, return_inverse=True)[1]
     wrong = _sorted(np.flatnonzero(guess != token), confidence)
     shown, top = np.array(names, object), wrong[:MOST]
-    mistakes = _mistakes(
-        document[top], within[top], guess[top], shown[guess[top]], shown[token[top]], confidence[top]
-    )
+    mistakes = _mistakes(document[top], within[top], guess[top], shown[guess[top]], shown[token[top]], confidence[top])
     begins, ends = (np.searchsorted(document, document[top], side=side) for side in ("left", "right"))
     for column, first, last in (("before", -AROUND, 0), ("marked", 0, 1), ("after", 1, AROUND // 4)):
         mistakes[column] = [
@@ -225,9 +223,7 @@ def of_tokens(
     slices = {"token": kinds, "part of the document": part}
     measure = Measure("nats a character", is_share=False)
     pairs = _pairs(shown[token[wrong]], shown[guess[wrong]])
-    return Outcomes(
-        measure, document, group, loss.astype(float), characters, slices, None, len(wrong), pairs, mistakes
-    )
+    return Outcomes(measure, document, group, loss.astype(float), characters, slices, None, len(wrong), pairs, mistakes)
 
 
 def _kind(text: str) -> str:

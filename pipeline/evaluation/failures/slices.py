@@ -3,7 +3,7 @@
 Axes: n answers.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,8 @@ class Rate(NamedTuple):
 def rate(
     gained: Float[np.ndarray, " n"], possible: Float[np.ndarray, " n"], group: Int[np.ndarray, " n"], *, is_share: bool
 ) -> Rate:
-    """The ratio of two sums, with its 95 % interval over groups: the variance of a ratio by linearisation (Cochran 1977,
-    Sampling Techniques, 6.3). Of a share it is Wilson's interval at the effective number of examples, as
+    """The ratio of two sums, with its 95 % interval over groups: the variance of a ratio by linearisation (Cochran
+    1977, Sampling Techniques, 6.3). Of a share it is Wilson's interval at the effective number of examples, as
     `metrics.interval_of_groups` has it; of other figures, Student's on the logarithm. One group alone has none: nan.
     """
     groups = np.unique(group, return_inverse=True)[1]
@@ -88,7 +88,8 @@ def table(outcomes: Outcomes, traits: pd.DataFrame) -> pd.DataFrame:
 
 def _levels(values: np.ndarray) -> np.ndarray:
     """The names of the slices that values fall into: numbers in quarters, the rare ones of many texts in one."""
-    numbers = pd.to_numeric(pd.Series(values, dtype=object).replace("", None), errors="coerce").to_numpy(float)
+    parsed: Any = pd.to_numeric(pd.Series(values, dtype=object).replace("", None), errors="coerce")
+    numbers = np.asarray(parsed, float)
     is_missing = pd.isna(pd.Series(values, dtype=object).replace("", None)).to_numpy()
     if not np.isnan(numbers[~is_missing]).any() and len(np.unique(numbers[~is_missing])) > DISTINCT:
         return _quarters(numbers, is_missing)

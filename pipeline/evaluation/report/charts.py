@@ -55,9 +55,7 @@ class Scale(NamedTuple):
         return [Tick(self(v), f"{v + 0.0:,.6g}") for v in found if self.low - reach <= v <= self.high + reach]
 
 
-def lines(
-    title: str, x: Sequence[int], series: dict[str, list[float]], *, x_label: str, y_label: str
-) -> Chart:
+def lines(title: str, x: Sequence[int], series: dict[str, list[float]], *, x_label: str, y_label: str) -> Chart:
     """A line for each of `series` over the whole numbers `x`."""
     across = _across(float(min(x)), float(max(x)))
     values = [value for one in series.values() for value in one]
@@ -70,7 +68,10 @@ def reliability(title: str, confidence: Sequence[float], accuracy: Sequence[floa
     """Accuracy by confidence; the larger a dot, the more examples. On the diagonal both are equal."""
     across, up = _across(0.0, 1.0), _up(0.0, 1.0)
     most = max(counts)
-    dots = [(across(a), up(b), round(2.5 + 9 * float(np.sqrt(n / most)), 1)) for a, b, n in zip(confidence, accuracy, counts)]
+    dots = [
+        (across(a), up(b), round(2.5 + 9 * float(np.sqrt(n / most)), 1))
+        for a, b, n in zip(confidence, accuracy, counts)
+    ]
     diagonal = [(across(v), up(v)) for v in (0.0, 1.0)]
     ticks = across.ticks(5), up.ticks(5)
     return Chart(title, "how sure the model is", "how often it is right", *ticks, [], dots, diagonal)
@@ -82,7 +83,9 @@ def scatter(title: str, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], 
     across, up = _across(low, high), _up(low, high)
     shown = np.linspace(0, len(x) - 1, min(POINTS, len(x))).astype(int)
     dots = [(across(a), up(b), 2.0) for a, b in zip(x[shown].tolist(), y[shown].tolist())]
-    return Chart(title, x_label, y_label, across.ticks(5), up.ticks(5), [], dots, [(across(v), up(v)) for v in (low, high)])
+    return Chart(
+        title, x_label, y_label, across.ticks(5), up.ticks(5), [], dots, [(across(v), up(v)) for v in (low, high)]
+    )
 
 
 def histogram(title: str, values: dict[str, Float[np.ndarray, " _"]], *, x_label: str) -> Chart:

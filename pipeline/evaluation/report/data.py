@@ -1,4 +1,4 @@
-"""What the page says of the data: how much there is, how it is distributed, what it looks like, whether splits differ."""
+"""What the page says of the data: how much there is, how it varies, what it looks like, whether splits differ."""
 
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ def lengths(test: pd.DataFrame, seed: int) -> list[Chart]:
     """Histograms of what differs between examples, of training and test."""
     rows = traits.sampled("train", SAMPLE, seed)
     train, test = traits.numbers(traits.of("train", rows)), traits.numbers(test)
-    varied = [name for name in test if test[name].nunique() > 2][:HISTOGRAMS]
+    varied = [name for name in test if len(np.unique(test[name].to_numpy())) > 2][:HISTOGRAMS]
     return [
         charts.histogram(
             f"How {name} is distributed in training and test",

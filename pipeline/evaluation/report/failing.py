@@ -1,15 +1,15 @@
 """What the page says of failures: classes, confusions, slices, mistakes, doubted labels."""
 
+from collections import Counter
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from pipeline.config import paths
 from pipeline.evaluation import sources
 from pipeline.evaluation.dataset import traits
-from pipeline.evaluation.failures.outcomes import Outcomes
+from pipeline.evaluation.failures.outcomes import Measure, Outcomes
 from pipeline.evaluation.failures.slices import FEW
 from pipeline.evaluation.failures.tables import Failures
 from pipeline.evaluation.predictor import Predictor, Tree
@@ -68,20 +68,18 @@ def matrix(outcomes: Outcomes) -> Matrix | None:
     """How often each label is taken for each other, of the most confused ones; None where labels exclude no other."""
     if outcomes.label not in ("true label", "true tag") or outcomes.pairs is None:
         return None
-    totals = pd.Series(outcomes.slices[outcomes.label]).value_counts(sort=False)
-    wrong = outcomes.pairs
-    errors = wrong.groupby("truth")["count"].sum().add(wrong.groupby("answer")["count"].sum(), fill_value=0)
-    every = sorted(set(totals.index) | set(wrong["answer"]))
-    ordered = sorted(every, key=lambda name: (-errors.get(name, 0), name))
-    names = sorted(ordered[:CLASSES])
-    counts = wrong.set_index(["truth", "answer"])["count"].to_dict()
-    missed = wrong.groupby("truth")["count"].sum()
+    totals = Counter(outcomes.slices[outcomes.label].tolist())
+    counts = {(row["truth"], row["answer"]): int(row["count"]) for row in outcomes.pairs.to_dict("records")}
+    missed, errors = Counter[str](), Counter[str]()
+    for (truth, answer), count in counts.items():
+        missed[truth] += count
+        errors.update({truth: count, answer: count})
+    every = sorted(set(totals) | set(errors), key=lambda name: (-errors[name], name))
+    names = sorted(every[:CLASSES])
     rows = []
     for truth in names:
-        total = int(totals.get(truth, 0))
-        right = total - int(missed.get(truth, 0))
-        row = [right if truth == answer else int(counts.get((truth, answer), 0)) for answer in names]
-        rows.append([(count, count / max(total, 1)) for count in row])
+        row = [totals[truth] - missed[truth] if truth == answer else counts.get((truth, answer), 0) for answer in names]
+        rows.append([(count, count / max(totals[truth], 1)) for count in row])
     return Matrix(names, rows, len(every) > len(names))
 
 
@@ -89,27 +87,29 @@ def pairs(outcomes: Outcomes) -> list[dict[str, Any]]:
     """The most frequent wrong answers, each with its share of all."""
     if outcomes.pairs is None:
         return []
-    total = int(outcomes.pairs["count"].sum())
+    total = int(outcomes.pairs["count"].to_numpy().sum())
     return [row | {"share": row["count"] / max(total, 1)} for row in outcomes.pairs.head(PAIRS).to_dict("records")]
 
 
 def slices(failures: Failures) -> list[Slice]:
     """All slices but the labels, the surely worst first."""
-    measure = failures.outcomes.measure
-    table = failures.slices[failures.slices["by"] != failures.outcomes.label]
-    most = float(table[measure.name].max()) if len(table) else 1.0
-    return [
-        Slice(
-            row["by"],
-            row["value"],
-            row["answers"],
-            wording.figure(row[measure.name], is_share=measure.is_share, unit=measure.unit),
-            wording.span(row["low"], row["high"], is_share=measure.is_share),
-            row["few"],
-            0.0 if np.isnan(row[measure.name]) else 100 * row[measure.name] / (1.0 if measure.is_share else most or 1.0),
-        )
-        for row in table.to_dict("records")
-    ]
+    measure, label = failures.outcomes.measure, failures.outcomes.label
+    rows = [row for row in failures.slices.to_dict("records") if row["by"] != label]
+    most = 1.0 if measure.is_share else max((row[measure.name] for row in rows), default=1.0)
+    return [_slice(row, measure, most) for row in rows]
+
+
+def _slice(row: dict[Any, Any], measure: Measure, most: float) -> Slice:
+    figure = float(row[measure.name])
+    return Slice(
+        row["by"],
+        row["value"],
+        row["answers"],
+        wording.figure(figure, is_share=measure.is_share, unit=measure.unit),
+        wording.span(row["low"], row["high"], is_share=measure.is_share),
+        row["few"],
+        100 * figure / most if figure > 0 and most > 0 else 0.0,
+    )
 
 
 def mistakes(predictor: Predictor, tree: Tree, outcomes: Outcomes) -> list[Shown]:
@@ -131,20 +131,19 @@ def doubts() -> tuple[int, list[Shown]]:
     path = paths.EVALUATION / "label_errors_test.csv"
     if not path.exists():
         return 0, []
-    text = dict.fromkeys(("id", "source", "given", "suggested"), str)
+    text: Any = dict.fromkeys(("id", "source", "given", "suggested"), str)
     table = pd.read_csv(path, dtype=text, keep_default_na=False)
     first = table.head(DOUBTS)
     kind = traits.content("test")
     row_of = {one["id"]: number for number, one in enumerate(traits.read("test", ["id"]))} if len(first) else {}
     found = sources.examples("test", [row_of[one] for one in first["id"]], [kind])
-    return len(table), [
-        Shown(row["suggested"], row["given"], "", row["source"], _place(row["place"], kind), _body(one[kind], row["place"]))
-        for row, one in zip(first.to_dict("records"), found)
-    ]
+    return len(table), [_doubted(row, one[kind], kind) for row, one in zip(first.to_dict("records"), found)]
 
 
-def _body(content: Any, place: int) -> Markup:
-    return examples.plain(content) if place < 0 else examples.sentence(content, place)
+def _doubted(row: dict[Any, Any], content: Any, kind: str) -> Shown:
+    place = int(row["place"])
+    body = examples.plain(content) if place < 0 else examples.sentence(content, place)
+    return Shown(row["suggested"], row["given"], "", row["source"], _place(place, kind), body)
 
 
 def _place(place: int, kind: str) -> str:

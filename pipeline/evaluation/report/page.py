@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -63,7 +64,9 @@ def contents(run: Run) -> dict[str, Any]:
     training: Any = strict_json.read(paths.TRAIN_METRICS)
     report, features = data.prepared_report(), strict_json.read(paths.FEATURES / "report.json")
     seed = int(trained["params"]["seed"])
-    headlines = {split: _headline(task.headline(figures), run.failures[split]) for split, figures in run.figures.items()}
+    headlines = {
+        split: _headline(task.headline(figures), run.failures[split]) for split, figures in run.figures.items()
+    }
     failures = run.failures["test"]
     found = drift.between(*SHIFT, seed)
     balance, more_labels = data.balance(report) if task.class_word else ([], 0)
@@ -186,9 +189,9 @@ def calibration() -> str | None:
     bins = _bins()
     if bins is None:
         return None
-    weights = bins["examples"] / bins["examples"].sum()
-    gap = float(((bins["accuracy"] - bins["confidence"]).abs() * weights).sum())
-    mean = float(((bins["accuracy"] - bins["confidence"]) * weights).sum())
+    accuracy, confidence, weights = (bins[name].to_numpy(float) for name in ("accuracy", "confidence", "examples"))
+    gap = float(np.average(np.abs(accuracy - confidence), weights=weights))
+    mean = float(np.average(accuracy - confidence, weights=weights))
     if gap < 0.02:
         return f"Its probabilities can be taken at their word: they are off by {wording.percent(gap)} on average."
     how = "too sure of itself" if mean < 0 else "less sure than it could be"

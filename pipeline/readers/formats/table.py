@@ -71,7 +71,8 @@ class Reader(DataSection):
     targets: Columns | None = None  # numbers
     split: str | None = None
     group: str | None = None
-    slices: Columns | None = None  # evaluate also gives its figures for each value of these
+    slices: Columns | None = None
+    """Columns of a table, such as a country or a device: evaluate also gives its figures for each of their values."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # between cells; null: what fits best
     quoting: Quoting | None = None  # minimal: cells may stand in quotes; none: quotes are text; null: what fits best
 
