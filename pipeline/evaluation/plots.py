@@ -30,7 +30,8 @@ def write_confusion(
     targets: Integer[np.ndarray, " n"], guesses: Int[np.ndarray, " n"], labels: tuple[str, ...], *, errors_only: bool
 ) -> None:
     """The confusion of all classes, or of the most confused where there are many: a picture, and the pairs as a table
-    for `dvc plots`. Words and tokens are many and most are right, which would hide the rest: `errors_only`.
+    for `dvc plots`. Words and tokens are many and most are right, which would fill the table: `errors_only` leaves
+    those out of it, not out of the picture.
     """
     classes = metrics.most_confused(targets, guesses, classes=len(labels), shown=CLASSES)
     shown = np.isin(targets, classes) & np.isin(guesses, classes)
@@ -40,8 +41,8 @@ def write_confusion(
     paths.TABLES.mkdir(parents=True, exist_ok=True)
     pairs = pd.DataFrame({"actual": names[targets[shown]], "predicted": names[guesses[shown]]})
     pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
-    counts = metrics.confusion(targets[shown], guesses[shown], classes)
-    save(confusion(counts, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
+    counts, totals = metrics.confusion(targets, guesses, classes), np.bincount(targets, minlength=len(labels))[classes]
+    save(confusion(counts, totals, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
 
 
 def write_calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> None:
@@ -66,12 +67,14 @@ def curves(history: pd.DataFrame, metric: str) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def confusion(counts: Int[np.ndarray, "k k"], labels: tuple[str, ...]) -> Figure:
-    """Rows are the true labels, columns the predicted ones; the colour is the share of the row."""
+def confusion(counts: Int[np.ndarray, "k k"], totals: Int[np.ndarray, " k"], labels: tuple[str, ...]) -> Figure:
+    """Rows are the true labels, columns the predicted ones; the colour is the share of all with this true label, of
+    which there are `totals`.
+    """
     size = 2.5 + 0.4 * len(labels)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # k k
+    shares = counts / np.maximum(totals[:, None], 1)  # k k
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [_short(label) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", rotation_mode="anchor")

@@ -25,9 +25,13 @@ from pipeline.tasks.classification import (
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.packaging.onnx.graph import Graph, Value
 
 SEPARATORS = ";|,/"  # what usually stands between labels in a cell
@@ -115,6 +119,7 @@ class MultiLabelClassification(Labelled):
 
         from pipeline.evaluation import multi_label, plots, sources
         from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -136,6 +141,7 @@ class MultiLabelClassification(Labelled):
         }
         columns |= {f"probability of {label}": probabilities[:, i] for i, label in enumerate(self.labels)}
         pd.DataFrame(columns).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        label_errors.write(split, label_errors.of_label_sets(self.labels, probabilities, targets, thresholds))
         by_label = multi_label.per_label(probabilities, guesses, targets, thresholds, self.labels)
         by_label.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         baseline = np.broadcast_to(2 * np.array(self.counts) > self.examples, targets.shape)
@@ -180,6 +186,32 @@ class MultiLabelClassification(Labelled):
         from pipeline.evaluation.comparison import predictions
 
         return predictions.of_label_sets(read(f"{split}.parquet"))
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        table, chosen = outcomes.read(split), strict_json.read(THRESHOLDS)
+        thresholds = np.array([chosen[label] for label in self.labels])
+        probabilities = table[[f"probability of {label}" for label in self.labels]].to_numpy()
+        targets = np.load(paths.features(split) / "targets.npy") > 0
+        given = probabilities >= thresholds[None]
+        return outcomes.of_label_sets(self.labels, probabilities, given, targets, thresholds)
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.micro_f1(figures)
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        import scipy.special
+
+        from pipeline.evaluation import multi_label
+        from pipeline.evaluation.failures import label_errors
+
+        targets = np.load(paths.features(split) / "targets.npy") > 0
+        probabilities = scipy.special.expit(logits.astype(np.float64))
+        thresholds = multi_label.thresholds(probabilities, targets)
+        return label_errors.of_label_sets(self.labels, probabilities, targets, thresholds)
 
     def _names(self, chosen: Bool[np.ndarray, "n k"]) -> list[list[str]]:
         return [[self.labels[i] for i in np.flatnonzero(row)] for row in chosen]

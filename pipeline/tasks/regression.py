@@ -22,9 +22,13 @@ from pipeline.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.packaging.onnx.graph import Graph, Value
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
@@ -128,11 +132,13 @@ class Regression(Labelled):
 
         from pipeline.evaluation import metrics, plots, sources
         from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         test = buckets.load(paths.features(split), self.inputs)
         outputs = predict(predictor, tree["params"], tree["model_state"], test).astype(np.float64)
+        label_errors.write(split, self.doubts(split, outputs))
         mean, std = np.array(self.mean)[None], np.array(self.std)[None]
         values, targets = outputs * std + mean, np.asarray(test.targets, np.float64) * std + mean  # n k
         ids = np.load(paths.features(split) / "ids.npy").astype(str)
@@ -177,6 +183,28 @@ class Regression(Labelled):
         from pipeline.evaluation.comparison import predictions
 
         return predictions.of_numbers(read(f"{split}.parquet"))
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        table, unit = outcomes.read(split), self._settings.units.get(self.targets[0], "")
+        values, targets = (
+            table[[f"{what} {name}" for name in self.targets]].to_numpy() for what in ("predicted", "true")
+        )
+        return outcomes.of_numbers(self._titles(), unit, values, targets, np.array(self.std))
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        name = self.targets[0]
+        return headlines.error(figures, name, self._settings.units.get(name, ""))
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        from pipeline.evaluation.failures import label_errors
+
+        targets = np.load(paths.features(split) / "targets.npy").astype(np.float64)
+        mean, std = np.array(self.mean)[None], np.array(self.std)[None]
+        return label_errors.of_numbers(self._titles(), logits * std + mean, targets * std + mean)
 
     def package_files(self, folder: Path) -> None:
         units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}
