@@ -10,6 +10,7 @@ from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation import plots
+from pipeline.evaluation.explanations import faithfulness
 from pipeline.evaluation.predictor import restore
 from pipeline.runtime import strict_json
 from pipeline.stages import provenance
@@ -38,6 +39,7 @@ def main(params: Params, inputs: Inputs) -> None:
         path.write_text(f"{columns}\n", encoding="utf-8")
     splits = [split for split in paths.TESTS if (paths.features(split) / "ids.npy").exists()]
     figures = {split: task.evaluate(split, predictor, tree, params.network) for split in splits}
+    faithfulness.write(predictor, tree, params.network)
     strict_json.write(paths.EVALUATE_METRICS, figures)
     strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
     provenance.record_machines()

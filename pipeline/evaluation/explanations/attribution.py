@@ -1,65 +1,75 @@
-"""What in an input led the model to its prediction. For images: integrated gradients (Sundararajan, Taly, Yan 2017,
-arXiv:1703.01365), which a package has as an exported function. For texts: occlusion, as in a package, of logits.
+"""What explanations ask of a network: the scores of its outputs, and their gradients. A package has the same as an
+exported function. Axes: n examples or variants of one, b of a batch, i and j of a feature map, k outputs, t tokens.
 """
 
-from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer, UInt8
+from jaxtyping import Array, Float, Int
 
 from pipeline.evaluation.predictor import Predictor, Tree, predict
-from pipeline.examples.batch import PAD, Examples
-from pipeline.runtime.explanations import occlusion as occlusions
-from pipeline.runtime.explanations.occlusion import Occlusion
+from pipeline.examples.batch import Examples
+from pipeline.models import HasFeatureMap
+from pipeline.runtime.explanations import images as of_images
+from pipeline.runtime.explanations.methods import Gradient, Slopes
 
-STEPS = 64  # of the integral
 
+class Labelled(Protocol):
+    """A task whose package answers with `predictions`."""
 
-def occlusion(
-    predictor: Predictor,
-    params: Tree,
-    model_state: Tree,
-    texts: Sequence[Integer[np.ndarray, " _"]],
-    targets: Sequence[int],
-) -> list[Occlusion]:
-    """What each part of each text adds to the logit of the text's target."""
+    def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]: ...
 
-    def logits(variants: list[Integer[np.ndarray, " _"]]) -> Float[np.ndarray, "n k"]:
-        starts = np.cumsum([0, *map(len, variants)]).astype(np.int32)
-        tokens = np.append(np.concatenate(variants), PAD)  # one at least, even if no text has any
-        examples = Examples({"tokens": tokens}, np.zeros(len(variants), np.int32), starts)
-        return predict(predictor, params, model_state, examples)
-
-    return occlusions.occlusion(texts, targets, logits)
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]: ...
 
 
 @partial(jax.jit, static_argnums=0)
-def integrated_gradients(
+def slopes(
     predictor: Predictor,
     params: Tree,
     model_state: Tree,
-    images: UInt8[Array | np.ndarray, "b h w c"],
-    targets: Int[Array | np.ndarray, " b"],
-) -> tuple[Float[Array, "b h w"], Float[Array, " b"]]:
-    """How much each pixel adds to the logit of the target, measured from a black image; and the completeness error.
-
-    The integral along the path is taken by the midpoint rule over 64 steps. By completeness, all pixels together add
-    the difference between the two images' logits. The error is how far their sum is from that, as a logit.
+    images: Float[Array | np.ndarray, "b h w c"],
+    outputs: Int[Array | np.ndarray, " b"],
+) -> Slopes:
+    """The evidence for one output of each image and its gradient, for the pixels and, times the activation, for each
+    place of the network's last feature map: `b 0 0` where it has none.
     """
-    values = jnp.asarray(images, jnp.float32)
+    model = predictor.model(params, model_state)
+    of, x = jnp.asarray(outputs), jnp.asarray(images)
+    if not isinstance(model, HasFeatureMap):
+        scores, back = jax.vjp(lambda x: predictor.task.evidence(model(x), of), x)  # type: ignore[operator]
+        return Slopes(scores, back(jnp.ones_like(scores))[0], jnp.zeros((len(x), 0, 0)))
+    features, to_pixels = jax.vjp(model.features, x)
+    scores, to_features = jax.vjp(lambda f: predictor.task.evidence(model.classify(f), of), features)
+    (gradient,) = to_features(jnp.ones_like(scores))
+    return Slopes(scores, to_pixels(gradient)[0], (features * gradient).sum(-1))
 
-    def logit(x: Float[Array, "b h w c"]) -> Float[Array, " b"]:
-        logits = predictor.model(params, model_state)(x)
-        return jnp.take_along_axis(logits, jnp.asarray(targets)[:, None], axis=1)[:, 0]
 
-    def step(total: Float[Array, "b h w c"], alpha: Float[Array, ""]) -> tuple[Float[Array, "b h w c"], None]:
-        return total + jax.grad(lambda x: logit(x).sum())(values * alpha), None
+def gradient(predictor: Predictor, tree: Tree) -> Gradient:
+    """As `slopes`, for any number of images."""
+    return of_images.padded(partial(slopes, predictor, tree["params"], tree["model_state"]))
 
-    alphas = (jnp.arange(STEPS) + 0.5) / STEPS
-    total, _ = jax.lax.scan(step, jnp.zeros_like(values), alphas)
-    pixels = (values * total / STEPS).sum(-1)  # b h w
-    difference = logit(values) - logit(jnp.zeros_like(values))  # b
-    return pixels, jnp.abs(pixels.sum((1, 2)) - difference)
+
+class Measured(NamedTuple):
+    """Of one output of each target."""
+
+    evidence: Float[np.ndarray, " n"]  # what explanations explain: see Task.evidence
+    answers: Float[np.ndarray, " n"]  # what a package would answer: a probability, or a value
+
+
+def measure(predictor: Predictor, tree: Tree, examples: Examples, outputs: Int[np.ndarray, " n"]) -> Measured:
+    """`outputs` has the number of an output for each example, or for each token where each has a target."""
+    logits = predict(predictor, tree["params"], tree["model_state"], examples)
+    missing = (1 << max(len(logits) - 1, 0).bit_length()) - len(logits)  # few shapes: each is compiled
+    logits, outputs = np.pad(logits, ((0, missing), (0, 0))), np.pad(outputs, (0, missing)).astype(np.int32)
+    evidence, answers = _measure(predictor, logits, outputs)
+    return Measured(*(np.asarray(one, np.float64)[: len(one) - missing] for one in (evidence, answers)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _measure(predictor: Predictor, logits: Array, outputs: Array) -> tuple[Array, Array]:
+    task = cast(Labelled, predictor.task)
+    answers = jnp.take_along_axis(task.predictions(logits), outputs[:, None], axis=-1)[:, 0]
+    return task.evidence(logits, outputs), answers

@@ -1,29 +1,28 @@
 """Examples of a test split, each explained: what in it spoke for an output of the network.
 
-The report and the page of mistakes show them. Axes: n examples.
+The report and the page of mistakes show them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
-from pipeline.evaluation import sources
-from pipeline.evaluation.explanations import html
+from pipeline.evaluation.explanations.explainable import Explainable, Explained
+from pipeline.evaluation.explanations.of_corpus import Corpus
+from pipeline.evaluation.explanations.of_images import Images
+from pipeline.evaluation.explanations.of_sentences import Sentences
+from pipeline.evaluation.explanations.of_texts import Texts
 from pipeline.evaluation.predictor import Predictor, Tree
+from pipeline.loaders import buckets
+
+KINDS = {"images": Images, "texts": Texts, "sentences": Sentences, "corpus": Corpus}  # by the task's kind of input
 
 
-@dataclass(frozen=True)
-class Explained:
-    """One example: where it was read, and a picture or a text in which colours show what counted."""
-
-    source: str
-    fragment: str
-
-    def html(self) -> str:
-        """A self-contained piece of HTML: a `figure` that holds an `img` with a data URI and alternative text, or text
-        with coloured `span`s. It has no headings; whoever shows it adds prediction, truth and source.
-        """
-        return self.fragment
+def explainable(predictor: Predictor, tree: Tree, network: NetworkSettings, split: str) -> Explainable:
+    """The examples of a split. Of a language model, evaluation/SPLIT.parquet must be there."""
+    inputs = predictor.task.inputs
+    test = None if inputs.kind == "corpus" else buckets.load(paths.features(split), inputs)
+    return KINDS[inputs.kind](predictor, tree, network, split, test)  # type: ignore[arg-type]
 
 
 def explain(
@@ -40,7 +39,7 @@ def explain(
     `rows` are those of evaluation/SPLIT.parquet: an example in most tasks, a word where words are tagged, a token of a
     language model. What is returned is in the order of `rows`.
     """
-    if predictor.task.inputs.kind == "images":
-        own = sources.examples(split, rows, ["image", "source"])
-        return [Explained(row["source"], f"<figure>{html.picture(row['image'])}</figure>") for row in own]
-    return [Explained("", "<figure><p>...</p></figure>") for _ in rows]
+    if not len(rows):
+        return []
+    kind = explainable(predictor, tree, network, split)
+    return kind.show(rows, kind.attribute(rows, outputs))

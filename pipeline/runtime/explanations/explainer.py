@@ -1,9 +1,8 @@
-"""What in an input spoke for an answer, by the package alone: integrated gradients of images, occlusion of texts."""
+"""What in an input spoke for an answer, by the package alone: of each kind of input as it needs."""
 
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,17 +42,38 @@ class Explainer(Protocol):
 
 def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
     """What explains a package's answers. Raises UserError where it has none, or the folder cannot be written."""
-    if predictor.inputs.from_words:
-        raise UserError("--explain: is for images and texts: tags of words are not explained")
     of = None if arguments.of is None else _output(arguments.of, predictor.task.labels)
+    prepare(arguments)
+    if predictor.inputs.from_files:
+        from . import images
+
+        return images.load(predictor, arguments.package, arguments.explain, of, arguments.method)
+    if arguments.method is not None:
+        raise UserError("--method: is for images; words are left out in turn: leave the option out")
+    from . import texts
+
+    return texts.load(of_words(predictor, of), arguments.explain)
+
+
+def of_words(predictor: Predictor, of: int | None = None) -> Any:
+    """What explains texts, or the tags of sentences, word by word: a texts.OfWords."""
+    if predictor.inputs.from_words:
+        from .sentences import Sentences
+
+        return Sentences(predictor, of)
+    from .texts import Texts
+
+    return Texts(predictor, of)
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Makes the folder for explanations. Raises UserError."""
     if arguments.package.resolve() in (arguments.explain.resolve(), *arguments.explain.resolve().parents):
         raise UserError(
             f"--explain: {arguments.explain} lies in the package, which must stay as it is: name a folder elsewhere"
         )
     with writing(arguments.explain):
         arguments.explain.mkdir(parents=True, exist_ok=True)
-    kind = "images" if predictor.inputs.from_files else "texts"
-    return import_module(f".{kind}", __package__).load(predictor, arguments.package, arguments.explain, of)
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""Words, and what an answer loses without each (Li, Monroe, Jurafsky 2016, arXiv:1612.08220).
+
+A word may be several tokens, and is left out whole. Axes: m borders of parts, n texts, k outputs.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int, Integer
+
+EVALUATIONS = 128  # of the model for each text
+GROUPS = 64  # parts of a text of more words than that; those that count most are then taken apart
+# Scripts without spaces between words, besides the wide ones: Thai, Lao, Tibetan, Burmese, Khmer.
+UNSPACED = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF))
+JOINS = frozenset("'\N{RIGHT SINGLE QUOTATION MARK}-_")  # within a word
+
+Tokens: TypeAlias = Integer[np.ndarray, " t"]
+Scores: TypeAlias = Callable[[list[Tokens]], Float[np.ndarray, "n k"]]
+
+
+class Parts(NamedTuple):
+    """Part i of a text is `tokens[starts[i] : starts[i + 1]]`: by how much each output's score falls without it."""
+
+    starts: Int[np.ndarray, " m"]
+    drops: Float[np.ndarray, "m-1 k"]
+
+
+def borders(pieces: Sequence[str]) -> Int[np.ndarray, " m"]:
+    """Where the words of a text begin among its tokens, and where the last one ends. `pieces` is the text in the parts
+    that its tokens are. Blanks belong to the word before them, or to the first.
+    """
+    starts = [0] if pieces else []
+    for i in range(1, len(pieces)):
+        if pieces[i].strip() and "".join(pieces[starts[-1] : i]).strip() and not _continues(pieces[i - 1], pieces[i]):
+            starts.append(i)
+    return np.array([*starts, len(pieces)], np.int64) if pieces else np.zeros(1, np.int64)
+
+
+def leave_one_out(tokens: Tokens, words: Int[np.ndarray, " m"], outputs: Sequence[int], scores: Scores) -> Parts:
+    """What each part of a text adds to the scores of `outputs`, in their order. `scores` are those of texts, which may
+    be empty. A part is a word; of a text of more than EVALUATIONS words, several together, but for those that count
+    most.
+    """
+    if len(words) < 2:
+        return Parts(words, np.zeros((0, len(outputs))))
+    columns = list(outputs)
+    own = scores([tokens])[0, columns]  # k
+
+    def drops(starts: Sequence[int], ends: Sequence[int]) -> Float[np.ndarray, "n k"]:
+        return own[None] - scores([np.delete(tokens, slice(a, b)) for a, b in zip(starts, ends)])[:, columns]
+
+    count = len(words) - 1
+    if count <= EVALUATIONS:
+        return Parts(words, drops(words[:-1].tolist(), words[1:].tolist()))
+    groups = words[np.linspace(0, count, GROUPS + 1).astype(int)]
+    coarse = drops(groups[:-1].tolist(), groups[1:].tolist())
+    found = {int(start): (int(end), drop) for start, end, drop in zip(groups, groups[1:], coarse)}
+    room, fine = EVALUATIONS - GROUPS, []
+    for i in np.argsort(-np.abs(coarse).max(1), kind="stable").tolist():
+        inside = words[(words >= groups[i]) & (words <= groups[i + 1])].tolist()
+        if len(inside) > 2 and len(inside) - 1 <= room:
+            fine += zip(inside, inside[1:])
+            room -= len(inside) - 1
+    if fine:
+        starts, ends = zip(*fine)
+        found |= {start: (end, drop) for start, end, drop in zip(starts, ends, drops(starts, ends))}
+    order = sorted(found)
+    return Parts(np.array([*order, words[-1]]), np.stack([found[start][1] for start in order]))
+
+
+def _continues(before: str, piece: str) -> bool:
+    """Whether a token goes on with the word of the token before it."""
+    left, right = before[-1:], piece[:1]
+    if not left:  # a character of several tokens belongs to the last of them
+        return True
+    if not right:
+        return True
+    if left in JOINS or right in JOINS:
+        return not (left.isspace() or right.isspace())
+    return all((c.isalnum() or unicodedata.combining(c)) and not _is_unspaced(c) for c in (left, right))
+
+
+def _is_unspaced(character: str) -> bool:
+    """Whether its script has no spaces between words."""
+    code = ord(character)
+    wide = unicodedata.east_asian_width(character) in "WF" and not 0xAC00 <= code <= 0xD7AF  # Korean has spaces
+    return wide or any(first <= code <= last for first, last in UNSPACED)
