@@ -144,14 +144,16 @@ def faithfulness(curves: dict[str, Float[np.ndarray, "n s"]], method: str) -> Fi
     """
     figure = Figure(figsize=(8, 3), layout="constrained")
     share = np.linspace(0, 1, curves["deletion"].shape[1])
-    for axes, name, what in zip(figure.subplots(1, 2), ("deletion", "insertion"), ("taken away", "there")):
+    left, right = figure.subplots(1, 2)
+    for axes, name, what in ((left, "deletion", "taken away"), (right, "insertion", "there")):
         for key, label in ((name, "what counts most first"), (f"random_{name}", "in a random order")):
             values = curves[key]
             mean, error = values.mean(0), 2 * values.std(0) / len(values) ** 0.5
             (line,) = axes.plot(share, mean, label=label)
             axes.fill_between(share, mean - error, mean + error, color=line.get_color(), alpha=0.2, linewidth=0)
         axes.set(xlabel=f"share of the parts that are {what}", ylabel="the answer", title=name)
-    axes.legend(frameon=False, title=method, title_fontsize=8)
+    left.legend(frameon=False, loc="upper right")
+    figure.suptitle(method, fontsize=9)
     return figure
 
 

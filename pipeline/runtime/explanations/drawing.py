@@ -13,7 +13,7 @@ from ..encoders.specs import ImageSpec
 LEAST, MOST = 224, 1024  # pixels of a shown picture's longer side: smaller ones are enlarged, larger ones reduced
 GAP, LINE, SIZE = 8, 18, 13  # pixels: between and around pictures, of a line of text, of its letters
 FULL = 0.99  # the quantile of the weights that is drawn in full colour: one outlier would pale all others
-PALE, STRONG = 0.45, 0.85  # the picture's contrast under the colours; how much a full colour covers
+PALE, STRONG = 0.3, 0.85  # the picture's contrast under the colours; how much a full colour covers
 RED, BLUE = np.array([202, 0, 32]), np.array([5, 90, 200])
 LEGEND = "red speaks for it, blue against it"
 
