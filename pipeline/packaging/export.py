@@ -11,10 +11,11 @@ import numpy as np
 from jax import export
 from jaxtyping import Array, Float, Int, Shaped
 
-from pipeline.evaluation.explanations.attribution import slopes
+from pipeline.evaluation.explanations.attribution import NoVectors, slopes, token_slopes
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.models import weights
 from pipeline.runtime.explanations.methods import BATCH
+from pipeline.runtime.explanations.words import ROWS
 
 PLATFORMS = ("cpu", "cuda")
 
@@ -35,7 +36,7 @@ def export_predictions(predictor: Predictor, tree: Tree, predictions: Callable[[
     return _serialise(function, shapes, *inputs.signature(b, t).values())
 
 
-def export_explanations(predictor: Predictor, tree: Tree) -> bytes:
+def export_image_slopes(predictor: Predictor, tree: Tree) -> bytes:
     """(weights, BATCH images, of each the number of an output) -> the Slopes of these outputs' scores.
 
     The number of images is known, since the fast gradients of layers ask for that.
@@ -49,6 +50,24 @@ def export_explanations(predictor: Predictor, tree: Tree) -> bytes:
     (images,) = predictor.task.inputs.signature(BATCH, 1).values()
     given = jax.ShapeDtypeStruct(images.shape, np.float32)
     return _serialise(function, shapes, given, jax.ShapeDtypeStruct((BATCH,), np.int32))
+
+
+def export_token_slopes(predictor: Predictor, tree: Tree) -> bytes | None:
+    """(weights, ROWS texts of any length, of each the number of an output, and a scale) -> the TokenSlopes of these
+    outputs' scores. None where the network has no vectors of tokens.
+    """
+    rebuild, shapes = _by_name(tree)
+
+    def function(arrays: Arrays, tokens: Array, outputs: Array, scales: Array) -> tuple[Array, ...]:
+        restored = rebuild(arrays)
+        return tuple(token_slopes(predictor, restored["params"], restored["model_state"], tokens, outputs, scales))
+
+    (t,) = export.symbolic_shape("t")
+    given = [((ROWS, t), np.int32), ((ROWS,), np.int32), ((ROWS,), np.float32)]
+    try:
+        return _serialise(function, shapes, *(jax.ShapeDtypeStruct(*one) for one in given))
+    except NoVectors:
+        return None
 
 
 def export_decoder(predictor: Predictor, tree: Tree, context: int) -> bytes:

@@ -20,7 +20,7 @@ FILES = {  # that a package may have, and what they are
     "model.jaxexp": "the function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
     "model.safetensors": "the weights",
     "model.onnx": f"the same function as an ONNX graph of opset {OPSET}, weights inside",
-    "explain.jaxexp": "what explains an image; needs requirements-explain.txt",
+    "explain.jaxexp": "what explains answers by their gradients; needs requirements-explain.txt",
     "runtime": "the Python code that encodes raw inputs, as in training, and runs the function",
     "signature.json": "inputs and outputs as the Open Inference Protocol names them (-1: any number), limits, engines",
     "config.json": "task, network, settings of the encoder",

@@ -130,7 +130,7 @@ class MultiLabelClassification(Labelled):
         _, validation, actual = probabilities_of("validation")
         thresholds = multi_label.thresholds(validation, actual)
         strict_json.write(THRESHOLDS, dict(zip(self.labels, thresholds.tolist())))
-        test, probabilities, targets = probabilities_of(split)
+        _, probabilities, targets = probabilities_of(split)
         guesses = probabilities >= thresholds[None]
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),

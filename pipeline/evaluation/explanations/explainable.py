@@ -5,7 +5,7 @@ Axes: n variants of an example, p parts of it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -36,6 +36,7 @@ class Explained:
         return self.fragment
 
 
+@runtime_checkable
 class Explainable(Protocol):
     """The examples of a split, by the rows of evaluation/SPLIT.parquet."""
 

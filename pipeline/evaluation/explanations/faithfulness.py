@@ -49,7 +49,7 @@ def write(predictor: Predictor, tree: Tree, network: NetworkSettings, split: str
     if not told:
         strict_json.write(FILE, {"method": kind.method, "examples": 0})
         return
-    rows, outputs, found = ([listed[i] for i in told] for listed in (rows, outputs, found))
+    rows, outputs, found = [rows[i] for i in told], [outputs[i] for i in told], [found[i] for i in told]
     curves = _curves(kind, rows, outputs, found, random)
     few = slice(SHUFFLED)
     other = examples.explainable(predictor, _shuffled(tree), network, split).attribute(rows[few], outputs[few])
@@ -121,19 +121,24 @@ def _areas(curves: Curves) -> dict[str, Any]:
 
 
 def _similarity(found: list[Attribution], other: list[Attribution]) -> dict[str, float]:
-    """The mean rank correlation of the same examples' weights: 1 for equal maps, 0 for unrelated ones; and that of their
-    sizes, without signs.
+    """The mean rank correlation of the same examples' weights, 1 for equal maps and 0 for unrelated ones; and that of
+    their sizes, without signs.
     """
     pairs = [
         (one.weights, two.weights)
         for one, two in zip(found, other)
         if len(one.weights) == len(two.weights) and np.ptp(one.weights) and np.ptp(two.weights)
     ]
-    signed = [scipy.stats.spearmanr(one, two).statistic for one, two in pairs]
-    sizes = [scipy.stats.spearmanr(np.abs(one), np.abs(two)).statistic for one, two in pairs]
+    signed = [_rank_correlation(one, two) for one, two in pairs]
+    sizes = [_rank_correlation(np.abs(one), np.abs(two)) for one, two in pairs]
     if not pairs:
         return {}
     return {"rank_correlation": float(np.mean(signed)), "rank_correlation_of_sizes": float(np.nanmean(sizes))}
+
+
+def _rank_correlation(one: np.ndarray, two: np.ndarray) -> float:
+    result: Any = scipy.stats.spearmanr(one, two)
+    return float(result.statistic)
 
 
 def _shuffled(tree: Tree) -> Tree:

@@ -25,7 +25,7 @@ from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer
 from pipeline.runtime.explanations import page, words
 from pipeline.runtime.explanations.next_token import LENGTH, ROWS
 
-Tokens = Integer[np.ndarray, " t"]
+Tokens = Integer[np.ndarray, " _"]
 
 
 class Corpus:

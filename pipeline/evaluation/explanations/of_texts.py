@@ -19,14 +19,14 @@ from pipeline.runtime.encoders.specs import TextSpec
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.explanations import page, words
 
-Tokens = Integer[np.ndarray, " t"]
+Tokens = Integer[np.ndarray, " _"]
 
 
 class Texts:
     method = "leaving out each word"
     legend = (
-        "The output is computed again without each word: red words raise it, blue ones lower it. In a text of more than "
-        f"{words.EVALUATIONS} words, some stand together. [...] marks what max_length cut out."
+        "The output is computed again without each word: red words raise it, blue ones lower it. In a text of more "
+        f"than {words.EVALUATIONS} words, some stand together. [...] marks what max_length cut out."
     )
 
     def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str, test: Examples) -> None:

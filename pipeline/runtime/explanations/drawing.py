@@ -48,8 +48,8 @@ def shown(content: bytes) -> Image.Image:
     picture = picture.convert("RGB")
     longer = max(picture.size)
     if longer > MOST:
-        size = tuple(max(1, round(side * MOST / longer)) for side in picture.size)
-        return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+        width, height = (max(1, round(side * MOST / longer)) for side in picture.size)
+        return picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
     scale = -(-LEAST // longer)
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 

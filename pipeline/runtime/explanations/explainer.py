@@ -1,8 +1,9 @@
 """What in an input spoke for an answer, by the package alone: of each kind of input as it needs."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,9 +12,13 @@ from jaxtyping import Float
 
 from ..errors import UserError
 from ..inputs import Arrays
+from ..package import load_function, run
 from ..predictor import Predictor
 
 MOST = 5  # labels that an error lists
+FUNCTION, REQUIREMENTS = "explain.jaxexp", "requirements-explain.txt"
+NEEDS = ("jax", "flatbuffers", "safetensors")  # what runs that function
+OF_WORDS = {False: ("occlusion", "integrated"), True: ("occlusion",)}  # by whether each word has an answer
 
 
 class Given(Protocol):
@@ -48,14 +53,16 @@ def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
         from . import images
 
         return images.load(predictor, arguments.package, arguments.explain, of, arguments.method)
-    if arguments.method is not None:
-        raise UserError("--method: is for images; words are left out in turn: leave the option out")
+    methods = OF_WORDS[predictor.inputs.from_words]
+    if arguments.method is not None and arguments.method not in methods:
+        raise UserError(f"--method: for these inputs must be {' or '.join(methods)}, not {arguments.method}")
     from . import texts
 
-    return texts.load(of_words(predictor, of), arguments.explain)
+    slopes = texts.slopes(arguments.package) if arguments.method == "integrated" else None
+    return texts.load(of_words(predictor, of, slopes), arguments.explain)
 
 
-def of_words(predictor: Predictor, of: int | None = None) -> Any:
+def of_words(predictor: Predictor, of: int | None = None, slopes: Any = None) -> Any:
     """What explains texts, or the tags of sentences, word by word: a texts.OfWords."""
     if predictor.inputs.from_words:
         from .sentences import Sentences
@@ -63,7 +70,28 @@ def of_words(predictor: Predictor, of: int | None = None) -> Any:
         return Sentences(predictor, of)
     from .texts import Texts
 
-    return Texts(predictor, of)
+    return Texts(predictor, of, slopes)
+
+
+def gradient(package: Path, method: str) -> Callable[..., Any]:
+    """The package's function of scores and their gradients. Raises UserError where it, or what it needs, is missing."""
+    lacking = [name for name in NEEDS if find_spec(name) is None]
+    if lacking:
+        raise UserError(
+            f"--method {method}: needs {lacking[0]}, which is not installed: pip install -r {package / REQUIREMENTS}, "
+            "or take --method occlusion"
+        )
+    if not (package / FUNCTION).is_file():
+        raise UserError(f"--method {method}: {package} has no {FUNCTION}, which it needs: take --method occlusion")
+    import jax
+
+    function, weights = load_function(package, FUNCTION)
+    return run(package, jax.jit(lambda *inputs: function.call(weights, *inputs)))
+
+
+def has_gradient(package: Path) -> bool:
+    """Whether `gradient` can load it."""
+    return (package / FUNCTION).is_file() and not any(find_spec(name) is None for name in NEEDS)
 
 
 def prepare(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@ jax, flatbuffers and safetensors; where they are missing, squares of the image a
 """
 
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,13 +12,11 @@ from jaxtyping import Float, UInt8
 from ..encoders import specs
 from ..errors import UserError
 from ..inputs import Arrays
-from ..package import load_function, run
 from ..predictor import Predictor
 from . import METHODS, drawing, methods, scores
-from .explainer import Given, writing
+from .explainer import Given, gradient, has_gradient, writing
 
-FUNCTION, BASELINES, REQUIREMENTS = "explain.jaxexp", "baselines.npy", "requirements-explain.txt"
-NEEDS = ("jax", "flatbuffers", "safetensors")
+BASELINES = "baselines.npy"
 
 
 class Explanation:
@@ -37,15 +34,8 @@ class Images:
     def __init__(self, predictor: Predictor, package: Path, method: str | None = None, of: int | None = None) -> None:
         self._predictor, self._package, self._of = predictor, package, of
         self._spec = specs.read(specs.ImageSpec, predictor.config["preprocessing"], f"{package / 'config.json'}")
-        lacking = [name for name in NEEDS if find_spec(name) is None]
         if method is None:
-            has_gradient = not lacking and (package / FUNCTION).is_file()
-            method = METHODS[0] if has_gradient else "occlusion"
-        elif method != "occlusion" and lacking:
-            raise UserError(
-                f"--method {method}: needs {lacking[0]}, which is not installed: pip install -r "
-                f"{package / REQUIREMENTS}, or take --method occlusion"
-            )
+            method = METHODS[0] if has_gradient(package) else "occlusion"
         self.method = method
         if method != "occlusion":
             self._gradient  # noqa: B018 - what is wrong with it is said at once
@@ -96,16 +86,7 @@ class Images:
 
     @cached_property
     def _gradient(self) -> methods.Gradient:
-        package = self._package
-        if not (package / FUNCTION).is_file():
-            raise UserError(f"--explain: {package} has no {FUNCTION}: make the package again with `dvc repro`")
-        import jax
-
-        function, weights = load_function(package, FUNCTION)
-        if self.method == "cam" and 0 in function.out_avals[2].shape:
-            raise UserError("--method cam: the package's network has no feature map: leave the option out")
-        call = run(package, jax.jit(lambda images, outputs: function.call(weights, images, outputs)))
-        return padded(call)
+        return padded(gradient(self._package, self.method))
 
 
 class Pictures:

@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
+from ..errors import UserError
+
 BATCH = 32  # images that the gradient function takes at once
 POINTS = 128  # at which the gradient is taken between an image and its baselines, together
 SAMPLES, NOISE = 32, 0.15 * 255  # noisy images of SmoothGrad, and the standard deviation of the noise
@@ -76,8 +78,11 @@ def smoothgrad(
 
 
 def cam(gradient: Gradient, images: UInt8[np.ndarray, "n h w c"], outputs: Int[np.ndarray, " n"]) -> Maps:
-    """Each place of the last feature map, enlarged to the image's size."""
-    return enlarged(gradient(images.astype(np.float32), outputs).activations, images.shape[1:3])
+    """Each place of the last feature map, enlarged to the image's size. Raises UserError where there is none."""
+    activations = gradient(images.astype(np.float32), outputs).activations
+    if not activations.size:
+        raise UserError("--method cam: the network has no feature map: leave the option out")
+    return enlarged(activations, images.shape[1:3])
 
 
 def occlusion(

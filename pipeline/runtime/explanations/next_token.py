@@ -1,4 +1,4 @@
-"""Explanations of language models: which earlier words made the next token. Axes: b texts, t tokens, k of the vocabulary."""
+"""Explanations of language models: which earlier words made the next token. Axes: n texts, k different tokens."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from . import words
 from .texts import parts
 
 LEGEND = (
-    "The next token is predicted again without each word of the text so far: red words make it likelier, blue ones less "
-    "likely."
+    "The next token is predicted again without each word of the text so far: red words make it likelier, blue ones "
+    "less likely."
 )
 ROWS, LENGTH = 16, 128  # texts that are read at once, and their tokens: one shape, since each is compiled
 

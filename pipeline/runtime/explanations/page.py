@@ -1,4 +1,4 @@
-"""Texts with coloured parts as HTML: pieces for any page, and a page of them for the browser, which draws every script."""
+"""Texts with coloured parts as HTML: pieces for any page, and a page of them for the browser: it draws every script."""
 
 import html
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ HEAD = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; overflow-wrap: anywhere }}
+body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }}
+body {{ overflow-wrap: anywhere }}
 h2 {{ font-size: 1.05em; margin: 1.6em 0 0.2em }}
 h2 b, td b {{ unicode-bidi: isolate }}
 code {{ opacity: 0.75 }}
@@ -61,7 +62,9 @@ def summary(pieces: Sequence[str], weights: Float[np.ndarray, " n"]) -> str:
     """The parts that count most, for and against."""
     said = []
     for sign, how in ((1, "for"), (-1, "against")):
-        order = [i for i in np.argsort(-sign * weights, kind="stable")[:NAMED] if sign * weights[i] > 0]
+        order: list[int] = [
+            i for i in np.argsort(-sign * weights, kind="stable")[:NAMED].tolist() if sign * weights[i] > 0
+        ]
         named = [" ".join(pieces[i].split())[:40] for i in order]
         if named := [name for name in named if name]:
             said.append(f"{how} it: {', '.join(named)}")

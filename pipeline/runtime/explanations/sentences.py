@@ -16,9 +16,8 @@ from .texts import parts
 from .words import EVALUATIONS
 
 LEGEND = (
-    "For each word's tag, with a line around the word: the tag is computed again with each word of the sentence hidden. "
-    f"Red words speak for the tag, blue ones against it. In a sentence of more than {EVALUATIONS} words, some stand "
-    "together."
+    "For each word, with a line around it, its tag is computed again with each word of the sentence hidden: red words "
+    f"speak for the tag, blue ones against it. In a sentence of more than {EVALUATIONS} words, some stand together."
 )
 
 

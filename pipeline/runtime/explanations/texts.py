@@ -13,12 +13,17 @@ from .. import printing
 from ..inputs import Arrays
 from ..predictor import Predictor
 from . import page, scores, terminal, words
-from .explainer import Given, writing
+from .explainer import Given, gradient, writing
 
 TITLE = "What spoke for the answers"
 LEGEND = (
     "The answer is computed again without each word: red words speak for it, blue ones against it. In a text of more "
     f"than {words.EVALUATIONS} words, some stand together. [...] marks what is not read."
+)
+
+INTEGRATED = (
+    "Integrated gradients, from vectors of zeros: what each word adds to the answer. Red words speak for it, blue ones "
+    "against it. [...] marks what is not read."
 )
 
 
@@ -33,10 +38,10 @@ class OfWords(Protocol):
 
 
 class Texts:
-    legend = LEGEND
-
-    def __init__(self, predictor: Predictor, of: int | None = None) -> None:
-        self._predictor, self._of = predictor, of
+    def __init__(self, predictor: Predictor, of: int | None = None, slopes: words.Slopes | None = None) -> None:
+        """With `slopes`, by integrated gradients, in place of leaving out each word."""
+        self._predictor, self._of, self._slopes = predictor, of, slopes
+        self.legend = INTEGRATED if slopes else LEGEND
 
     def facts(self, content: Any, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> list[dict[str, Any]]:
         predictor, task, (tokens,) = self._predictor, self._predictor.task, arrays
@@ -46,11 +51,23 @@ class Texts:
 
         targets = scores.explained(task, outputs, self._of)
         pieces = predictor.inputs.pieces(content)  # type: ignore[attr-defined]
-        starts, drops = words.leave_one_out(tokens, words.borders(pieces), targets, score)
+        starts, facts = words.borders(pieces), [dict[str, Any]() for _ in targets]
+        if self._slopes is None:
+            starts, drops = words.leave_one_out(tokens, starts, targets, score)
+            weights = list(drops.T)
+        else:
+            found = [words.integrated(tokens, starts, target, self._slopes) for target in targets]
+            weights = [one.weights for one in found]
+            facts = [{"completeness_error": round(one.gap, 6)} for one in found]
         texts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]
         return [
-            {"of": task.labels[target], "title": scores.title(task, outputs, target), "parts": parts(texts, own)}
-            for target, own in zip(targets, drops.T)
+            {
+                "of": task.labels[target],
+                "title": scores.title(task, outputs, target),
+                **fact,
+                "parts": parts(texts, own),
+            }
+            for target, own, fact in zip(targets, weights, facts)
         ]
 
 
@@ -96,6 +113,12 @@ class Pages:
                     page.section(page.Explained(title, "", given.name, page.text(*split(fact), fact.get("word"))))
                 )
         return Explanation(titles, facts)
+
+
+def slopes(package: Path) -> words.Slopes:
+    """Those of the package's own function. Raises UserError where it has none, or what it needs is missing."""
+    call = gradient(package, "integrated")
+    return lambda *inputs: words.TokenSlopes(*map(np.asarray, call(*inputs)))
 
 
 def load(of: OfWords, folder: Path) -> Pages:

@@ -11,13 +11,15 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 
 EVALUATIONS = 128  # of the model for each text
+POINTS, ROWS, LEAST = 64, 16, 16  # of an integral; texts of a call, and their tokens, at least
 GROUPS = 64  # parts of a text of more words than that; those that count most are then taken apart
 # Scripts without spaces between words, besides the wide ones: Thai, Lao, Tibetan, Burmese, Khmer.
 UNSPACED = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF))
 JOINS = frozenset("'\N{RIGHT SINGLE QUOTATION MARK}-_")  # within a word
 
-Tokens: TypeAlias = Integer[np.ndarray, " t"]
+Tokens: TypeAlias = Integer[np.ndarray, " _"]
 Scores: TypeAlias = Callable[[list[Tokens]], Float[np.ndarray, "n k"]]
+Slopes: TypeAlias = Callable[..., "TokenSlopes"]  # of ROWS texts, of each the number of an output, and a scale
 
 
 class Parts(NamedTuple):
@@ -68,6 +70,38 @@ def leave_one_out(tokens: Tokens, words: Int[np.ndarray, " m"], outputs: Sequenc
         found |= {start: (end, drop) for start, end, drop in zip(starts, ends, drops(starts, ends))}
     order = sorted(found)
     return Parts(np.array([*order, words[-1]]), np.stack([found[start][1] for start in order]))
+
+
+class TokenSlopes(NamedTuple):
+    """Of one output's score for each of several texts, whose tokens' vectors are multiplied by a scale."""
+
+    scores: Float[np.ndarray, " b"]
+    tokens: Float[np.ndarray, "b t"]  # the derivative for each token's scale
+
+
+class Integrated(NamedTuple):
+    """Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365) from vectors of zeros."""
+
+    weights: Float[np.ndarray, " p"]  # of each word: the sum over its tokens
+    total: float  # what they should add up to
+    gap: float  # how far they are off
+
+
+def integrated(tokens: Tokens, words: Int[np.ndarray, " m"], output: int, slopes: Slopes) -> Integrated:
+    """By the midpoint rule over POINTS scales, in texts padded to few lengths, as each is compiled."""
+    if len(words) < 2:
+        return Integrated(np.zeros(0), 0.0, 0.0)
+    length = max(LEAST, 1 << (len(tokens) - 1).bit_length())
+    rows = np.zeros((ROWS, length), np.int32)
+    rows[:, : len(tokens)] = tokens
+    of, total = np.full(ROWS, output, np.int32), np.zeros(len(tokens))
+    scales = ((np.arange(POINTS) + 0.5) / POINTS).astype(np.float32)
+    for start in range(0, POINTS, ROWS):
+        found = slopes(rows, of, scales[start : start + ROWS])
+        total += np.asarray(found.tokens, np.float64)[:, : len(tokens)].sum(0) / POINTS
+    ends = slopes(rows, of, np.linspace(1, 0, ROWS).astype(np.float32)).scores
+    wanted = float(ends[0]) - float(ends[-1])
+    return Integrated(np.add.reduceat(total, words[:-1]), wanted, abs(float(total.sum()) - wanted))
 
 
 def _continues(before: str, piece: str) -> bool:
