@@ -21,6 +21,7 @@ FILES = {  # that a package may have, and what they are
     "model.safetensors": "the weights",
     "model.onnx": f"the same function as an ONNX graph of opset {OPSET}, weights inside",
     "explain.jaxexp": "what explains answers by their gradients; needs requirements-explain.txt",
+    "baselines.npy": "typical images, each the mean of many training images, to which explanations compare an image",
     "runtime": "the Python code that encodes raw inputs, as in training, and runs the function",
     "signature.json": "inputs and outputs as the Open Inference Protocol names them (-1: any number), limits, engines",
     "config.json": "task, network, settings of the encoder",

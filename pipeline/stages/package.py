@@ -8,7 +8,6 @@ from pipeline import tasks
 from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
-from pipeline.evaluation.explanations import baselines
 from pipeline.evaluation.predictor import restore
 from pipeline.packaging import model_card, writer
 from pipeline.packaging.onnx import proof
@@ -43,8 +42,8 @@ def main(params: Params, inputs: Inputs) -> None:
     task.package_files(folder)
     if why_no_onnx := proof.write(folder, predictor, tree, params.network, paths.features("test"), predictions):
         print(f"note: {folder} has no model.onnx: {why_no_onnx}")
-    if baselines.FILE.exists():
-        shutil.copyfile(baselines.FILE, folder / baselines.FILE.name)
+    if paths.BASELINES.exists():
+        shutil.copyfile(paths.BASELINES, folder / paths.BASELINES.name)
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
     writer.describe(folder, trained, source=source, data=trained_on["inputs"])

@@ -14,7 +14,7 @@ from pipeline.evaluation.predictor import Predictor, Tree, predict
 from pipeline.examples.batch import Examples
 from pipeline.layers import embedding
 from pipeline.models import HasFeatureMap
-from pipeline.runtime.explanations import images as of_images
+from pipeline.runtime.explanations import methods
 from pipeline.runtime.explanations.methods import Gradient
 
 
@@ -80,7 +80,7 @@ def token_slopes(
 
 def gradient(predictor: Predictor, tree: Tree) -> Gradient:
     """As `slopes`, for any number of images."""
-    return of_images.padded(partial(slopes, predictor, tree["params"], tree["model_state"]))
+    return methods.padded(partial(slopes, predictor, tree["params"], tree["model_state"]))
 
 
 class Measured(NamedTuple):

@@ -12,7 +12,6 @@ from pipeline.runtime.encoders.specs import ImageSpec
 COUNT, FEWEST = 8, 8  # clusters, at most, and the images of each, at least
 SAMPLE, NUMBERS = 2_000, 50_000_000  # images that are looked at, and their pixels, at most: 200 MB
 STEPS = 10
-FILE = paths.EVALUATION / "baselines.npy"
 
 
 def load(spec: ImageSpec) -> UInt8[np.ndarray, "s h w c"]:
@@ -21,9 +20,9 @@ def load(spec: ImageSpec) -> UInt8[np.ndarray, "s h w c"]:
     Each is the mean of many images: so a package shows no image that somebody gave, and a black object is not taken for
     the background, as it is from a black baseline.
     """
-    if not FILE.exists():
-        np.save(FILE, centres(_sample(spec)))
-    return np.load(FILE, allow_pickle=False)
+    if not paths.BASELINES.exists():
+        np.save(paths.BASELINES, centres(_sample(spec)))
+    return np.load(paths.BASELINES, allow_pickle=False)
 
 
 def _sample(spec: ImageSpec) -> UInt8[np.ndarray, "n h w c"]:

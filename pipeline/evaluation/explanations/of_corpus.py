@@ -23,7 +23,7 @@ from pipeline.models import LanguageModel
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer
 from pipeline.runtime.explanations import page, words
-from pipeline.runtime.explanations.next_token import LENGTH, ROWS
+from pipeline.runtime.explanations.words import CONTEXT, ROWS
 
 Tokens = Integer[np.ndarray, " _"]
 
@@ -43,7 +43,7 @@ class Corpus:
         self.rows = len(self._places)
         spec: Any = predictor.task.inputs.settings.spec
         self._tokenizer = ByteTokenizer(text_tokenizer.load(paths.TOKENIZER), spec)
-        self._length = min(network.context, LENGTH)  # type: ignore[union-attr]
+        self._length = min(network.context, CONTEXT)  # type: ignore[union-attr]
 
     def likeliest(self, rows: Sequence[int]) -> list[int]:
         return self._guesses[list(rows)].tolist()

@@ -18,7 +18,7 @@ from pipeline.evaluation.explanations.explainable import Attribution, Explained
 from pipeline.evaluation.predictor import Predictor, Tree, predict
 from pipeline.examples.batch import PAD, Examples
 from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
-from pipeline.runtime.explanations import page, sentences
+from pipeline.runtime.explanations import page, words
 
 
 class Sentences:
@@ -47,7 +47,7 @@ class Sentences:
         found = []
         for row, output in zip(rows, outputs):
             start, end = self._sentence(row)
-            starts = np.array(sentences.borders(end - start))
+            starts = np.array(words.few_parts(end - start))
             kept = np.concatenate([np.ones((1, len(starts) - 1), bool), ~np.eye(len(starts) - 1, dtype=bool)])
             evidence = self._measure(row, output, starts, kept).evidence
             found.append(Attribution(evidence[0] - evidence[1:], starts))
@@ -62,15 +62,15 @@ class Sentences:
 
     def show(self, rows: Sequence[int], found: Sequence[Attribution]) -> list[Explained]:
         table = pq.read_table(paths.prepared(self._split), columns=["words"])["words"]
-        cut = [-(-len(words) // self._longest) for words in table.to_pylist()]  # preprocess splits long ones
+        cut = [-(-len(sentence) // self._longest) for sentence in table.to_pylist()]  # preprocess splits long ones
         of, places = np.repeat(np.arange(len(cut)), cut), np.concatenate([np.arange(count) for count in cut])
         read_from, shown = sources.of(self._split), []
         for row, (weights, starts, *_) in zip(rows, found):
             assert starts is not None
             piece = int(np.searchsorted(self._starts, row, side="right")) - 1
             first = int(places[piece]) * self._longest
-            words = table[int(of[piece])].as_py()[first : first + self._longest]
-            texts = [f"{' '.join(words[start:end])} " for start, end in zip(starts, starts[1:])]
+            own = table[int(of[piece])].as_py()[first : first + self._longest]
+            texts = [f"{' '.join(own[start:end])} " for start, end in zip(starts, starts[1:])]
             marked = int(np.searchsorted(starts, row - self._starts[piece], side="right")) - 1
             shown.append(Explained(str(read_from[of[piece]]), page.text(texts, weights, marked), weights))
         return shown
@@ -88,8 +88,8 @@ class Sentences:
         return Measured(*(one.reshape(len(kept), -1)[:, row - start] for one in found))
 
     def _examples(self, start: int, end: int, kept: Bool[np.ndarray, "n t"]) -> Examples:
-        words = np.where(kept, self._words[start:end].astype(np.int32)[None], UNKNOWN)
+        ids = np.where(kept, self._words[start:end].astype(np.int32)[None], UNKNOWN)
         characters = np.where(kept[..., None], self._characters[start:end].astype(np.int32)[None], PAD)
         borders = np.arange(len(kept) + 1, dtype=np.int32) * (end - start)
-        inputs = {"words": words.reshape(-1), "characters": characters.reshape(-1, characters.shape[-1])}
-        return Examples(inputs, np.zeros(words.size, np.int32), borders)
+        inputs = {"words": ids.reshape(-1), "characters": characters.reshape(-1, characters.shape[-1])}
+        return Examples(inputs, np.zeros(ids.size, np.int32), borders)

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,14 +51,11 @@ def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
     of = None if arguments.of is None else _output(arguments.of, predictor.task.labels)
     prepare(arguments)
     if predictor.inputs.from_files:
-        from . import images
-
-        return images.load(predictor, arguments.package, arguments.explain, of, arguments.method)
+        return _module("images").load(predictor, arguments.package, arguments.explain, of, arguments.method)
     methods = OF_WORDS[predictor.inputs.from_words]
     if arguments.method is not None and arguments.method not in methods:
         raise UserError(f"--method: for these inputs must be {' or '.join(methods)}, not {arguments.method}")
-    from . import texts
-
+    texts = _module("texts")
     slopes = texts.slopes(arguments.package) if arguments.method == "integrated" else None
     return texts.load(of_words(predictor, of, slopes), arguments.explain)
 
@@ -65,12 +63,13 @@ def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
 def of_words(predictor: Predictor, of: int | None = None, slopes: Any = None) -> Any:
     """What explains texts, or the tags of sentences, word by word: a texts.OfWords."""
     if predictor.inputs.from_words:
-        from .sentences import Sentences
+        return _module("sentences").Sentences(predictor, of)
+    return _module("texts").Texts(predictor, of, slopes)
 
-        return Sentences(predictor, of)
-    from .texts import Texts
 
-    return Texts(predictor, of, slopes)
+def _module(name: str) -> Any:
+    """One of this folder that stands on this one: loaded where it is needed."""
+    return import_module(f".{name}", __package__)
 
 
 def gradient(package: Path, method: str) -> Callable[..., Any]:

@@ -86,7 +86,7 @@ class Images:
 
     @cached_property
     def _gradient(self) -> methods.Gradient:
-        return padded(gradient(self._package, self.method))
+        return methods.padded(gradient(self._package, self.method))
 
 
 class Pictures:
@@ -111,22 +111,6 @@ class Pictures:
             path, number = self._folder / f"{stem}-{number}.explained.png", number + 1
         self._written.add(path)
         return path
-
-
-def padded(call: Any) -> methods.Gradient:
-    """A function of exactly BATCH images as one of any number."""
-
-    def gradient(images: methods.Images, outputs: Any) -> methods.Slopes:
-        found = []
-        for start in range(0, len(images), methods.BATCH):
-            some, of = images[start : start + methods.BATCH], outputs[start : start + methods.BATCH]
-            missing = methods.BATCH - len(some)
-            some = np.concatenate([some, np.zeros((missing, *some.shape[1:]), np.float32)]).astype(np.float32)
-            of = np.concatenate([of, np.zeros(missing, np.int32)]).astype(np.int32)
-            found.append([np.asarray(one)[: methods.BATCH - missing] for one in call(some, of)])
-        return methods.Slopes(*map(np.concatenate, zip(*found)))
-
-    return gradient
 
 
 def load(predictor: Predictor, package: Path, folder: Path, of: int | None, method: str | None) -> Pictures:

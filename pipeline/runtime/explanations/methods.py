@@ -11,7 +11,7 @@ feature map, k outputs.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -113,6 +113,22 @@ def occlusion(
             for score, square in zip(scores(variants)[:, output], some):
                 found[square] += whole - score
     return maps / covered[None]
+
+
+def padded(call: Callable[..., Any]) -> Gradient:
+    """A function of exactly BATCH images as one of any number."""
+
+    def gradient(images: Images, outputs: Any) -> Slopes:
+        found = []
+        for start in range(0, len(images), BATCH):
+            some, of = images[start : start + BATCH], outputs[start : start + BATCH]
+            missing = BATCH - len(some)
+            some = np.concatenate([some, np.zeros((missing, *some.shape[1:]), np.float32)]).astype(np.float32)
+            of = np.concatenate([of, np.zeros(missing, np.int32)]).astype(np.int32)
+            found.append([np.asarray(one)[: BATCH - missing] for one in call(some, of)])
+        return Slopes(*map(np.concatenate, zip(*found)))
+
+    return gradient
 
 
 def smoothed(maps: Maps) -> Maps:

@@ -10,12 +10,12 @@ from ..generator import Generator, Tokens
 from ..inputs import Arrays
 from . import words
 from .texts import parts
+from .words import CONTEXT, ROWS
 
 LEGEND = (
     "The next token is predicted again without each word of the text so far: red words make it likelier, blue ones "
     "less likely."
 )
-ROWS, LENGTH = 16, 128  # texts that are read at once, and their tokens: one shape, since each is compiled
 
 
 class NextToken:
@@ -23,7 +23,7 @@ class NextToken:
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
-        self._length = min(generator.context, LENGTH) if generator.bounded else LENGTH
+        self._length = min(generator.context, CONTEXT) if generator.bounded else CONTEXT
 
     def facts(self, content: str, arrays: Arrays = (), outputs: Any = None) -> list[dict[str, Any]]:
         """Of the likeliest token after a text, by its last tokens: as many as are read at once."""

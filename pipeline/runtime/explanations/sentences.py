@@ -13,7 +13,7 @@ from ..inputs import Arrays
 from ..predictor import Predictor
 from . import scores
 from .texts import parts
-from .words import EVALUATIONS
+from .words import EVALUATIONS, few_parts
 
 LEGEND = (
     "For each word, with a line around it, its tag is computed again with each word of the sentence hidden: red words "
@@ -39,7 +39,7 @@ class Sentences:
         own = np.arange(len(content))
         whole, *rest = (scores.scores(task, rows)[own, targets] for rows in found)
         drops = np.stack([whole - one for one in rest])  # variants t
-        starts = borders(len(content))
+        starts = few_parts(len(content))
         texts = [f"{' '.join(content[start:end])} " for start, end in zip(starts, starts[1:])]
         return [
             {
@@ -55,15 +55,9 @@ class Sentences:
 def hidden(arrays: Arrays) -> list[Arrays]:
     """The sentence with each word in turn, or each few of a long one, made unknown."""
     words, characters = arrays
-    starts, made = borders(len(words)), []
+    starts, made = few_parts(len(words)), []
     for start, end in zip(starts, starts[1:]):
         less, fewer = words.copy(), characters.copy()
         less[start:end], fewer[start:end] = UNKNOWN, PADDING
         made.append((less, fewer))
     return made
-
-
-def borders(count: int) -> list[int]:
-    """Where the parts begin that are hidden together, and where the last one ends."""
-    step = max(1, -(-count // EVALUATIONS))
-    return [*range(0, count, step), count]

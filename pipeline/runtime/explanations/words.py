@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Integer
 
 EVALUATIONS = 128  # of the model for each text
 POINTS, ROWS, LEAST = 64, 16, 16  # of an integral; texts of a call, and their tokens, at least
+CONTEXT = 128  # tokens that a language model reads to explain the next one: one shape, since each is compiled
 GROUPS = 64  # parts of a text of more words than that; those that count most are then taken apart
 # Scripts without spaces between words, besides the wide ones: Thai, Lao, Tibetan, Burmese, Khmer.
 UNSPACED = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF))
@@ -38,6 +39,12 @@ def borders(pieces: Sequence[str]) -> Int[np.ndarray, " m"]:
         if pieces[i].strip() and "".join(pieces[starts[-1] : i]).strip() and not _continues(pieces[i - 1], pieces[i]):
             starts.append(i)
     return np.array([*starts, len(pieces)], np.int64) if pieces else np.zeros(1, np.int64)
+
+
+def few_parts(count: int) -> list[int]:
+    """The borders of at most EVALUATIONS parts, all of as many words, of a sentence of `count` words."""
+    step = max(1, -(-count // EVALUATIONS))
+    return [*range(0, count, step), count]
 
 
 def leave_one_out(tokens: Tokens, words: Int[np.ndarray, " m"], outputs: Sequence[int], scores: Scores) -> Parts:
