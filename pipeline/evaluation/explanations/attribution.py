@@ -2,16 +2,16 @@
 exported function. Axes: n examples or variants of one, b of a batch, i and j of a feature map, k outputs, t tokens.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
-from pipeline.evaluation.predictor import Predictor, Tree, predict
-from pipeline.examples.batch import Examples
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.layers import embedding
 from pipeline.models import HasFeatureMap
 from pipeline.runtime.explanations import methods
@@ -24,6 +24,9 @@ class Labelled(Protocol):
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]: ...
 
     def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]: ...
+
+
+ROWS, LEAST = 64, 16  # inputs that run together; tokens of each, at least
 
 
 class NoVectors(Exception):
@@ -84,23 +87,47 @@ def gradient(predictor: Predictor, tree: Tree) -> Gradient:
 
 
 class Measured(NamedTuple):
-    """Of one output of each target."""
+    """Of one output each."""
 
     evidence: Float[np.ndarray, " n"]  # what explanations explain: see Task.evidence
     answers: Float[np.ndarray, " n"]  # what a package would answer: a probability, or a value
+    likeliest: Int[np.ndarray, " n"]  # the output with the highest logit
 
 
-def measure(predictor: Predictor, tree: Tree, examples: Examples, outputs: Int[np.ndarray, " n"]) -> Measured:
-    """`outputs` has the number of an output for each example, or for each token where each has a target."""
-    logits = predict(predictor, tree["params"], tree["model_state"], examples)
-    missing = (1 << max(len(logits) - 1, 0).bit_length()) - len(logits)  # few shapes: each is compiled
-    logits, outputs = np.pad(logits, ((0, missing), (0, 0))), np.pad(outputs, (0, missing)).astype(np.int32)
-    evidence, answers = _measure(predictor, logits, outputs)
-    return Measured(*(np.asarray(one, np.float64)[: len(one) - missing] for one in (evidence, answers)))
+def measure(
+    predictor: Predictor,
+    tree: Tree,
+    arrays: Sequence[Shaped[np.ndarray, "n ..."]],
+    output: int = 0,
+    place: Int[np.ndarray, " n"] | None = None,
+) -> Measured:
+    """Of one output of each input: `arrays` are what the network takes, of one length. Where each token has outputs,
+    `place` is that of the token. Batches are full, and lengths few, since each shape is compiled.
+    """
+    count = len(arrays[0])
+    missing = -count % ROWS
+    if predictor.task.inputs.kind != "images":
+        length = max(LEAST, 1 << (arrays[0].shape[1] - 1).bit_length())
+        arrays = [np.pad(x, [(0, 0), (0, length - x.shape[1]), *[(0, 0)] * (x.ndim - 2)]) for x in arrays]
+    arrays = [np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)]) for x in arrays]
+    places = None if place is None else np.concatenate([place, np.zeros(missing, int)]).astype(np.int32)
+    found = []
+    for start in range(0, count, ROWS):
+        some = slice(start, start + ROWS)
+        at = None if places is None else places[some]
+        found.append(_measure(predictor, tree, [x[some] for x in arrays], np.int32(output), at))
+    evidence, answers, likeliest = (np.concatenate(column)[:count] for column in zip(*found))
+    return Measured(evidence.astype(np.float64), answers.astype(np.float64), likeliest)
 
 
 @partial(jax.jit, static_argnums=0)
-def _measure(predictor: Predictor, logits: Array, outputs: Array) -> tuple[Array, Array]:
-    task = cast(Labelled, predictor.task)
+def _measure(
+    predictor: Predictor, tree: Tree, arrays: list[Array], output: Array, place: Array | None
+) -> tuple[Array, Array, Array]:
+    task, model = cast(Labelled, predictor.task), predictor.model(tree["params"], tree["model_state"])
+    logits = model(predictor.task.inputs.model_inputs(*arrays))  # type: ignore[operator]
+    if place is not None:  # b t k
+        logits = jnp.take_along_axis(logits, place[:, None, None], axis=1)[:, 0]
+    outputs = jnp.broadcast_to(output, (len(logits),))
     answers = jnp.take_along_axis(task.predictions(logits), outputs[:, None], axis=-1)[:, 0]
-    return task.evidence(logits, outputs), answers
+    return task.evidence(logits, outputs), answers, logits.argmax(-1)

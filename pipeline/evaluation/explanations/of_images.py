@@ -10,7 +10,7 @@ from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.evaluation import sources
 from pipeline.evaluation.explanations import attribution, baselines, html
 from pipeline.evaluation.explanations.explainable import Attribution, Explained
-from pipeline.evaluation.predictor import Predictor, Tree, predict
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.examples.batch import Examples
 from pipeline.runtime.explanations import drawing, methods
 
@@ -31,8 +31,7 @@ class Images:
         self._gradient = attribution.gradient(predictor, tree)
 
     def likeliest(self, rows: Sequence[int]) -> list[int]:
-        examples = _examples(self.images[list(rows)])
-        return predict(self._predictor, self._tree["params"], self._tree["model_state"], examples).argmax(-1).tolist()
+        return attribution.measure(self._predictor, self._tree, [self.images[list(rows)]]).likeliest.tolist()
 
     def attribute(self, rows: Sequence[int], outputs: Sequence[int]) -> list[Attribution]:
         images, of = self.images[list(rows)], np.array(outputs, np.int32)
@@ -45,8 +44,7 @@ class Images:
         """Where a pixel is not kept, the mean of the typical images stands."""
         image, fill = self.images[row], self._baselines.mean(0).round().astype(np.uint8)
         variants = np.where(kept.reshape(-1, *image.shape[:2], 1), image[None], fill[None])
-        outputs = np.full(len(kept), output)
-        return attribution.measure(self._predictor, self._tree, _examples(variants), outputs).answers
+        return attribution.measure(self._predictor, self._tree, [variants], output).answers
 
     def show(self, rows: Sequence[int], found: Sequence[Attribution]) -> list[Explained]:
         shape, shown = self.images.shape[1:3], []
@@ -68,7 +66,3 @@ def where(weights: Float[np.ndarray, "h w"]) -> str:
     if sums.min() < 0:
         said += f"; most against it: {names[int(sums.argmin())].replace('middle centre', 'centre')}"
     return said
-
-
-def _examples(images: np.ndarray) -> Examples:
-    return Examples({"images": images}, np.zeros(len(images), np.int32), None)

@@ -15,7 +15,7 @@ from pipeline.evaluation import sources
 from pipeline.evaluation.explanations import attribution
 from pipeline.evaluation.explanations.attribution import Measured
 from pipeline.evaluation.explanations.explainable import Attribution, Explained
-from pipeline.evaluation.predictor import Predictor, Tree, predict
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.examples.batch import PAD, Examples
 from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
 from pipeline.runtime.explanations import page, words
@@ -38,9 +38,8 @@ class Sentences:
         found = []
         for row in rows:
             start, end = self._sentence(row)
-            examples = self._examples(start, end, np.ones((1, end - start), bool))
-            logits = predict(self._predictor, self._tree["params"], self._tree["model_state"], examples)
-            found.append(int(logits[row - start].argmax()))
+            whole = np.ones((1, 1), bool)
+            found.append(int(self._measure(row, 0, np.array([0, end - start]), whole).likeliest[0]))
         return found
 
     def attribute(self, rows: Sequence[int], outputs: Sequence[int]) -> list[Attribution]:
@@ -82,14 +81,9 @@ class Sentences:
 
     def _measure(self, row: int, output: int, starts: np.ndarray, kept: Bool[np.ndarray, "n p"]) -> Measured:
         """Of the word, in each variant of its sentence."""
-        start, end = self._sentence(row)
-        examples = self._examples(start, end, np.repeat(kept, np.diff(starts), axis=1))
-        found = attribution.measure(self._predictor, self._tree, examples, np.full(len(examples.targets), output))
-        return Measured(*(one.reshape(len(kept), -1)[:, row - start] for one in found))
-
-    def _examples(self, start: int, end: int, kept: Bool[np.ndarray, "n t"]) -> Examples:
-        ids = np.where(kept, self._words[start:end].astype(np.int32)[None], UNKNOWN)
-        characters = np.where(kept[..., None], self._characters[start:end].astype(np.int32)[None], PAD)
-        borders = np.arange(len(kept) + 1, dtype=np.int32) * (end - start)
-        inputs = {"words": ids.reshape(-1), "characters": characters.reshape(-1, characters.shape[-1])}
-        return Examples(inputs, np.zeros(ids.size, np.int32), borders)
+        first, end = self._sentence(row)
+        seen = np.repeat(kept, np.diff(starts), axis=1)
+        ids = np.where(seen, self._words[first:end].astype(np.int32)[None], UNKNOWN)
+        characters = np.where(seen[..., None], self._characters[first:end].astype(np.int32)[None], PAD)
+        place = np.full(len(kept), row - first)
+        return attribution.measure(self._predictor, self._tree, [ids, characters], output, place)

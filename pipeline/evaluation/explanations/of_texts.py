@@ -12,7 +12,7 @@ from pipeline.evaluation import sources
 from pipeline.evaluation.explanations import attribution
 from pipeline.evaluation.explanations.attribution import Measured
 from pipeline.evaluation.explanations.explainable import Attribution, Explained
-from pipeline.evaluation.predictor import Predictor, Tree, predict
+from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.examples.batch import PAD, Examples
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.specs import TextSpec
@@ -36,8 +36,7 @@ class Texts:
         self._spec = cast(TextSpec, predictor.task.inputs.settings.spec)
 
     def likeliest(self, rows: Sequence[int]) -> list[int]:
-        examples = _examples([self._text(row) for row in rows])
-        return predict(self._predictor, self._tree["params"], self._tree["model_state"], examples).argmax(-1).tolist()
+        return self._measure([self._text(row) for row in rows]).likeliest.tolist()
 
     def attribute(self, rows: Sequence[int], outputs: Sequence[int]) -> list[Attribution]:
         found = []
@@ -82,11 +81,8 @@ class Texts:
             found.append(pieces)
         return found
 
-    def _measure(self, texts: list[Tokens], output: int) -> Measured:
-        return attribution.measure(self._predictor, self._tree, _examples(texts), np.full(len(texts), output))
-
-
-def _examples(texts: list[Tokens]) -> Examples:
-    starts = np.cumsum([0, *map(len, texts)]).astype(np.int32)
-    tokens = np.append(np.concatenate(texts), PAD)  # one at least, even if no text has any
-    return Examples({"tokens": tokens}, np.zeros(len(texts), np.int32), starts)
+    def _measure(self, texts: list[Tokens], output: int = 0) -> Measured:
+        tokens = np.full((len(texts), max(map(len, texts), default=0) or 1), PAD, np.int32)
+        for row, text in zip(tokens, texts):
+            row[: len(text)] = text
+        return attribution.measure(self._predictor, self._tree, [tokens], output)
