@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 from pydantic import Field, SerializeAsAny
 
 from pipeline.config.section import Section
@@ -127,6 +129,14 @@ class Task(Section):
         """Raises UserError where training needs more memory than the device has."""
 
     # evaluate
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """What explanations explain of one output each: the log odds of its probability, which go on growing where the
+        probability itself is near 1. Here those of a softmax.
+        """
+        own = jnp.arange(logits.shape[-1])[None] == outputs[:, None]  # b k
+        others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, logits), axis=-1)
+        return jnp.where(own, logits, 0).sum(-1) - others
+
     @abstractmethod
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Writes the tables, plots and explanations of one test split; returns its figures."""

@@ -121,7 +121,7 @@ class Classification(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         int(i),
@@ -131,9 +131,7 @@ class Classification(Labelled):
                     )
                     for i in most_confident[: examples_page.MOST]
                 ],
-                name="mistakes",
                 title="The most confident mistakes",
-                output="the predicted label's logit",
             )
         return results
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
@@ -101,6 +102,10 @@ class MultiLabelClassification(Labelled):
         """The probability of each label."""
         return jax.nn.sigmoid(logits)
 
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """The log odds of the label's own probability."""
+        return jnp.take_along_axis(logits, outputs[:, None], axis=-1)[:, 0]
+
     def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
         return g("Sigmoid", logits)
 
@@ -131,7 +136,7 @@ class MultiLabelClassification(Labelled):
         _, validation, actual = probabilities_of("validation")
         thresholds = multi_label.thresholds(validation, actual)
         strict_json.write(THRESHOLDS, dict(zip(self.labels, thresholds.tolist())))
-        test, probabilities, targets = probabilities_of(split)
+        _, probabilities, targets = probabilities_of(split)
         guesses = probabilities >= thresholds[None]
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
@@ -165,7 +170,7 @@ class MultiLabelClassification(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         i,
@@ -175,9 +180,7 @@ class MultiLabelClassification(Labelled):
                     )
                     for i, k in wrong
                 ],
-                name="mistakes",
                 title="The most confident mistakes",
-                output="the label's logit",
             )
         return {"examples": len(targets), **results}
 

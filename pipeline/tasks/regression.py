@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from pipeline.config import paths
@@ -119,6 +119,10 @@ class Regression(Labelled):
         mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
         return logits * std + mean
 
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """The target in its own units."""
+        return jnp.take_along_axis(self.predictions(logits), outputs[:, None], axis=-1)[:, 0]
+
     def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
         return g("Add", g("Mul", logits, np.asarray(self.std)), np.asarray(self.mean))
 
@@ -165,16 +169,14 @@ class Regression(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         i, int(k), f"{self._titles()[k]} {values[i, k]:.4g}", f"true: {targets[i, k]:.4g}"
                     )
                     for i, k in ((i, errors[i].argmax()) for i in worst)
                 ],
-                name="mistakes",
                 title="The largest errors",
-                output="the predicted value",
             )
         return {"examples": len(targets), **results}
 

@@ -144,7 +144,7 @@ class SequenceTagging(Labelled):
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline gives each word the tag that it has most often in the training split."""
         from pipeline.evaluation import metrics, plots, words
-        from pipeline.evaluation.explanations import words_page
+        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -177,14 +177,21 @@ class SequenceTagging(Labelled):
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
             plots.write_calibration(confidence, guesses == targets)
-            words_page.write(test, self._sentences(), read_from, labels, guesses, confidence)
+            wrong = np.flatnonzero(guesses != targets)
+            shown = [
+                examples_page.Shown(
+                    i, int(guesses[i]), f"{labels[guesses[i]]} {confidence[i]:.2f}", f"true: {labels[targets[i]]}"
+                )
+                for i in wrong[np.argsort(-confidence[wrong], kind="stable")][: examples_page.MOST].tolist()
+            ]
+            examples_page.write(predictor, tree, network, shown, title="The most confident mistakes")
         return results
 
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation.failures import outcomes
 
-        starts, sentences = (np.load(paths.features(split) / f"{name}.npy") for name in ("starts", "sentences"))
-        return outcomes.of_words(outcomes.read(split), self.labels, starts, sentences)
+        sentences = np.load(paths.features(split) / "sentences.npy")
+        return outcomes.of_words(outcomes.read(split), self.labels, sentences)
 
     def headline(self, figures: dict[str, Any]) -> "Headline":
         from pipeline.evaluation.report import headlines
@@ -238,14 +245,6 @@ class SequenceTagging(Labelled):
 
         longest = self.inputs.settings.max_length  # type: ignore[union-attr]
         return np.repeat(sources.of(split), -(-np.diff(sentences) // longest))
-
-    def _sentences(self) -> list[list[str]]:
-        """The sentences of the test split as preprocess cut them."""
-        import pyarrow.parquet as pq
-
-        longest = self.inputs.settings.max_length  # type: ignore[union-attr]
-        rows = pq.read_table(paths.prepared("test"), columns=["words"])["words"].to_pylist()
-        return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
 
     @classmethod
     def compared(cls, read: "Read", split: str) -> "Predictions":

@@ -121,6 +121,16 @@ def test_texts_are_answered_by_the_keyboard(page: Page):
     check(page)
 
 
+def test_a_word_says_why_it_has_its_tag(page: Page):
+    choose(page, "tags")
+    page.fill("#text", "a b c")
+    page.get_by_role("button", name="Answer", exact=True).click()
+    page.locator(".word").nth(1).click()
+    expect(page.locator(".why .own")).to_have_text("b ")
+    assert page.locator(".why .part").count() == 3
+    check(page)
+
+
 def test_markup_in_a_text_is_text(page: Page):
     choose(page, "tags")
     page.fill("#text", "<img src=x onerror=alert(1)> b")
@@ -137,6 +147,8 @@ def test_a_language_model_writes_on_and_stops(page: Page):
     page.get_by_role("button", name="Write on").click()
     expect(page.locator("#stop")).to_be_hidden(timeout=30_000)
     assert len(page.locator(".written").text_content() or "") > 1
+    page.get_by_role("button", name="What would come next").click()
+    expect(page.locator(".why .name")).to_contain_text("next:", timeout=30_000)
     page.fill("#text", "")
     page.fill("#tokens", "0")
     page.get_by_role("button", name="Write on").click()  # the browser asks for a text

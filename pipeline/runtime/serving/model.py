@@ -17,6 +17,7 @@ from ..tasks import Answer
 from ..trust.manifest import MANIFEST
 from . import telemetry
 from .batcher import Batcher
+from .explainer import Answers, Explainer
 
 
 class Given(NamedTuple):
@@ -48,6 +49,8 @@ class Model:
             on_batch=telemetry.batches(name, self.version),
         )
 
+        self.explainer = Explainer(Answers(self.predictor, folder))
+
     @property
     def engine(self) -> str:
         return self.predictor.engine.name
@@ -59,9 +62,11 @@ class Model:
     async def close(self) -> None:
         """Answers what waits, and takes no more."""
         await self.batcher.close()
+        await self.explainer.batcher.close()
 
     def warm_up(self) -> None:
         """Runs every shape that a request can have, where each is compiled, so that no request waits for that."""
+        self.explainer.warm_up()
         engine, arrays = self.predictor.engine, self.predictor.encode(*self.sample(0))
         self.predictor.outputs([arrays])
         if not engine.compiles:
