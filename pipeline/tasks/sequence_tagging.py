@@ -25,22 +25,24 @@ from pipeline.tasks.classification import (
     print_accuracy,
     refuse_single_label,
 )
-from pipeline.tasks.labelled import Labelled
+from pipeline.tasks.scaled import Scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.predictor import Predictor, Tree
 
 
-class SequenceTagging(Labelled):
+class SequenceTagging(Scaled):
     preprocessing: ClassVar = {"words": WordPreprocessing}
     labels_are: ClassVar = "tags"
     class_word: ClassVar = "tags"
     Settings: ClassVar = ClassSettings
     metric: ClassVar = "accuracy"
     metrics: ClassVar = {"accuracy": True, "span_f1": True, "loss": False}
+    headlines: ClassVar = ("accuracy", "span_f1", "loss", "brier", "ece")
 
     name: str = "sequence-tagging"
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
@@ -115,7 +117,7 @@ class SequenceTagging(Labelled):
 
     def predictions(self, logits: Float[Array, "b t k"]) -> Float[Array, "b t k"]:
         """The probability of each tag."""
-        return jax.nn.softmax(logits)
+        return jax.nn.softmax(self.scaled(logits))
 
     @property
     def monitor(self) -> str:
@@ -135,16 +137,26 @@ class SequenceTagging(Labelled):
         guesses = self._decode(probabilities, sentences)
         return spans.scores(*self._tags("validation", targets, guesses, sentences))["f1"]
 
+    def fitted(
+        self, outputs: Float[np.ndarray, "n k"], targets: np.ndarray, settings: "EvaluationSettings"
+    ) -> dict[str, Any]:
+        from pipeline.evaluation.calibration import fitting
+
+        sentences = np.load(paths.features("validation") / "sentences.npy")
+        return fitting.of_classes(outputs, targets, settings, lambda rows: self._decode(rows, sentences))
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline gives each word the tag that it has most often in the training split."""
-        from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation import metrics, plots, summaries
+        from pipeline.evaluation.calibration import measuring
         from pipeline.evaluation.explanations import words_page
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         folder = paths.features(split)
         test, sentences = buckets.load(folder, self.inputs), np.load(folder / "sentences.npy")
-        probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
+        logits = predict(predictor, tree["params"], tree["model_state"], test)
+        probabilities = metrics.softmax(logits / self.temperature)
         labels, targets = self._labels_of(split), np.asarray(test.targets)
         guesses = self._decode(probabilities, sentences)
         confidence = probabilities[np.arange(len(guesses)), guesses]
@@ -156,17 +168,16 @@ class SequenceTagging(Labelled):
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
         if self.scheme:
             results["spans"] = self._spans(split, targets, guesses, sentences)
+            results["span_f1"] = results["spans"]["f1"]
         most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
-        results = {
-            "examples": len(test),
-            "baseline_accuracy": float((targets == most_frequent).mean()),
-            **results,
-        }
+        baseline_accuracy = float((targets == most_frequent).mean())
+        results = {"examples": len(test), "baseline_accuracy": baseline_accuracy, **results}
         print_accuracy(split, results)
-        _print_details(split, results)
+        summaries.of_words(split, results)
+        plain, fitted = metrics.softmax(logits), strict_json.read(paths.FITTED)
+        results |= measuring.of_classes(split, plain, probabilities, guesses, targets, fitted, sentences)
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
-            plots.write_calibration(confidence, guesses == targets)
             words_page.write(test, self._sentences(), read_from, labels, guesses, confidence)
         return results
 
@@ -249,12 +260,12 @@ class SequenceTagging(Labelled):
         return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
 
     def package_files(self, folder: Path) -> None:
-        strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme})
+        strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme, **self.sure_answers()})
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 
-        rows = model_card.accuracy(figures)
+        rows = model_card.accuracy(figures) | model_card.calibration(figures)
         for group in ("unseen", "spans"):
             rows |= {f"{group}: {key}": f"{value:.4g}" for key, value in figures.get(group, {}).items()}
         return class_card(self, self.labels, figures, rows, **names)
@@ -267,7 +278,9 @@ class SequenceTagging(Labelled):
         for sample in samples:
             words = rows[start : start + len(sample["words"])]
             probabilities = [round(float(p), 6) for p in words["probability"]]
-            answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities})
+            least = self.least_sure
+            sure = {} if least is None else {"sure": [bool(p >= least) for p in words["probability"]]}
+            answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities, **sure})
             start += len(words)
         return answers
 
@@ -283,16 +296,3 @@ def _most_frequent_tags(sentences: Iterable[list[str]], labels: Iterable[list[st
         for word, tag in zip(words, tags):
             counts[word][tag] += 1
     return {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in counts.items()}
-
-
-def _print_details(split: str, results: dict[str, Any]) -> None:
-    unseen = results["unseen"]
-    parts = []
-    if "accuracy" in unseen:
-        parts.append(f"{unseen['accuracy']:.4f} on the {unseen['words']:,} words that training lacks")
-    if "spans" in results:
-        parts.append(f"F1 of spans {results['spans']['f1']:.4f}")
-    if count := results["words_with_unseen_tags"]:
-        parts.append(f"{count:,} words have a tag that training lacks: errors, and no part of the loss")
-    if parts:
-        print(f"{split}: {'; '.join(parts)}")

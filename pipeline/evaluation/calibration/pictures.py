@@ -1,0 +1,72 @@
+"""Pictures of reliability, of what sure answers reach, and of how probabilities rank. Bins and points are those of the
+tables behind them.
+"""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline.evaluation.calibration import ranking
+from pipeline.evaluation.plots import STYLE, short
+
+NAMED = 10  # labels with a curve of their own
+LINE, FAINT = "tab:blue", "0.6"
+
+
+@mpl.rc_context(STYLE)
+def reliability(panels: dict[str, pd.DataFrame], x: str, y: str) -> Figure:
+    """For each of the panels, by its title, how often predictions of a certain confidence are right; on the diagonal
+    the two are equal. Below, how many predictions each point stands for.
+    """
+    figure = Figure(figsize=(3.6 * len(panels), 4.4), layout="constrained")
+    grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(3, 1))
+    most = max(bins["examples"].to_numpy().max() for bins in panels.values())
+    for (upper, lower), (title, bins) in zip(grid.T, panels.items()):
+        upper.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        upper.plot(bins["confidence"], bins["accuracy"], marker="o", markersize=4, linewidth=1, clip_on=False)
+        upper.set(ylabel=y, title=title, xlim=(0, 1.02), ylim=(0, 1.02))
+        lower.bar(bins["confidence"], bins["examples"], width=0.03, color=LINE)
+        lower.set(xlabel=x, ylabel="examples", yscale="log", ylim=(0.5, 2 * most))
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def coverage(curve: pd.DataFrame, what: str) -> Figure:
+    """Accuracy by the share of answers that are given, the surest first, with its 95 % intervals."""
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.fill_between(curve["coverage"], curve["accuracy_low"], curve["accuracy_high"], alpha=0.2, linewidth=0)
+    axes.plot(curve["coverage"], curve["accuracy"], marker="o", markersize=3)
+    axes.set(xlabel=f"share of {what} that are answered, the surest first", ylabel="accuracy", xlim=(0, 1.02))
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def ranked(curves: ranking.Curves, scores: pd.DataFrame) -> Figure:
+    """ROC and precision-recall curves, each label against the rest, and their mean. Of many labels each is a faint
+    line without a name.
+    """
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    of_label = scores.set_index("label")
+    few = len(curves.labels) <= NAMED
+    panels: Any = zip(
+        figure.subplots(1, 2),
+        (ranking.FALSE_POSITIVES, ranking.RECALLS),
+        (curves.true_positives, curves.precisions),
+        (("false positive rate", "true positive rate"), ("recall", "precision")),
+        ("roc_auc", "average_precision"),
+    )
+    for axes, x, rows, (across, up), area in panels:
+        for label, row in zip(curves.labels, rows):
+            named = f"{short(label)} {of_label.at[label, area]:.3f}"
+            axes.plot(x, row, linewidth=1, **({"label": named} if few else {"color": FAINT, "alpha": 0.4}))
+        if len(curves.labels) > 2:
+            mean = f"mean {np.nanmean(scores[area]):.3f}"
+            axes.plot(x, rows.mean(axis=0), color="black", linestyle="--" if few else "-", label=mean)
+        title = {"roc_auc": "area under the ROC curve", "average_precision": "average precision"}[area]
+        axes.set(xlabel=across, ylabel=up, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+        axes.legend(frameon=False, fontsize=7, title=title, title_fontsize=7)
+    return figure

@@ -1,0 +1,76 @@
+"""How well probabilities rank examples, one label against the rest: ROC and precision-recall curves, and what every
+threshold gives. Axes: n examples, k labels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+# Where curves are drawn: closer together where good models are, few false positives and a high recall.
+FALSE_POSITIVES = np.linspace(0, 1, 101) ** 2
+RECALLS = 1 - np.linspace(1, 0, 101) ** 2
+THRESHOLDS = np.arange(1, 20) / 20
+
+
+class Curves(NamedTuple):
+    """Of some labels, in their order: precision and true positive rates at RECALLS and FALSE_POSITIVES."""
+
+    labels: list[str]
+    true_positives: Float[np.ndarray, "k 101"]
+    precisions: Float[np.ndarray, "k 101"]
+
+
+def per_label(
+    probabilities: Float[np.ndarray, "n k"], truths: Bool[np.ndarray, "n k"], labels: tuple[str, ...]
+) -> pd.DataFrame:
+    """A row a label: the areas under the ROC and the precision-recall curve, as scikit-learn has them, and its number
+    of examples. A label that no example has, or that all have, is ranked against nothing: its areas are empty.
+    """
+    rows = [
+        (roc_auc_score(truth, scores), average_precision_score(truth, scores))
+        if truth.any() and not truth.all()
+        else (np.nan, np.nan)
+        for scores, truth in zip(probabilities.T, truths.T)
+    ]
+    table = pd.DataFrame(rows, columns=["roc_auc", "average_precision"], dtype=float)
+    table.insert(0, "label", labels)
+    return table.assign(examples=truths.sum(axis=0))
+
+
+def curves(probabilities: Float[np.ndarray, "n k"], truths: Bool[np.ndarray, "n k"], labels: tuple[str, ...]) -> Curves:
+    """Of those labels that some examples have, and some have not."""
+    ranked = [i for i, truth in enumerate(truths.T) if truth.any() and not truth.all()]
+    rates, precisions = np.zeros((len(ranked), 101)), np.zeros((len(ranked), 101))
+    for row, i in enumerate(ranked):
+        false, true, _ = roc_curve(truths[:, i], probabilities[:, i])
+        rates[row] = np.interp(FALSE_POSITIVES, false, true)
+        precision, recall, _ = precision_recall_curve(truths[:, i], probabilities[:, i])
+        places = np.searchsorted(recall[::-1], RECALLS - 1e-12)  # the first point with that recall
+        precisions[row] = precision[::-1][places]
+    return Curves([labels[i] for i in ranked], rates, precisions)
+
+
+def thresholds(
+    probabilities: Float[np.ndarray, "n k"], truths: Bool[np.ndarray, "n k"], labels: tuple[str, ...]
+) -> pd.DataFrame:
+    """Of each label, what it means to give it from a threshold on: precision, recall, F1, the share of the others that
+    get it too (false positive rate), and the share of all that get it.
+    """
+    rows = []
+    for label, scores, truth in zip(labels, probabilities.T, truths.T):
+        given = len(scores) - np.searchsorted(np.sort(scores), THRESHOLDS)
+        right = truth.sum() - np.searchsorted(np.sort(scores[truth]), THRESHOLDS)
+        table = {
+            "label": label,
+            "threshold": THRESHOLDS,
+            "precision": right / np.maximum(given, 1),
+            "recall": right / max(int(truth.sum()), 1),
+            "f1": 2 * right / np.maximum(given + truth.sum(), 1),
+            "false_positive_rate": (given - right) / max(int((~truth).sum()), 1),
+            "given": given / max(len(scores), 1),
+        }
+        rows.append(pd.DataFrame(table))
+    return pd.concat(rows, ignore_index=True)
