@@ -15,7 +15,7 @@ from pipeline.evaluation.calibration import conformal, pictures, ranking, reliab
 
 CONFIDENCE, ACCURACY = "probability of the predicted label", "share of these that are right"
 PROBABILITY, SHARE = "probability of a label", "share of these that have it"
-BEFORE, AFTER = "before the temperature", "probabilities"
+BEFORE, AFTER = "without the temperature", "with the temperature"
 
 
 def of_classes(
@@ -66,10 +66,11 @@ def write_reliability(
     """The reliability diagram: a picture, and its bins as a table; those `before` the temperature, if there is one, in
     a table of their own, which no plot of several runs needs.
     """
-    panels = {AFTER: reliability.bins(after, hits)}
-    panels[AFTER].to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
+    bins = reliability.bins(after, hits)
+    bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
+    panels = {"": bins}
     if before is not None:
-        panels = {BEFORE: reliability.bins(before, hits)} | panels
+        panels = {BEFORE: reliability.bins(before, hits), AFTER: bins}
         panels[BEFORE].to_csv(paths.EVALUATION / "uncalibrated.csv", index=False, lineterminator="\n")
     plots.save(pictures.reliability(panels, x, y), paths.IMAGES / "calibration.png")
 
@@ -150,7 +151,7 @@ def of_numbers(
     if split == "test":
         rows = conformal.diagram(fitted["half_widths"], errors)
         rows.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
-        panel = pictures.reliability({"intervals": rows}, "share that an interval is to hold", "share that it holds")
+        panel = pictures.reliability({"": rows}, "share that an interval is to hold", "share that it holds")
         plots.save(panel, paths.IMAGES / "calibration.png")
     return figures
 

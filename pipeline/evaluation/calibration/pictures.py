@@ -9,27 +9,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from pipeline.evaluation import metrics
 from pipeline.evaluation.calibration import ranking
 from pipeline.evaluation.plots import STYLE, short
 
 NAMED = 10  # labels with a curve of their own
-LINE, FAINT = "tab:blue", "0.6"
+FAINT = {"color": "0.6", "alpha": 0.4}
 
 
 @mpl.rc_context(STYLE)
 def reliability(panels: dict[str, pd.DataFrame], x: str, y: str) -> Figure:
-    """For each of the panels, by its title, how often predictions of a certain confidence are right; on the diagonal
-    the two are equal. Below, how many predictions each point stands for.
+    """For each of the panels, by its title, how often predictions of a certain confidence are right, with the 95 %
+    interval; on the diagonal the two are equal. Below, how many predictions each point stands for.
     """
     figure = Figure(figsize=(3.6 * len(panels), 4.4), layout="constrained")
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(3, 1))
     most = max(bins["examples"].to_numpy().max() for bins in panels.values())
     for (upper, lower), (title, bins) in zip(grid.T, panels.items()):
+        confidence, accuracy = bins["confidence"].to_numpy(), bins["accuracy"].to_numpy()
+        ends = np.array([metrics.wilson(share, n) for share, n in zip(accuracy, bins["examples"].to_numpy())])  # n 2
         upper.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-        upper.plot(bins["confidence"], bins["accuracy"], marker="o", markersize=4, linewidth=1, clip_on=False)
-        upper.set(ylabel=y, title=title, xlim=(0, 1.02), ylim=(0, 1.02))
-        lower.bar(bins["confidence"], bins["examples"], width=0.03, color=LINE)
-        lower.set(xlabel=x, ylabel="examples", yscale="log", ylim=(0.5, 2 * most))
+        upper.vlines(confidence, *ends.T, linewidth=1, alpha=0.6)
+        upper.plot(confidence, accuracy, "o", markersize=4, clip_on=False)
+        upper.set(title=title, xlim=(0, 1.02), ylim=(0, 1.02))
+        lower.bar(confidence, bins["examples"], width=0.03)
+        lower.set(yscale="log", ylim=(0.7, 2 * most))
+        lower.yaxis.set_major_formatter("{x:,.0f}")
+    grid[0, 0].set(ylabel=y)
+    grid[1, 0].set(ylabel="examples")
+    figure.supxlabel(x, fontsize=9)
     return figure
 
 
@@ -62,7 +70,7 @@ def ranked(curves: ranking.Curves, scores: pd.DataFrame) -> Figure:
     for axes, x, rows, (across, up), area in panels:
         for label, row in zip(curves.labels, rows):
             named = f"{short(label)} {of_label.at[label, area]:.3f}"
-            axes.plot(x, row, linewidth=1, **({"label": named} if few else {"color": FAINT, "alpha": 0.4}))
+            axes.plot(x, row, linewidth=1, **({"label": named} if few else FAINT))
         if len(curves.labels) > 2:
             mean = f"mean {np.nanmean(scores[area]):.3f}"
             axes.plot(x, rows.mean(axis=0), color="black", linestyle="--" if few else "-", label=mean)
