@@ -27,7 +27,8 @@ def reliability(panels: dict[str, pd.DataFrame], x: str, y: str) -> Figure:
     most = max(bins["examples"].to_numpy().max() for bins in panels.values())
     for (upper, lower), (title, bins) in zip(grid.T, panels.items()):
         confidence, accuracy = bins["confidence"].to_numpy(), bins["accuracy"].to_numpy()
-        ends = np.array([metrics.wilson(share, n) for share, n in zip(accuracy, bins["examples"].to_numpy())])  # n 2
+        counts = bins["examples"].to_numpy(float)
+        ends = np.array([metrics.wilson(*one) for one in zip(accuracy.tolist(), counts.tolist())])  # n 2
         upper.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
         upper.vlines(confidence, *ends.T, linewidth=1, alpha=0.6)
         upper.plot(confidence, accuracy, "o", markersize=4, clip_on=False)
