@@ -3,6 +3,8 @@
 import csv
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,10 +151,12 @@ def test_answers_that_are_not_sure_say_so(browser: Browser, four_packages: list[
     """And numbers say where most true values lie. None of these packages is ever sure."""
     with zipfile.ZipFile(TOP / "tests/packages/format-4-numbers.zip") as archive:
         archive.extractall(tmp_path / "old")
+    command = (sys.executable, "-m", "pipeline", "repackage", tmp_path / "old", "--out", tmp_path / "new")
+    subprocess.run(command, cwd=TOP, check=True, capture_output=True)
     never = {"accuracy": 0.95, "threshold": None}
     texts, tags = (changed(four_packages[i], tmp_path / str(i), sure=never) for i in (1, 2))
     interval = {"coverage": 0.9, "half_widths": [1.0, 2.0]}
-    numbers = changed(tmp_path / "old", tmp_path / "numbers", interval=interval)
+    numbers = changed(tmp_path / "new", tmp_path / "numbers", interval=interval)
     with serve(f"texts={texts}", f"tags={tags}", f"numbers={numbers}") as server:
         page = browser.new_page(viewport={"width": PHONE[0], "height": PHONE[1]})
         page.goto(server.url)
