@@ -41,7 +41,7 @@ class Logits(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize("k", [3, 10])
 def test_the_temperature_is_scikit_learns(k, times):
     logits, targets = drawn(3_000, k, times)
-    oracle = CalibratedClassifierCV(FrozenEstimator(Logits().fit(logits, targets)), method="temperature")
+    oracle: Any = CalibratedClassifierCV(FrozenEstimator(Logits().fit(logits, targets)), method="temperature")
     oracle.fit(logits, targets)
     found = temperature.of_classes(logits, targets)
     assert found.value == pytest.approx(1 / oracle.calibrated_classifiers_[0].calibrators[0].beta_, rel=2e-3)

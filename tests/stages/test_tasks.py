@@ -197,13 +197,11 @@ def test_the_selftest_compares_each_task(tmp_path, monkeypatch):
 
 def test_answers_that_are_as_sure_as_they_say(tmp_path, monkeypatch, capsys):
     """Trained with label smoothing, a model is too modest: one temperature cures that, in the package too."""
-    number = ROWS * 4
-    monkeypatch.setitem(make.__globals__, "ROWS", number)
-    table = [row | {"kind": row["found"] or "dry"} for row in rows()]
-    monkeypatch.setitem(make.__globals__, "rows", lambda: table)
-    random = np.random.default_rng(0)
-    for row in table:  # some labels are wrong, so that nothing is sure
-        row["kind"] = "rain" if random.random() < 0.2 else ("sun" if "sun" in row["found"] else "rain")
+    monkeypatch.setitem(make.__globals__, "ROWS", 4 * ROWS)
+    made, random = rows(), np.random.default_rng(0)
+    for row in made:  # some labels are wrong, so that nothing is certain
+        row["kind"] = "sun" if "sun" in row["found"] and random.random() > 0.2 else "rain"
+    monkeypatch.setitem(make.__globals__, "rows", lambda: made)
     here = make(
         tmp_path,
         "text",
@@ -219,14 +217,14 @@ def test_answers_that_are_as_sure_as_they_say(tmp_path, monkeypatch, capsys):
     assert fitted["validation"]["loss"]["after"] < fitted["validation"]["loss"]["before"]
     for name in ("loss", "brier", "ece"):
         assert figures[name] < figures["uncalibrated"][name]
-    table = pd.read_parquet(here / "evaluation/test.parquet")
+    table: Any = pd.read_parquet(here / "evaluation/test.parquet")
     assert ((table["probability of rain"] > 0.5) == (table["prediction"] == "rain")).all()
     assert figures["sure"]["coverage"] < 1
     signature = json.loads((here / "package/signature.json").read_text())
     assert signature["temperature"] == fitted["temperature"]
     assert signature["sure"] == fitted["sure"]
     sure, unsure = table["probability of sun"].idxmin(), table["probability of sun"].sub(0.5).abs().idxmin()
-    texts = pd.read_parquet(here / "data/prepared/test.parquet")["text"]
+    texts = pd.read_parquet(here / "data/prepared/test.parquet")["text"].tolist()
     answers = asked(here, monkeypatch, capsys, texts[sure], texts[unsure], "--json").splitlines()
     for answer, row in zip(map(json.loads, answers), (sure, unsure), strict=True):
         assert answer["probabilities"]["sun"] == pytest.approx(table["probability of sun"][row], abs=1e-5)

@@ -86,7 +86,8 @@ def ranks(
     some have not; none where there is no such label. The curves in the tables are their means as well; of two labels,
     that of the `rarer` one, since the other's is its mirror.
     """
-    scores = ranking.per_label(probabilities, truths, labels)
+    found = ranking.of_labels(probabilities, truths, labels)
+    scores = found.scores
     scores.to_csv(paths.EVALUATION / f"ranking_{split}.csv", index=False, lineterminator="\n")
     ranking.thresholds(probabilities, truths, labels).to_csv(
         paths.EVALUATION / f"thresholds_{split}.csv", index=False, lineterminator="\n"
@@ -98,8 +99,7 @@ def ranks(
     if len(left_out) == len(labels):
         return {}
     if split == "test":
-        found = ranking.curves(probabilities, truths, labels)
-        plots.save(pictures.ranked(found, scores), paths.IMAGES / "ranking.png")
+        plots.save(pictures.ranked(found), paths.IMAGES / "ranking.png")
         rows = slice(None) if rarer is None else [found.labels.index(labels[rarer])]
         for path, x, y, across, up in (
             (paths.ROC, ranking.FALSE_POSITIVES, found.true_positives, "false_positive_rate", "true_positive_rate"),

@@ -54,26 +54,26 @@ def coverage(curve: pd.DataFrame, what: str) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def ranked(curves: ranking.Curves, scores: pd.DataFrame) -> Figure:
+def ranked(found: ranking.Ranking) -> Figure:
     """ROC and precision-recall curves, each label against the rest, and their mean. Of many labels each is a faint
     line without a name.
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
-    of_label = scores.set_index("label")
-    few = len(curves.labels) <= NAMED
+    of_label = found.scores.set_index("label")
+    few = len(found.labels) <= NAMED
     panels: Any = zip(
         figure.subplots(1, 2),
         (ranking.FALSE_POSITIVES, ranking.RECALLS),
-        (curves.true_positives, curves.precisions),
+        (found.true_positives, found.precisions),
         (("false positive rate", "true positive rate"), ("recall", "precision")),
         ("roc_auc", "average_precision"),
     )
     for axes, x, rows, (across, up), area in panels:
-        for label, row in zip(curves.labels, rows):
+        for label, row in zip(found.labels, rows):
             named = f"{short(label)} {of_label.at[label, area]:.3f}"
             axes.plot(x, row, linewidth=1, **({"label": named} if few else FAINT))
-        if len(curves.labels) > 2:
-            mean = f"mean {np.nanmean(scores[area]):.3f}"
+        if len(found.labels) > 2:
+            mean = f"mean {np.nanmean(of_label[area]):.3f}"
             axes.plot(x, rows.mean(axis=0), color="black", linestyle="--" if few else "-", label=mean)
         title = {"roc_auc": "area under the ROC curve", "average_precision": "average precision"}[area]
         axes.set(xlabel=across, ylabel=up, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))

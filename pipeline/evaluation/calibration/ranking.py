@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 # Where curves are drawn: closer together where good models are, few false positives and a high recall.
 FALSE_POSITIVES = np.linspace(0, 1, 101) ** 2
@@ -15,42 +15,37 @@ RECALLS = 1 - np.linspace(1, 0, 101) ** 2
 THRESHOLDS = np.arange(1, 20) / 20
 
 
-class Curves(NamedTuple):
-    """Of some labels, in their order: precision and true positive rates at RECALLS and FALSE_POSITIVES."""
+class Ranking(NamedTuple):
+    """`scores` has a row a label: the areas under its ROC and its precision-recall curve, and its number of examples.
+    The curves are those of `labels`, the ones that are ranked, at FALSE_POSITIVES and RECALLS.
+    """
 
+    scores: pd.DataFrame
     labels: list[str]
     true_positives: Float[np.ndarray, "k 101"]
     precisions: Float[np.ndarray, "k 101"]
 
 
-def per_label(
+def of_labels(
     probabilities: Float[np.ndarray, "n k"], truths: Bool[np.ndarray, "n k"], labels: tuple[str, ...]
-) -> pd.DataFrame:
-    """A row a label: the areas under the ROC and the precision-recall curve, as scikit-learn has them, and its number
-    of examples. A label that no example has, or that all have, is ranked against nothing: its areas are empty.
+) -> Ranking:
+    """By scikit-learn's curves: areas are its roc_auc_score and average_precision_score. A label that no example has,
+    or that all have, is ranked against nothing: its areas are empty.
     """
-    rows = [
-        (roc_auc_score(truth, scores), average_precision_score(truth, scores))
-        if truth.any() and not truth.all()
-        else (np.nan, np.nan)
-        for scores, truth in zip(probabilities.T, truths.T)
-    ]
-    table = pd.DataFrame(rows, columns=["roc_auc", "average_precision"], dtype=float)
-    table.insert(0, "label", labels)
-    return table.assign(examples=truths.sum(axis=0))
-
-
-def curves(probabilities: Float[np.ndarray, "n k"], truths: Bool[np.ndarray, "n k"], labels: tuple[str, ...]) -> Curves:
-    """Of those labels that some examples have, and some have not."""
     ranked = [i for i, truth in enumerate(truths.T) if truth.any() and not truth.all()]
     rates, precisions = np.zeros((len(ranked), 101)), np.zeros((len(ranked), 101))
+    areas = np.full((len(labels), 2), np.nan)
     for row, i in enumerate(ranked):
         false, true, _ = roc_curve(truths[:, i], probabilities[:, i])
-        rates[row] = np.interp(FALSE_POSITIVES, false, true)
         precision, recall, _ = precision_recall_curve(truths[:, i], probabilities[:, i])
+        areas[i] = auc(false, true), -np.sum(np.diff(recall) * precision[:-1])
+        rates[row] = np.interp(FALSE_POSITIVES, false, true)
         places = np.searchsorted(recall[::-1], RECALLS - 1e-12)  # the first point with that recall
         precisions[row] = precision[::-1][places]
-    return Curves([labels[i] for i in ranked], rates, precisions)
+    scores = pd.DataFrame(areas, columns=["roc_auc", "average_precision"])
+    scores.insert(0, "label", labels)
+    scores["examples"] = truths.sum(axis=0)
+    return Ranking(scores, [labels[i] for i in ranked], rates, precisions)
 
 
 def thresholds(
