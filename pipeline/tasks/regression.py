@@ -214,10 +214,8 @@ class Regression(Labelled):
         from pipeline.evaluation.failures import outcomes
 
         table, unit = outcomes.read(split), self._settings.units.get(self.targets[0], "")
-        values, targets = (
-            table[[f"{what} {name}" for name in self.targets]].to_numpy() for what in ("predicted", "true")
-        )
-        return outcomes.of_numbers(self._titles(), unit, values, targets, np.array(self.std))
+        values, targets = (table[[f"{what} {name}" for name in self.targets]] for what in ("predicted", "true"))
+        return outcomes.of_numbers(self._titles(), unit, values.to_numpy(), targets.to_numpy(), np.array(self.std))
 
     def headline(self, figures: dict[str, Any]) -> "Headline":
         from pipeline.evaluation.report import headlines
