@@ -62,7 +62,7 @@ def estimate(
         def loss(params: Tree) -> jax.Array:
             model: Any = trainer.predictor.model(params, state.model_state)
             if fused:  # the kernel stores only its inputs and outputs for the gradient
-                model.attention = jax.checkpoint(model.attention)
+                model.attention = jax.checkpoint(model.attention, static_argnums=3)
             rngs = nnx.Rngs(dropout=jax.random.key(0))
             return trainer.predictor.task.loss_sums(model, Batch(tokens, tokens, valid), training=True, rngs=rngs).loss
 

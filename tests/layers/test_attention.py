@@ -54,3 +54,9 @@ def test_products_of_rotated_vectors_depend_on_their_distance_alone():
 
     assert np.allclose(product(3, 1), product(103, 101), atol=1e-4)
     assert not np.allclose(product(3, 1), product(3, 2), atol=1e-3)
+
+
+def test_calls_are_numbered_without_a_change_of_the_result():
+    scales = [attention.numbered_scale(64, call) for call in range(100)]
+    assert len(set(scales)) == 100
+    assert {float(np.float32(scale)) for scale in scales} == {0.125}
