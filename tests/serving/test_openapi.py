@@ -20,7 +20,7 @@ schema = schemathesis.pytest.from_fixture("described").exclude(path_regex="unloa
 
 @schema.parametrize()
 @settings(
-    max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
 )
 def test_no_request_breaks_the_server(case):
     case.call_and_validate(

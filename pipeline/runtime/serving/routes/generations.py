@@ -147,6 +147,7 @@ def _ours(asked: Completion) -> tuple[Generate, list[str]]:
         top_k=None,
         top_p=asked.top_p,
         seed=asked.seed or 0,
+        stop=None,
         stream=asked.stream,
     )
     return ours, stops

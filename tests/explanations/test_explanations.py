@@ -93,11 +93,12 @@ def test_of_a_linear_model_they_are_shapleys_values():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # of matplotlib's, which it imports
         import shap
+        from shap.maskers import Independent
     random = np.random.default_rng(0)
     slope = random.normal(size=(4, 3, 1))
     given, typical = (random.integers(0, 256, (n, 4, 3, 1)).astype(np.uint8) for n in (5, 8))
     maps, wanted, errors = methods.integrated(linear(slope), given, np.zeros(5, np.int32), typical)
-    masker = shap.maskers.Independent(typical.reshape(8, -1).astype(float), max_samples=8)
+    masker = Independent(typical.reshape(8, -1).astype(float), max_samples=8)
     expected = shap.LinearExplainer((slope.ravel(), 0.0), masker).shap_values(given.reshape(5, -1).astype(float))
     np.testing.assert_allclose(maps, methods.smoothed(expected.reshape(5, 4, 3)), rtol=1e-4, atol=1e-2)
     np.testing.assert_allclose(maps.sum((1, 2)), expected.sum(1), rtol=1e-4)  # smoothing keeps the sum
@@ -130,7 +131,8 @@ def test_a_picture_of_each_image_and_no_two_of_one_name(tmp_path):
     out.mkdir()
     made = of_images.load(asked(), tmp_path, out, None, None)
     content = picture(seed=1)
-    image = decode(content, images().inputs.settings.spec, "x")
+    spec = images().inputs.settings.spec  # type: ignore[union-attr]
+    image = decode(content, spec, "x")  # type: ignore[arg-type]
     row = np.array([0.1, 0.6, 0.1, 0.1, 0.1], np.float32)
     for name in ("x/1.png", "y/1.jpg"):
         (fact,) = made.explain(Input(name, (), content), (image,), row).facts

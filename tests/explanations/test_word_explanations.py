@@ -147,7 +147,7 @@ def test_integrated_gradients_of_texts_add_up():
 def test_which_words_made_a_tag(capsys):
     """Each word's second tag has the odds of the word before it: the first word's odds are its own."""
     spec = tagging().inputs.settings.spec  # type: ignore[union-attr]
-    vocabulary = Vocabulary(["to", "the", "run"], list("tohern"), spec)
+    vocabulary = Vocabulary(["to", "the", "run"], list("tohern"), spec)  # type: ignore[arg-type]
     made: Any = object.__new__(Predictor)
     made.inputs, made.task = SentenceInputs(vocabulary), SequenceTagging(["noun", "verb"])
 
