@@ -33,6 +33,7 @@ COMMANDS = {
     "config": "show the settings in effect, defaults included",
     "check": "check the whole of params.yaml, and repair a damaged dvc.lock",
     "verify": "run the last commit again in a clone, and compare every output",
+    "label-errors": "rank the training labels that are likely wrong",
     "checkpoints": "list or remove the checkpoints of unfinished training runs",
     "selftest": "compare a package's answers with evaluate's",
     "repackage": "make a package anew with today's code, from its weights",
@@ -46,6 +47,7 @@ ELSEWHERE = {
     "serve": "runtime.commands",
     "repackage": "commands.packages",
     "sign": "commands.packages",
+    "label-errors": "commands.labels",
 }
 
 

@@ -70,7 +70,7 @@ def examples(table: Path) -> Iterator[Example]:
     for batch in file.iter_batches(BATCH):
         for row in batch.to_pylist()[:left]:
             left -= 1
-            _, content, label, source = row.values()
+            _, content, label, source, *_ = row.values()
             yield Example(source, _frozen(content), _frozen(label))
         if left <= 0:
             return

@@ -17,6 +17,7 @@ VOCABULARY = ENCODER / "words.json"
 TRAINED = Path("trained")  # train: all of it in DVC's cache, so that no training run is repeated
 
 EVALUATION = Path("evaluation")  # evaluate
+BASELINES = EVALUATION / "baselines.npy"  # typical images, for explanations
 HISTORY = Path("plots/history.csv")
 TRAIN_METRICS = Path("metrics/train.json")
 TABLES = Path("plots/tables")  # behind the plots: which there are depends on the task

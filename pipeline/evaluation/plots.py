@@ -30,7 +30,8 @@ def write_confusion(
     targets: Integer[np.ndarray, " n"], guesses: Int[np.ndarray, " n"], labels: tuple[str, ...], *, errors_only: bool
 ) -> None:
     """The confusion of all classes, or of the most confused where there are many: a picture, and the pairs as a table
-    for `dvc plots`. Words and tokens are many and most are right, which would hide the rest: `errors_only`.
+    for `dvc plots`. Words and tokens are many and most are right, which would fill the table: `errors_only` leaves
+    those out of it, not out of the picture.
     """
     classes = metrics.most_confused(targets, guesses, classes=len(labels), shown=CLASSES)
     shown = np.isin(targets, classes) & np.isin(guesses, classes)
@@ -40,8 +41,8 @@ def write_confusion(
     paths.TABLES.mkdir(parents=True, exist_ok=True)
     pairs = pd.DataFrame({"actual": names[targets[shown]], "predicted": names[guesses[shown]]})
     pairs.to_csv(paths.CONFUSION, index=False, lineterminator="\n")
-    counts = metrics.confusion(targets[shown], guesses[shown], classes)
-    save(confusion(counts, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
+    counts, totals = metrics.confusion(targets, guesses, classes), np.bincount(targets, minlength=len(labels))[classes]
+    save(confusion(counts, totals, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
 
 
 def write_calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> None:
@@ -66,12 +67,14 @@ def curves(history: pd.DataFrame, metric: str) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def confusion(counts: Int[np.ndarray, "k k"], labels: tuple[str, ...]) -> Figure:
-    """Rows are the true labels, columns the predicted ones; the colour is the share of the row."""
+def confusion(counts: Int[np.ndarray, "k k"], totals: Int[np.ndarray, " k"], labels: tuple[str, ...]) -> Figure:
+    """Rows are the true labels, columns the predicted ones; the colour is the share of all with this true label, of
+    which there are `totals`.
+    """
     size = 2.5 + 0.4 * len(labels)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # k k
+    shares = counts / np.maximum(totals[:, None], 1)  # k k
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [_short(label) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", rotation_mode="anchor")
@@ -114,11 +117,12 @@ def regression(values: Float[np.ndarray, "n k"], targets: Float[np.ndarray, "n k
 
 @mpl.rc_context(STYLE)
 def explained(
-    images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n h w"], titles: list[tuple[str, str]], note: str
+    images: UInt8[np.ndarray, "n h w c"],
+    overlays: list[UInt8[np.ndarray, "p q 3"]],
+    titles: list[tuple[str, str]],
+    note: str,
 ) -> Figure:
-    """Each image beside the pixels that speak for the prediction (red) and against it (blue), under a title of two
-    lines; `note` stands below all.
-    """
+    """Each image beside itself under a map of what counts, beneath a title of two lines; `note` stands below all."""
     rows = -(-len(images) // COLUMNS)
     each = images.shape[1] / images.shape[2] + TITLE  # inches: an image is one wide
     figure = Figure(figsize=(2 * COLUMNS, each * rows + NOTE), layout="constrained")
@@ -126,14 +130,33 @@ def explained(
     figure.supxlabel(note, fontsize=7)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, image, pixel, title in zip(grid.flat, images, pixels, titles):
+    for axes, image, overlay, title in zip(grid.flat, images, overlays, titles):
         height, width, channels = image.shape
-        reach = np.abs(pixel).max() or 1.0
         left, right = (0, width, height, 0), (width, 2 * width, height, 0)
         axes.imshow(image[..., 0] if channels == 1 else image, cmap="gray", vmin=0, vmax=255, extent=left)
-        axes.imshow(pixel, cmap="seismic", vmin=-reach, vmax=reach, extent=right)
+        axes.imshow(overlay, extent=right)
         axes.set_xlim(0, 2 * width)
         axes.set_title("\n".join(map(_short, title)), fontsize=7)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def faithfulness(curves: dict[str, Float[np.ndarray, "n s"]], method: str) -> Figure:
+    """The answer as the parts that count most are taken away first, or come first, beside a random order: means over
+    the examples, and two standard errors.
+    """
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    share = np.linspace(0, 1, curves["deletion"].shape[1])
+    left, right = figure.subplots(1, 2)
+    for axes, name, what in ((left, "deletion", "taken away"), (right, "insertion", "there")):
+        for key, label in ((name, "what counts most first"), (f"random_{name}", "in a random order")):
+            values = curves[key]
+            mean, error = values.mean(0), 2 * values.std(0) / len(values) ** 0.5
+            (line,) = axes.plot(share, mean, label=label)
+            axes.fill_between(share, mean - error, mean + error, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.set(xlabel=f"share of the parts that are {what}", ylabel="the answer", title=name)
+    left.legend(frameon=False, loc="upper right")
+    figure.suptitle(method, fontsize=9)
     return figure
 
 

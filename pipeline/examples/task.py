@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 from pydantic import Field, SerializeAsAny
 
 from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
+from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:  # these stand on this module
     from collections.abc import Callable
 
     import numpy as np
+    import pandas as pd
     from flax import nnx
 
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.loaders.loader import Loader
     from pipeline.training.trainer import State, Trainer
 
@@ -123,6 +129,14 @@ class Task(Section):
         """Raises UserError where training needs more memory than the device has."""
 
     # evaluate
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """What explanations explain of one output each: the log odds of its probability, which go on growing where the
+        probability itself is near 1. Here those of a softmax.
+        """
+        own = jnp.arange(logits.shape[-1])[None] == outputs[:, None]  # b k
+        others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, logits), axis=-1)
+        return jnp.where(own, logits, 0).sum(-1) - others
+
     @abstractmethod
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Writes the tables, plots and explanations of one test split; returns its figures."""
@@ -134,6 +148,20 @@ class Task(Section):
         """What `evaluate` wrote of a test split, in the form that two models are compared in; `read` reads a table of
         the folder of that run. Raises UserError where it cannot be used.
         """
+
+    @abstractmethod
+    def outcomes(self, split: str) -> "Outcomes":
+        """What became of each answer on a split, by the table that `evaluate` wrote."""
+
+    @abstractmethod
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        """The one figure to remember, of those that `evaluate` returned."""
+
+    def doubts(self, split: str, logits: "np.ndarray") -> "pd.DataFrame":
+        """The labels of a split that are likely wrong: see evaluation/failures/label_errors.py. `logits` are those of
+        models that were not trained on these examples. Raises UserError where there are no labels.
+        """
+        raise UserError(f"{self.name}: its texts have no labels that could be wrong")
 
     # package
     @abstractmethod

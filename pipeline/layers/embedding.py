@@ -41,6 +41,24 @@ class Embed(nnx.Module):
         return self.look_up(self.table[...], ids)
 
 
+class TokenEmbed(Embed):
+    """Looks up rows for the tokens of texts, each in its place."""
+
+
+def scale_tokens(model: nnx.Module, scale: Float[Array, "b t"]) -> bool:
+    """From now on, what a TokenEmbed looks up for a token is multiplied by that token's `scale`. Returns whether the
+    model has one.
+    """
+
+    def scaled(table: Array, ids: Int[Array, "b t ..."]) -> Float[Array, "b t ... d"]:
+        return look_up(table, ids) * scale.reshape(*scale.shape, *(1 for _ in range(ids.ndim - 1)))
+
+    found = [module for _, module in nnx.iter_modules(model) if isinstance(module, TokenEmbed)]
+    for module in found:
+        module.look_up = scaled
+    return bool(found)
+
+
 def record_lookups(model: nnx.Module) -> Lookups:
     """From now on, each lookup of each Embed of the model is added to what this returns."""
     lookups: Lookups = {}

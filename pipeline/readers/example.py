@@ -19,6 +19,7 @@ class Example(NamedTuple):
     group: str | None = None  # the examples of a group all go into one split
     key: bytes | None = None  # two images are equal if their keys are; without a key, if their files are
     changed: str | None = None  # how it differs from the file: the report counts by it
+    slices: dict[str, str] | None = None  # what evaluate compares figures by, such as a user's column
 
 
 class Refused(NamedTuple):

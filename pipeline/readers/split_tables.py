@@ -1,5 +1,5 @@
 """Examples -> one Parquet table for each split, with the columns id, content, label and source: where it was read; and
-group, if the source has groups.
+group and slices, if the source has those.
 
 Examples are written as they are read, to a spool, and sorted into their splits when all have been seen: only their
 hashes stay in memory.
@@ -78,7 +78,8 @@ def write_spool(
         keys.append(split.keys(item, duplicates))
         where.append(item.where)
         row = {"id": keys[-1].id, table.content: item.content, "label": item.label, "source": item.where}
-        table.add(row | {"group": item.group})
+        more = {"slices": item.slices} if item.slices else {}
+        table.add(row | {"group": item.group} | more)
     if table:
         table.close()
     return keys, where, unlabelled
@@ -92,8 +93,12 @@ def _schema(example: Example) -> pa.Schema:
     elif isinstance(example.label, dict):
         label = pa.struct([(name, pa.float64()) for name in example.label])
     content = COLUMNS[type(example.content)]
-    group = [] if example.group is None else [("group", pa.string())]
-    return pa.schema([("id", pa.string()), content, ("label", label), ("source", pa.string()), *group])
+    fields = [("id", pa.string()), content, ("label", label), ("source", pa.string())]
+    if example.group is not None:
+        fields.append(("group", pa.string()))
+    if example.slices:
+        fields.append(("slices", pa.struct([(name, pa.string()) for name in example.slices])))
+    return pa.schema(fields)
 
 
 def sort_spool(spool: Path, splits: list[str | None]) -> dict[str, Counter[str]]:

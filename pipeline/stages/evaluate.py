@@ -10,7 +10,10 @@ from pipeline.config import paths
 from pipeline.config.networks import Network
 from pipeline.config.params import Key, StageParams
 from pipeline.evaluation import plots
+from pipeline.evaluation.explanations import faithfulness
+from pipeline.evaluation.failures import tables
 from pipeline.evaluation.predictor import restore
+from pipeline.evaluation.report import page
 from pipeline.runtime import strict_json
 from pipeline.stages import provenance
 from pipeline.stages.stage_files import Inputs
@@ -23,6 +26,7 @@ TABLES = {
 
 
 class Params(StageParams):
+    dataset: Annotated[str, Key("dataset")]
     task: Annotated[dict[str, Any], Key("datasets.{dataset}.task")]
     model: Annotated[str, Key("model")]
     network: Annotated[Network, Key("models.{model}.network", tag="model")]
@@ -38,10 +42,15 @@ def main(params: Params, inputs: Inputs) -> None:
         path.write_text(f"{columns}\n", encoding="utf-8")
     splits = [split for split in paths.TESTS if (paths.features(split) / "ids.npy").exists()]
     figures = {split: task.evaluate(split, predictor, tree, params.network) for split in splits}
+    faithfulness.write(predictor, tree, params.network)
     strict_json.write(paths.EVALUATE_METRICS, figures)
-    strict_json.write(paths.EVALUATION / "provenance.json", provenance.record(inputs, params))
+    failures = {split: tables.write(split, task.outcomes(split)) for split in splits}
+    record = provenance.record(inputs, params)
+    strict_json.write(paths.EVALUATION / "provenance.json", record)
     provenance.record_machines()
     copy_training_results(task.metric)
+    page.write(page.Run(params.dataset, params.model, predictor, tree, params.network, figures, failures, record))
+    print(f"{page.REPORT}: all of this as a page, to open in a browser")
 
 
 def copy_training_results(metric: str) -> None:

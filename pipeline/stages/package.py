@@ -42,6 +42,8 @@ def main(params: Params, inputs: Inputs) -> None:
     task.package_files(folder)
     if why_no_onnx := proof.write(folder, predictor, tree, params.network, paths.features("test"), predictions):
         print(f"note: {folder} has no model.onnx: {why_no_onnx}")
+    if paths.BASELINES.exists():
+        shutil.copyfile(paths.BASELINES, folder / paths.BASELINES.name)
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
     writer.describe(folder, trained, source=source, data=trained_on["inputs"])

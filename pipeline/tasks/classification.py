@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
 
 PRINTED = 30  # classes in a printed table, at most
 
@@ -93,13 +95,16 @@ class Classification(Labelled):
         """The baseline always predicts the most frequent label of the training split."""
         from pipeline.evaluation import metrics, plots
         from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         test = buckets.load(paths.features(split), self.inputs)
-        probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
+        logits = predict(predictor, tree["params"], tree["model_state"], test)
+        probabilities = metrics.softmax(logits)
         targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
         self._table(split, probabilities, targets).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        label_errors.write(split, self.doubts(split, logits))
         by_class = metrics.per_class(guesses, targets, self.labels)
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.classification(probabilities, targets)
@@ -116,7 +121,7 @@ class Classification(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         int(i),
@@ -126,9 +131,7 @@ class Classification(Labelled):
                     )
                     for i in most_confident[: examples_page.MOST]
                 ],
-                name="mistakes",
                 title="The most confident mistakes",
-                output="the predicted label's logit",
             )
         return results
 
@@ -152,6 +155,25 @@ class Classification(Labelled):
         from pipeline.evaluation.comparison import predictions
 
         return predictions.of_classes(read(f"{split}.parquet"))
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        table = outcomes.read(split)
+        probabilities = table[[f"probability of {label}" for label in self.labels]].to_numpy()
+        return outcomes.of_labels(self.labels, probabilities, np.load(paths.features(split) / "targets.npy"))
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.accuracy(figures, "always answering the most frequent class")
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        from pipeline.evaluation import metrics
+        from pipeline.evaluation.failures import label_errors
+
+        targets = np.load(paths.features(split) / "targets.npy")
+        return label_errors.of_labels(self.labels, metrics.softmax(logits), targets)
 
     def package_files(self, folder: Path) -> None:
         strict_json.write(folder / "labels.json", {"labels": self.labels})

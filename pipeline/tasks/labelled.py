@@ -105,11 +105,10 @@ class Labelled(Task):
         return export.export_predictions(predictor, tree, self.predictions)
 
     def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
-        if self.inputs.kind != "images":
-            return None
         from pipeline.packaging import export
 
-        return export.export_explanations(predictor, tree)
+        exports = {"images": export.export_image_slopes, "texts": export.export_token_slopes}
+        return exports[self.inputs.kind](predictor, tree) if self.inputs.kind in exports else None
 
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging.onnx import export

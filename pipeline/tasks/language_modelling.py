@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.loaders.loader import Loader
     from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
     from pipeline.training.trainer import State, Trainer
@@ -173,6 +175,20 @@ class LanguageModelling(Task):
         from pipeline.evaluation.comparison import predictions
 
         return predictions.of_passages(read(f"passages_{split}.parquet"))
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation import language_model
+        from pipeline.evaluation.failures import outcomes
+        from pipeline.loaders import token_store
+
+        tokenizer, text = self._tokenizer(), token_store.load(paths.features(split))
+        names = language_model.token_names(tokenizer)
+        return outcomes.of_tokens(outcomes.read(split), names, list(tokenizer.token_bytes), text.starts)
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.nats(figures)
 
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging import export

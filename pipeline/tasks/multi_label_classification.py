@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
@@ -25,9 +26,13 @@ from pipeline.tasks.classification import (
 from pipeline.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.packaging.onnx.graph import Graph, Value
 
 SEPARATORS = ";|,/"  # what usually stands between labels in a cell
@@ -97,6 +102,10 @@ class MultiLabelClassification(Labelled):
         """The probability of each label."""
         return jax.nn.sigmoid(logits)
 
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """The log odds of the label's own probability."""
+        return jnp.take_along_axis(logits, outputs[:, None], axis=-1)[:, 0]
+
     def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
         return g("Sigmoid", logits)
 
@@ -115,6 +124,7 @@ class MultiLabelClassification(Labelled):
 
         from pipeline.evaluation import multi_label, plots, sources
         from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
@@ -126,7 +136,7 @@ class MultiLabelClassification(Labelled):
         _, validation, actual = probabilities_of("validation")
         thresholds = multi_label.thresholds(validation, actual)
         strict_json.write(THRESHOLDS, dict(zip(self.labels, thresholds.tolist())))
-        test, probabilities, targets = probabilities_of(split)
+        _, probabilities, targets = probabilities_of(split)
         guesses = probabilities >= thresholds[None]
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
@@ -136,6 +146,7 @@ class MultiLabelClassification(Labelled):
         }
         columns |= {f"probability of {label}": probabilities[:, i] for i, label in enumerate(self.labels)}
         pd.DataFrame(columns).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
+        label_errors.write(split, label_errors.of_label_sets(self.labels, probabilities, targets, thresholds))
         by_label = multi_label.per_label(probabilities, guesses, targets, thresholds, self.labels)
         by_label.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         baseline = np.broadcast_to(2 * np.array(self.counts) > self.examples, targets.shape)
@@ -159,7 +170,7 @@ class MultiLabelClassification(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         i,
@@ -169,9 +180,7 @@ class MultiLabelClassification(Labelled):
                     )
                     for i, k in wrong
                 ],
-                name="mistakes",
                 title="The most confident mistakes",
-                output="the label's logit",
             )
         return {"examples": len(targets), **results}
 
@@ -180,6 +189,32 @@ class MultiLabelClassification(Labelled):
         from pipeline.evaluation.comparison import predictions
 
         return predictions.of_label_sets(read(f"{split}.parquet"))
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        table, chosen = outcomes.read(split), strict_json.read(THRESHOLDS)
+        thresholds = np.array([chosen[label] for label in self.labels])
+        probabilities = table[[f"probability of {label}" for label in self.labels]].to_numpy()
+        targets = np.load(paths.features(split) / "targets.npy") > 0
+        given = probabilities >= thresholds[None]
+        return outcomes.of_label_sets(self.labels, probabilities, given, targets, thresholds)
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.micro_f1(figures)
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        import scipy.special
+
+        from pipeline.evaluation import multi_label
+        from pipeline.evaluation.failures import label_errors
+
+        targets = np.load(paths.features(split) / "targets.npy") > 0
+        probabilities = scipy.special.expit(logits.astype(np.float64))
+        thresholds = multi_label.thresholds(probabilities, targets)
+        return label_errors.of_label_sets(self.labels, probabilities, targets, thresholds)
 
     def _names(self, chosen: Bool[np.ndarray, "n k"]) -> list[list[str]]:
         return [[self.labels[i] for i in np.flatnonzero(row)] for row in chosen]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from pipeline.config import paths
@@ -22,9 +22,13 @@ from pipeline.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
     from pipeline.packaging.onnx.graph import Graph, Value
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
@@ -115,6 +119,10 @@ class Regression(Labelled):
         mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
         return logits * std + mean
 
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """The target in its own units."""
+        return jnp.take_along_axis(self.predictions(logits), outputs[:, None], axis=-1)[:, 0]
+
     def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
         return g("Add", g("Mul", logits, np.asarray(self.std)), np.asarray(self.mean))
 
@@ -128,11 +136,13 @@ class Regression(Labelled):
 
         from pipeline.evaluation import metrics, plots, sources
         from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         test = buckets.load(paths.features(split), self.inputs)
         outputs = predict(predictor, tree["params"], tree["model_state"], test).astype(np.float64)
+        label_errors.write(split, self.doubts(split, outputs))
         mean, std = np.array(self.mean)[None], np.array(self.std)[None]
         values, targets = outputs * std + mean, np.asarray(test.targets, np.float64) * std + mean  # n k
         ids = np.load(paths.features(split) / "ids.npy").astype(str)
@@ -159,16 +169,14 @@ class Regression(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         i, int(k), f"{self._titles()[k]} {values[i, k]:.4g}", f"true: {targets[i, k]:.4g}"
                     )
                     for i, k in ((i, errors[i].argmax()) for i in worst)
                 ],
-                name="mistakes",
                 title="The largest errors",
-                output="the predicted value",
             )
         return {"examples": len(targets), **results}
 
@@ -177,6 +185,28 @@ class Regression(Labelled):
         from pipeline.evaluation.comparison import predictions
 
         return predictions.of_numbers(read(f"{split}.parquet"))
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        table, unit = outcomes.read(split), self._settings.units.get(self.targets[0], "")
+        values, targets = (
+            table[[f"{what} {name}" for name in self.targets]].to_numpy() for what in ("predicted", "true")
+        )
+        return outcomes.of_numbers(self._titles(), unit, values, targets, np.array(self.std))
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        name = self.targets[0]
+        return headlines.error(figures, name, self._settings.units.get(name, ""))
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        from pipeline.evaluation.failures import label_errors
+
+        targets = np.load(paths.features(split) / "targets.npy").astype(np.float64)
+        mean, std = np.array(self.mean)[None], np.array(self.std)[None]
+        return label_errors.of_numbers(self._titles(), logits * std + mean, targets * std + mean)
 
     def package_files(self, folder: Path) -> None:
         units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}

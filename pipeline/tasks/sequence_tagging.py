@@ -1,7 +1,6 @@
 """One label, a tag, for each word of a sentence. Axes: b batch, t words, n words of a split, k tags."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -30,9 +29,13 @@ from pipeline.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
     from pipeline.config.networks import NetworkSettings
     from pipeline.evaluation.comparison.predictions import Predictions, Read
+    from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
+    from pipeline.evaluation.report.headlines import Headline
 
 
 class SequenceTagging(Labelled):
@@ -75,15 +78,17 @@ class SequenceTagging(Labelled):
         `unseen_tags.npy` names a split's tags that training lacks, numbered from `len(labels)` on; `baseline.npy` has
         each word's most frequent tag in training, -1 for a word that training lacks.
         """
-        from pipeline.encoding import tables
+        from pipeline.encoding import tables, tags
 
-        labels = tuple(sorted(_different(tables.column("train", "label"))))
-        frequent = _most_frequent_tags(tables.column("train", "words"), tables.column("train", "label"))
+        labels = tuple(sorted(tags.different(tables.column("train", "label"))))
+        frequent = tags.most_frequent(tables.column("train", "words"), tables.column("train", "label"))
         counts = np.zeros(len(labels), int)
         for split in tables.splits():
-            unseen = tuple(sorted(_different(tables.column(split, "label")) - set(labels)))
+            unseen = tuple(sorted(tags.different(tables.column(split, "label")) - set(labels)))
             numbers = {tag: i for i, tag in enumerate((*labels, *unseen))}
-            targets = np.array([numbers[tag] for tags in tables.column(split, "label") for tag in tags], np.int32)
+            targets = np.array(
+                [numbers[tag] for sentence in tables.column(split, "label") for tag in sentence], np.int32
+            )
             words = (word for sentence in tables.column(split, "words") for word in sentence)
             baseline = [numbers[frequent[word]] if word in frequent else -1 for word in words]
             tables.save(
@@ -139,13 +144,16 @@ class SequenceTagging(Labelled):
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline gives each word the tag that it has most often in the training split."""
         from pipeline.evaluation import metrics, plots, words
-        from pipeline.evaluation.explanations import words_page
+        from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         folder = paths.features(split)
         test, sentences = buckets.load(folder, self.inputs), np.load(folder / "sentences.npy")
-        probabilities = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], test))
+        logits = predict(predictor, tree["params"], tree["model_state"], test)
+        probabilities = metrics.softmax(logits)
+        label_errors.write(split, self.doubts(split, logits))
         labels, targets = self._labels_of(split), np.asarray(test.targets)
         guesses = self._decode(probabilities, sentences)
         confidence = probabilities[np.arange(len(guesses)), guesses]
@@ -169,8 +177,33 @@ class SequenceTagging(Labelled):
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
             plots.write_calibration(confidence, guesses == targets)
-            words_page.write(test, self._sentences(), read_from, labels, guesses, confidence)
+            wrong = np.flatnonzero(guesses != targets)
+            shown = [
+                examples_page.Shown(
+                    i, int(guesses[i]), f"{labels[guesses[i]]} {confidence[i]:.2f}", f"true: {labels[targets[i]]}"
+                )
+                for i in wrong[np.argsort(-confidence[wrong], kind="stable")][: examples_page.MOST].tolist()
+            ]
+            examples_page.write(predictor, tree, network, shown, title="The most confident mistakes")
         return results
+
+    def outcomes(self, split: str) -> "Outcomes":
+        from pipeline.evaluation.failures import outcomes
+
+        sentences = np.load(paths.features(split) / "sentences.npy")
+        return outcomes.of_words(outcomes.read(split), self.labels, sentences)
+
+    def headline(self, figures: dict[str, Any]) -> "Headline":
+        from pipeline.evaluation.report import headlines
+
+        return headlines.accuracy(figures, "giving each word its most frequent tag")
+
+    def doubts(self, split: str, logits: np.ndarray) -> "pd.DataFrame":
+        from pipeline.evaluation import metrics
+        from pipeline.evaluation.failures import label_errors
+
+        targets, sentences = (np.load(paths.features(split) / f"{name}.npy") for name in ("targets", "sentences"))
+        return label_errors.of_words(self.labels, metrics.softmax(logits), targets, sentences)
 
     def _decode(
         self, probabilities: Float[np.ndarray, "n k"], sentences: Int[np.ndarray, " m"]
@@ -213,14 +246,6 @@ class SequenceTagging(Labelled):
         longest = self.inputs.settings.max_length  # type: ignore[union-attr]
         return np.repeat(sources.of(split), -(-np.diff(sentences) // longest))
 
-    def _sentences(self) -> list[list[str]]:
-        """The sentences of the test split as preprocess cut them."""
-        import pyarrow.parquet as pq
-
-        longest = self.inputs.settings.max_length  # type: ignore[union-attr]
-        rows = pq.read_table(paths.prepared("test"), columns=["words"])["words"].to_pylist()
-        return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
-
     @classmethod
     def compared(cls, read: "Read", split: str) -> "Predictions":
         from pipeline.evaluation.comparison import predictions
@@ -249,19 +274,6 @@ class SequenceTagging(Labelled):
             answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities})
             start += len(words)
         return answers
-
-
-def _different(sentences: Iterable[list[str]]) -> set[str]:
-    return {tag for tags in sentences for tag in tags}
-
-
-def _most_frequent_tags(sentences: Iterable[list[str]], labels: Iterable[list[str]]) -> dict[str, str]:
-    """The most frequent tag of each word; the first in the alphabet of several."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for words, tags in zip(sentences, labels):
-        for word, tag in zip(words, tags):
-            counts[word][tag] += 1
-    return {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in counts.items()}
 
 
 def _print_details(split: str, results: dict[str, Any]) -> None:

@@ -191,8 +191,9 @@ def test_tokens_are_drawn_by_their_probability():
 def test_writing_stops_before_the_stop_text(stop, size):
     text = "a aaab the end of it"
     parts = [text[i : i + size] for i in range(0, len(text), size)]
-    assert "".join(until(parts, stop)) == text.partition(stop)[0]
-    assert "".join(until(parts, None)) == text
+    assert "".join(until(parts, [stop])) == text.partition(stop)[0]
+    assert "".join(until(parts, [stop, "of it", "ab the END"])) == text.partition(stop if stop != "x" else "of it")[0]
+    assert "".join(until(parts, [])) == text
 
 
 SAID = ["", "[PAD] is a word here", "na\u00efve caf\u00e9\n\n  two  spaces\t", "\u4f60\u597d \U0001f600!", "x" * 1_000]

@@ -9,8 +9,7 @@ import pytest
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import WordPreprocessing
-from pipeline.encoding import words
-from pipeline.tasks import sequence_tagging
+from pipeline.encoding import tags, words
 from pipeline.tasks.sequence_tagging import SequenceTagging
 
 SETTINGS = WordPreprocessing(vocabulary=100, lowercase=False, max_length=3, word_length=4)
@@ -63,7 +62,7 @@ def test_tags_that_training_lacks_are_numbered_after_the_labels():
 def test_the_baseline_is_a_words_most_frequent_tag_in_training():
     encode()
     assert arrays("test")["baseline"].tolist() == [1, -1, -1, 2, -1, -1]
-    assert sequence_tagging._most_frequent_tags([["run", "run", "runs"]], [["VB", "NN", "VB"]])["run"] == "NN"
+    assert tags.most_frequent([["run", "run", "runs"]], [["VB", "NN", "VB"]])["run"] == "NN"
 
 
 def test_a_long_sentence_is_cut_into_parts_of_its_own():

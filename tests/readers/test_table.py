@@ -262,3 +262,13 @@ def test_numbers(tmp_path):
 def test_columns_that_do_not_fit(reader, message):
     with pytest.raises(ValidationError, match=message):
         table.Reader.model_validate({"source": "x", "format": "table", "text": "text", **reader})
+
+
+def test_columns_of_the_user_are_kept_as_slices(tmp_path):
+    write(tmp_path, {"a.csv": "text,label,shop,age\nfine,a,north, 7 \nbad,b,,\n"})
+    items = examples(tmp_path / "a.csv", **TABLE, slices=["shop", "age", "label"])
+    assert [one.slices for one in items] == [
+        {"shop": "north", "age": "7", "label": "a"},
+        {"shop": "", "age": "", "label": "b"},
+    ]
+    fails(tmp_path / "a.csv", "when", **TABLE, slices="when")

@@ -1,10 +1,10 @@
-"""Explanations by the package's code alone: they are of the answer that is given, and add up."""
+"""Explanations of images by the package's code alone: they add up, point at what counts, and lie over the picture."""
 
 import io
 import re
 import sys
+import warnings
 from argparse import Namespace
-from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,51 +15,70 @@ from flax import nnx
 from networks import config
 from PIL import Image
 from small_tasks import examples, images
+from sources import picture
 
-from pipeline.encoding import fit_tokenizer
-from pipeline.evaluation.explanations.attribution import integrated_gradients
+from pipeline.evaluation.explanations import attribution
 from pipeline.evaluation.predictor import Predictor as Evaluated
 from pipeline.evaluation.predictor import variables
 from pipeline.models import build, weights
 from pipeline.packaging import export
 from pipeline.runtime import package
 from pipeline.runtime.commands.predict import Input
-from pipeline.runtime.encoders.specs import TextSpec
+from pipeline.runtime.encoders.images import decode
+from pipeline.runtime.encoders.specs import ImageSpec
 from pipeline.runtime.errors import UserError
-from pipeline.runtime.explanations import drawing, explainer, scores, terminal
+from pipeline.runtime.explanations import METHODS, drawing, explainer, methods
 from pipeline.runtime.explanations import images as of_images
-from pipeline.runtime.explanations.texts import Pages, Texts
-from pipeline.runtime.inputs.texts import Texts as TextInputs
-from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.tasks.classification import Classification
-from pipeline.runtime.tasks.multi_label_classification import MultiLabelClassification
-from pipeline.runtime.tasks.regression import Regression
 
-SPEC = TextSpec("words", vocabulary=50, normalisation="none", lowercase=False, max_length=20, keep="start")
-TEXT = "buy <b> this & that pill"
+BATCH = methods.BATCH
 
 
-def folder_of_images(folder: Path, name: str) -> tuple[Evaluated, dict[str, Any]]:
+def folder_of_images(folder: Path, name: str = "cnn") -> tuple[Evaluated, dict[str, Any]]:
     """A package's function and weights, of an untrained network."""
     task = images()
     model = build(config(name), task.inputs, task.outputs, rngs=nnx.Rngs(0))
     tree = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
     predictor = Evaluated(task, nnx.graphdef(model))
-    (folder / "explain.jaxexp").write_bytes(export.export_explanations(predictor, tree))
+    (folder / "explain.jaxexp").write_bytes(export.export_image_slopes(predictor, tree))
     weights.write(folder / "model.safetensors", tree)
     return predictor, tree
 
 
+def asked(outputs: Any = None) -> Any:
+    """What of a package's predictor explanations use."""
+    preprocessing = images().inputs.settings.model_dump()
+    given = outputs or (lambda arrays: [np.full(5, 0.2, np.float32) for _ in arrays])
+    inputs = SimpleNamespace(from_files=True, from_words=False)
+    task = Classification(tuple("abcde"))
+    return SimpleNamespace(task=task, config={"preprocessing": preprocessing}, inputs=inputs, outputs=given)
+
+
+def linear(slope: np.ndarray) -> methods.Gradient:
+    """The same slope for every output, and so no noise."""
+
+    def gradient(given: np.ndarray, outputs: np.ndarray) -> methods.Slopes:
+        scores = (given * slope[None]).sum((1, 2, 3))
+        return methods.Slopes(scores, np.broadcast_to(slope, given.shape), (given * slope[None]).sum(-1))
+
+    return gradient
+
+
 @pytest.mark.parametrize("name", ["cnn", pytest.param("resnet", marks=pytest.mark.slow)])
-def test_the_exported_function_explains_any_number_of_images_as_evaluate_does(name, tmp_path):
+def test_the_exported_function_gives_the_slopes_of_evaluate(name, tmp_path):
     predictor, tree = folder_of_images(tmp_path, name)
     function, arrays = package.load_function(tmp_path, "explain.jaxexp")
-    given, outputs = np.asarray(examples(predictor.task, 3).inputs["images"]), np.arange(3, dtype=np.int32)
-    pixels, errors = function.call(arrays, given, outputs)
-    expected, _ = integrated_gradients(predictor, tree["params"], tree["model_state"], given, outputs)
-    np.testing.assert_allclose(pixels, expected, atol=1e-4)
-    assert np.abs(np.asarray(expected)).max() > 1e-2
-    assert errors.shape == (3,)
+    given = np.asarray(examples(predictor.task, BATCH).inputs["images"], np.float32)
+    outputs = (np.arange(BATCH) % 5).astype(np.int32)
+    found = methods.Slopes(*map(np.asarray, function.call(arrays, given, outputs)))
+    expected = attribution.gradient(predictor, tree)(given, outputs)
+    for ours, theirs in zip(found, expected):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert np.abs(expected.pixels).max() > 1e-4
+    # One linear layer follows the last feature map: its places add up to the score, but for the bias, which is 0 here,
+    # where the score is a logit; of log odds that holds to the first order.
+    assert found.activations.shape[0] == BATCH
+    assert found.activations.shape[1] > 1
 
 
 def test_equal_models_have_equal_functions(tmp_path):
@@ -69,137 +88,141 @@ def test_equal_models_have_equal_functions(tmp_path):
     assert (tmp_path / "a/explain.jaxexp").read_bytes() == (tmp_path / "b/explain.jaxexp").read_bytes()
 
 
+def test_of_a_linear_model_they_are_shapleys_values():
+    """Which are, for each pixel, its weight times how far it is from the baselines' mean: `shap` computes them too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # of matplotlib's, which it imports
+        import shap
+    random = np.random.default_rng(0)
+    slope = random.normal(size=(4, 3, 1))
+    given, typical = (random.integers(0, 256, (n, 4, 3, 1)).astype(np.uint8) for n in (5, 8))
+    maps, wanted, errors = methods.integrated(linear(slope), given, np.zeros(5, np.int32), typical)
+    masker = shap.maskers.Independent(typical.reshape(8, -1).astype(float), max_samples=8)
+    expected = shap.LinearExplainer((slope.ravel(), 0.0), masker).shap_values(given.reshape(5, -1).astype(float))
+    np.testing.assert_allclose(maps, methods.smoothed(expected.reshape(5, 4, 3)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(maps.sum((1, 2)), expected.sum(1), rtol=1e-4)  # smoothing keeps the sum
+    np.testing.assert_allclose(wanted, expected.sum(1), rtol=1e-4)
+    assert errors.max() < 1e-2
+
+
+def test_every_method_finds_the_square_that_counts(tmp_path):
+    slope = np.zeros((28, 28, 1))
+    slope[6:12, 14:20] = 1.0
+    given, typical = np.full((1, 28, 28, 1), 200, np.uint8), np.full((2, 28, 28, 1), 100, np.uint8)
+    output, gradient = np.zeros(1, np.int32), linear(slope)
+    maps = {
+        "integrated": methods.integrated(gradient, given, output, typical)[0],
+        "smoothgrad": methods.smoothgrad(gradient, given, output, typical),
+        "cam": methods.cam(gradient, given, output),
+        "occlusion": methods.occlusion(lambda x: (x * slope[None]).sum((1, 2, 3))[:, None], given, output, typical),
+    }
+    assert maps.keys() == set(METHODS)
+    for name, (found,) in maps.items():
+        assert 6 <= found.argmax() // 28 < 12, name
+        assert 14 <= found.argmax() % 28 < 20, name
+        assert found[6:12, 14:20].sum() > 0.3 * np.abs(found).sum(), name
+        assert np.abs(found[20:]).max() < 1e-6, name
+
+
 def test_a_picture_of_each_image_and_no_two_of_one_name(tmp_path):
-    folder_of_images(tmp_path, "cnn")
-    labels = Classification(tuple("abcde"))
-    asked: Any = SimpleNamespace(task=labels)
+    folder_of_images(tmp_path)
     out = tmp_path / "out"
     out.mkdir()
-    made = of_images.load(asked, tmp_path, out, None)
-    image = np.asarray(examples(images(), 1).inputs["images"])[0]
+    made = of_images.load(asked(), tmp_path, out, None, None)
+    content = picture(seed=1)
+    image = decode(content, images().inputs.settings.spec, "x")
     row = np.array([0.1, 0.6, 0.1, 0.1, 0.1], np.float32)
     for name in ("x/1.png", "y/1.jpg"):
-        (fact,) = made.explain(Input(name, ()), (image,), row).facts
-        assert fact["of"] == "b"
+        (fact,) = made.explain(Input(name, (), content), (image,), row).facts
+        assert (fact["of"], fact["method"]) == ("b", "integrated")
         assert fact["completeness_error"] < 0.1
     assert sorted(path.name for path in out.iterdir()) == ["1-2.explained.png", "1.explained.png"]
-    with Image.open(fact["picture"]) as picture:
-        assert min(picture.size) >= drawing.SIDE
-        colours = np.asarray(picture.convert("RGB")).astype(int)
-    assert (np.abs(colours[..., 0] - colours[..., 2]) > 60).any()  # red or blue, in a picture of greys
+    with Image.open(fact["picture"]) as drawn:
+        assert min(drawn.size) >= drawing.LEAST
+        colours = np.asarray(drawn.convert("RGB")).astype(int)
+    assert (np.abs(colours[..., 0] - colours[..., 2]) > 60).any()  # red or blue
 
 
 def test_red_is_for_and_blue_against():
-    image = np.full((2, 2, 1), 255, np.uint8)
-    red, blue, *white = drawing.overlaid(image, np.array([[2.0, -2.0], [0.0, 0.0]])).reshape(4, 3).tolist()
-    assert red == drawing.RED.tolist()
-    assert blue == drawing.BLUE.tolist()
-    assert white == [[255] * 3] * 2
+    white = Image.new("RGB", (2, 2), "white")
+    over = np.asarray(drawing.overlaid(white, np.array([[2.0, -2.0], [0.0, 0.0]]))).astype(int)
+    assert over[0, 0, 0] > over[0, 0, 2] + 100
+    assert over[0, 1, 2] > over[0, 1, 0] + 100
+    assert (over[1] == 255).all()
 
 
-@pytest.mark.parametrize(("size", "channels"), [((1, 1), 3), ((300, 5), 3), ((28, 28), 1)])
-def test_an_image_of_any_size_and_a_label_in_any_script_are_drawn(size, channels):
-    image, pixels = np.zeros((*size, channels), np.uint8), np.zeros((2, *size))
-    with Image.open(io.BytesIO(drawing.explained(image, pixels, ["漢字 0.5", "x" * 500]))) as picture:
-        picture.load()
-        assert max(picture.size) < 2_000
+@pytest.mark.parametrize(("resize", "margin"), [("exact", 0), ("shorter", 0), ("pad", 0), ("shorter", 8), ("exact", 8)])
+@pytest.mark.parametrize("size", [(400, 300), (300, 400), (60, 60)])
+def test_a_map_lies_where_the_model_saw_it(size, resize, margin):
+    """A white square in a picture is found by the encoder, and laid back over the same place."""
+    spec = ImageSpec(40, 40, "grey", resize, margin, "black")
+    array = np.zeros((size[1], size[0]), np.uint8)
+    top, left = int(size[1] * 0.45), int(size[0] * 0.4)
+    array[top : top + size[1] // 5, left : left + size[0] // 5] = 255
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    seen = decode(file.getvalue(), spec, "x")[..., 0].astype(float)
+    shown = drawing.shown(file.getvalue())
+    laid = drawing.laid_over(seen, shown.size, spec)
+    own = np.asarray(shown.convert("L")).astype(float)
+    assert laid.shape == own.shape
+    for axis in (0, 1):
+        places = np.arange(own.shape[axis])
+        theirs, ours = (float((x.sum(1 - axis) * places).sum() / x.sum()) for x in (own, laid))
+        assert ours == pytest.approx(theirs, abs=own.shape[axis] * 0.01)
 
 
-def asked(task: Any, votes: dict[str, float]) -> tuple[Any, Any]:
-    """A predictor of texts: each word votes for the second of two outputs, by the mean of all votes."""
-    tokenizer = fit_tokenizer.fit([" ".join(votes)], SPEC)
-    made: Any = object.__new__(Predictor)
-    table = np.zeros(60)
-    for word, vote in votes.items():
-        table[tokenizer.token_to_id(word)] = vote
-
-    def outputs(given: list[Any]) -> list[np.ndarray]:
-        odds = [table[tokens].sum() for (tokens,) in given]
-        return [np.array([1 / (1 + np.exp(x)), 1 / (1 + np.exp(-x))], np.float32) for x in odds]
-
-    made.inputs, made.task, made.outputs = TextInputs(tokenizer, SPEC), task, outputs
-    return made, made.inputs.encode(TEXT, "a text")
-
-
-def test_a_words_part_of_the_log_odds_is_its_vote(tmp_path, capsys, monkeypatch):
-    task = Classification(["ham", "spam"])
-    predictor, arrays = asked(task, {"buy": 3.0, "pill": 14.0, "that": -2.0, "this": 0.0})
-    (row,) = predictor.outputs([arrays])
-    found = Pages(Texts(predictor), tmp_path / "page.html").explain(Input("input 1", (), TEXT), arrays, row)
-    (fact,) = found.facts
-    assert fact["of"] == "spam"
-    assert "".join(part["text"] for part in fact["parts"]) == TEXT
-    given = {part["text"].split()[0]: part["weight"] for part in fact["parts"]}
-    # Of a probability near 1, 32 bits hold no more.
-    assert [given["buy"], given["pill"], given["that"]] == pytest.approx([3.0, 14.0, -2.0], abs=0.01)
-    page = (tmp_path / "page.html").read_text()
-    assert TEXT in unescape(re.sub("<[^>]+>", "", page))
-    assert re.search(r'rgba\(220,40,40,0.75\)">pill<', page)
-
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("NO_COLOR", "1")
-    found.show()
-    assert capsys.readouterr().out.splitlines() == [
-        "  for spam 1.0000 (+) and against it (-):",
-        *("    +14.0000  pill", "     +3.0000  buy", "     -2.0000  that"),
-    ]
-    monkeypatch.setenv("NO_COLOR", "")
-    found.show()
-    line = capsys.readouterr().out
-    assert "\x1b[48;5;160;38;5;231mpill\x1b[0m" in line
-    assert re.sub("\x1b[^m]*m", "", line) == f"  spam 1.0000: {TEXT}\n"
-
-
-def test_no_colours_where_nobody_sees_them(monkeypatch, capsys):
-    for name in ("NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    assert not terminal.has_colours()
-    assert terminal.coloured(["\x1b[2J", "a\r"], [1.0, 0.0]).count("\x1b") == 2  # ours alone
-
-
-def test_what_is_explained_is_what_was_predicted():
-    row = np.array([0.2, 0.7, 0.1], np.float32)
-    one = Classification(["a", "b", "c"])
-    several = MultiLabelClassification(["a", "b", "c"], [0.1, 0.5, 0.5])
-    none = MultiLabelClassification(["a", "b", "c"], [0.9, 0.9, 0.9])
-    numbers = Regression(["price", "size", "age"], {})
-    expected = [([1], one), ([0, 1], several), ([1], none), ([0, 1, 2], numbers)]
-    for outputs, task in expected:
-        assert scores.explained(task, row, None) == outputs
-        assert scores.explained(task, row, 2) == [2]
-    assert scores.scores(numbers, row[None]).tolist() == row[None].astype(float).tolist()
-    assert scores.scores(several, row[None])[0] == pytest.approx(np.log(row / (1 - row)), rel=1e-5)
-    sure = np.array([[1.0, 1e-12]], np.float32)
-    assert scores.scores(Classification(["a", "b"]), sure)[0, 0] == pytest.approx(12 * np.log(10), rel=0.01)
+@pytest.mark.parametrize("size", [(1, 1), (300, 5), (3000, 40)])
+def test_a_picture_of_any_size_and_a_label_in_any_script_are_drawn(size):
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, "PNG")
+    spec = ImageSpec(8, 8, "rgb", "pad", 0, "white")
+    with Image.open(
+        io.BytesIO(drawing.explained(file.getvalue(), spec, [np.zeros((8, 8))] * 2, ["漢字 0.5", "x" * 500]))
+    ) as drawn:
+        drawn.load()
+        assert max(drawn.size) < 2 * drawing.MOST + 500
 
 
 @pytest.mark.parametrize(
     ("words", "given", "message"),
     [
-        (True, {}, "--explain: is for images and texts: tags of words"),
         (False, {"of": "d"}, "--of: must be one of a, b, c, not 'd'"),
         (False, {"explain": "file/x"}, "--explain: file/x: not a directory: name a folder that can be written"),
         (False, {"explain": "file"}, "--explain: file: file exists: name a folder"),
-        (False, {}, r"--explain: empty has no explain.jaxexp"),
+        (False, {"method": "cam"}, r"--method cam: empty has no explain.jaxexp"),
         (False, {"explain": "empty/x"}, "--explain: empty/x lies in the package, which must stay as it is"),
         (False, {"explain": "empty"}, "--explain: empty lies in the package"),
+        (True, {"method": "integrated"}, "--method: for these inputs must be occlusion, not integrated"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(words, given, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     Path("empty").mkdir()
-    inputs = SimpleNamespace(from_words=words, from_files=True)
-    asked: Any = SimpleNamespace(inputs=inputs, task=Classification(["a", "b", "c"]))
-    options = Namespace(package=Path("empty"), explain=Path(given.get("explain", "out")), of=given.get("of"))
+    predictor = asked()
+    predictor.task, predictor.inputs = (
+        Classification(["a", "b", "c"]),
+        SimpleNamespace(from_words=words, from_files=not words),
+    )
+    options = {"package": Path("empty"), "explain": Path(given.get("explain", "out"))}
     with pytest.raises(UserError, match=message):
-        explainer.load(asked, options)
+        explainer.load(predictor, Namespace(**options, of=given.get("of"), method=given.get("method")))
 
 
-def test_without_jax_the_cure_is_said(tmp_path, monkeypatch):
-    folder_of_images(tmp_path, "cnn")
-    monkeypatch.setitem(sys.modules, "jax", None)
-    asked: Any = SimpleNamespace(task=Classification(tuple("abcde")))
-    cure = f"--explain: needs jax, which is not installed: pip install -r {tmp_path}/requirements-explain.txt"
+def test_without_jax_squares_are_covered_and_the_cure_is_said(tmp_path, monkeypatch):
+    folder_of_images(tmp_path)
+    monkeypatch.setattr(explainer, "find_spec", lambda name: None)
+    cure = f"--method cam: needs jax, which is not installed: pip install -r {tmp_path}/requirements-explain.txt"
     with pytest.raises(UserError, match=re.escape(cure)):
-        of_images.load(asked, tmp_path, tmp_path, None)
+        of_images.load(asked(), tmp_path, tmp_path, None, "cam")
+    monkeypatch.setitem(sys.modules, "jax", None)
+
+    def bright_corner(arrays: Any) -> list[np.ndarray]:
+        odds = [float(image[:4, :4].mean()) / 64 - 2 for (image,) in arrays]
+        return [np.array([1 / (1 + np.exp(-x)), *([1 / (1 + np.exp(x)) / 4] * 4)]) for x in odds]
+
+    made = of_images.Images(asked(bright_corner), tmp_path)
+    assert made.method == "occlusion"
+    (found,), _ = made.maps(np.full((1, 14, 10, 1), 255, np.uint8), [0])
+    assert found[:4, :4].mean() > 10 * np.abs(found[8:]).mean()

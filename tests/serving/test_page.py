@@ -12,6 +12,7 @@ from server import Server, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # it films a test picture
 WIDE, PHONE = (1000, 900), (360, 740)
 
 
@@ -20,7 +21,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "the tests of the page need Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        one = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *CAMERA])
         yield one
         one.close()
 
@@ -75,6 +76,32 @@ def test_a_drawing_is_answered(page: Page):
     check(page)
 
 
+def test_what_the_camera_sees_is_answered(page: Page):
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("#filming")).to_be_visible()
+    check(page)
+    page.get_by_role("button", name="Take a picture").click()
+    expect(page.locator(".answer .name")).to_have_text("picture")
+    expect(page.locator("#filming")).to_be_hidden()
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_an_image_that_is_pasted_or_dropped_is_answered(page: Page, event: str):
+    page.evaluate(
+        """async (kind) => {
+            const content = await (await fetch(document.querySelector("#samples img").src)).blob();
+            const files = new DataTransfer();
+            files.items.add(new File([content], "mine.png", { type: "image/png" }));
+            const options = { bubbles: true, cancelable: true, clipboardData: files, dataTransfer: files };
+            const event = kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options);
+            document.getElementById("drop").dispatchEvent(event);
+        }""",
+        event,
+    )
+    expect(page.locator(".answer .name")).to_have_text("mine.png")
+    expect(page.locator(".answer .verdict")).to_contain_text("%")
+
+
 def test_files_one_of_which_is_no_image(page: Page, four_packages: list[Path], tmp_path: Path):
     (tmp_path / "no.png").write_text("no image")
     page.set_input_files("#files", [four_packages[0] / "sample" / "0.png", tmp_path / "no.png"])
@@ -94,6 +121,16 @@ def test_texts_are_answered_by_the_keyboard(page: Page):
     check(page)
 
 
+def test_a_word_says_why_it_has_its_tag(page: Page):
+    choose(page, "tags")
+    page.fill("#text", "a b c")
+    page.get_by_role("button", name="Answer", exact=True).click()
+    page.locator(".word").nth(1).click()
+    expect(page.locator(".why .own")).to_have_text("b ")
+    assert page.locator(".why .part").count() == 3
+    check(page)
+
+
 def test_markup_in_a_text_is_text(page: Page):
     choose(page, "tags")
     page.fill("#text", "<img src=x onerror=alert(1)> b")
@@ -110,6 +147,8 @@ def test_a_language_model_writes_on_and_stops(page: Page):
     page.get_by_role("button", name="Write on").click()
     expect(page.locator("#stop")).to_be_hidden(timeout=30_000)
     assert len(page.locator(".written").text_content() or "") > 1
+    page.get_by_role("button", name="What would come next").click()
+    expect(page.locator(".why .name")).to_contain_text("next:", timeout=30_000)
     page.fill("#text", "")
     page.fill("#tokens", "0")
     page.get_by_role("button", name="Write on").click()  # the browser asks for a text

@@ -24,7 +24,7 @@ NO_RESULT = {"jaxtyping", "psutil", "pydantic", "pydantic_core", "ruamel", "tqdm
 NO_NUMBER = {
     "preprocess": {"jax", "ray"},
     "train": {"pandas", "pillow", "pyarrow", "safetensors", "tiktoken", "tokenizers"},
-    "evaluate": {"optax", "pillow", "pyarrow", "safetensors", "tiktoken", "tokenizers"},
+    "evaluate": {"markupsafe", "optax", "safetensors", "tiktoken", "tokenizers"},
     "package": {
         "cyclonedx-python-lib",  # requirements.txt, with its version, is a dependency
         "optax",
@@ -54,7 +54,18 @@ METHODS = {
         *LOSS,
         *FIGURE,
     },
-    "evaluate": {"evaluate", "_table", "_spans", "_sources", *LOSS, *HELPERS, *FIGURE},
+    "evaluate": {
+        "evaluate",
+        "outcomes",
+        "headline",
+        "doubts",
+        "_table",
+        "_spans",
+        "_sources",
+        *LOSS,
+        *HELPERS,
+        *FIGURE,
+    },
     "package": {
         "export",
         "export_explanations",

@@ -71,6 +71,8 @@ class Reader(DataSection):
     targets: Columns | None = None  # numbers
     split: str | None = None
     group: str | None = None
+    slices: Columns | None = None
+    """Columns of a table, such as a country or a device: evaluate also gives its figures for each of their values."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # between cells; null: what fits best
     quoting: Quoting | None = None  # minimal: cells may stand in quotes; none: quotes are text; null: what fits best
 
@@ -121,8 +123,8 @@ class Reader(DataSection):
                     yield Refused(where, str(refusal))
 
     def _columns(self) -> list[str]:
-        names = [self.text, self.image, *self._label_columns(), self.split, self.group]
-        return [name for name in names if name is not None]
+        names = [self.text, self.image, *self._label_columns(), self.split, self.group, *(self.slices or ())]
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def _lacks_labels(self, entry: files.Entry, form: Form) -> bool:
         """Whether a table has all columns but those of the labels."""
@@ -163,7 +165,8 @@ class Reader(DataSection):
         changed = None
         if self.label is not None and label != (cell := row[self.label]):
             changed = class_names.change(label, str(cell).strip())
-        return Example(where, content, label, split, group or None, changed=changed)
+        slices = {name: cells.text(row[name], name).strip() for name in self.slices} if self.slices else None
+        return Example(where, content, label, split, group or None, changed=changed, slices=slices)
 
 
 def _labels(value: Any, separator: str | None, where: str) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""What the examples of a split are like, and whether the splits are alike."""

@@ -1,0 +1,1 @@
+"""evaluation/report.html: all that a run did and found, on one page that needs nothing else."""
