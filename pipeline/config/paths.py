@@ -18,14 +18,19 @@ TRAINED = Path("trained")  # train: all of it in DVC's cache, so that no trainin
 
 EVALUATION = Path("evaluation")  # evaluate
 BASELINES = EVALUATION / "baselines.npy"  # typical images, for explanations
+FITTED = EVALUATION / "calibration.json"  # on the validation split
 HISTORY = Path("plots/history.csv")
 TRAIN_METRICS = Path("metrics/train.json")
 TABLES = Path("plots/tables")  # behind the plots: which there are depends on the task
 CONFUSION = TABLES / "confusion.csv"
 CALIBRATION = TABLES / "calibration.csv"
+COVERAGE = TABLES / "coverage.csv"
+ROC = TABLES / "roc.csv"
+PRECISION_RECALL = TABLES / "precision_recall.csv"
 PREDICTED = TABLES / "predicted.csv"
 IMAGES = Path("plots/images")
-EVALUATE_METRICS = Path("metrics/evaluate.json")
+EVALUATE_METRICS = Path("metrics/evaluate.json")  # what `dvc metrics diff` and `dvc exp show` show
+DETAILS = Path("metrics/details.json")  # all figures
 MACHINES = Path("metrics/machines.json")
 
 PACKAGE = Path("package")  # package

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Integer, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
@@ -45,14 +45,6 @@ def write_confusion(
     save(confusion(counts, totals, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
 
 
-def write_calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> None:
-    """The reliability diagram: a picture, and its bins as a table for `dvc plots`."""
-    bins = metrics.calibration(confidence, hits)
-    paths.TABLES.mkdir(parents=True, exist_ok=True)
-    bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
-    save(calibration(bins), paths.IMAGES / "calibration.png")
-
-
 @mpl.rc_context(STYLE)
 def curves(history: pd.DataFrame, metric: str) -> Figure:
     """Loss and the task's metric by epoch, training beside validation."""
@@ -76,7 +68,7 @@ def confusion(counts: Int[np.ndarray, "k k"], totals: Int[np.ndarray, " k"], lab
     axes = figure.subplots()
     shares = counts / np.maximum(totals[:, None], 1)  # k k
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [_short(label) for label in labels]
+    names = [short(label) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted", ylabel="true")
@@ -84,18 +76,6 @@ def confusion(counts: Int[np.ndarray, "k k"], totals: Int[np.ndarray, " k"], lab
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
-    return figure
-
-
-@mpl.rc_context(STYLE)
-def calibration(bins: pd.DataFrame) -> Figure:
-    """Accuracy by confidence; on the diagonal the two are equal."""
-    figure = Figure(figsize=(3.5, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    sizes = 10 + 190 * bins["examples"] / bins["examples"].max()
-    axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, clip_on=False)  # some stand on the edge
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     return figure
 
 
@@ -108,10 +88,10 @@ def regression(values: Float[np.ndarray, "n k"], targets: Float[np.ndarray, "n k
         low, high = min(predicted.min(), true.min()), max(predicted.max(), true.max())
         left.plot([low, high], [low, high], color="grey", linewidth=0.8)
         left.scatter(true, predicted, s=6, alpha=0.4, linewidths=0)
-        left.set(xlabel=f"true {_short(name)}", ylabel="predicted")
+        left.set(xlabel=f"true {short(name)}", ylabel="predicted")
         right.axhline(0, color="grey", linewidth=0.8)
         right.scatter(predicted, predicted - true, s=6, alpha=0.4, linewidths=0)
-        right.set(xlabel=f"predicted {_short(name)}", ylabel="predicted - true")
+        right.set(xlabel=f"predicted {short(name)}", ylabel="predicted - true")
     return figure
 
 
@@ -136,7 +116,7 @@ def explained(
         axes.imshow(image[..., 0] if channels == 1 else image, cmap="gray", vmin=0, vmax=255, extent=left)
         axes.imshow(overlay, extent=right)
         axes.set_xlim(0, 2 * width)
-        axes.set_title("\n".join(map(_short, title)), fontsize=7)
+        axes.set_title("\n".join(map(short, title)), fontsize=7)
     return figure
 
 
@@ -167,7 +147,7 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A name on one line, cut to fit."""
     line = "".join(c if c.isprintable() else " " for c in name).strip()
     end = 10  # characters: a title ends with a probability

@@ -109,6 +109,22 @@ def accuracy(figures: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def calibration(figures: dict[str, Any]) -> dict[str, str]:
+    """The rows that all tasks with probabilities have."""
+    error, before = f"{figures['ece']:.4f}", figures["uncalibrated"]["ece"]
+    if figures["temperature"] != 1:
+        error += f" with the temperature {figures['temperature']:.3f}, {before:.4f} without"
+    rows = {"expected calibration error": error, "Brier score": f"{figures['brier']:.4f}"}
+    if sure := figures.get("sure"):
+        rows[f"sure answers, for an accuracy of {sure['wanted']:g}"] = f"{sure['coverage']:.4f} of all" + (
+            f", accuracy {sure['accuracy']:.4f} (95 % interval {sure['accuracy_low']:.4f} to "
+            f"{sure['accuracy_high']:.4f})"
+            if "accuracy" in sure
+            else ""
+        )
+    return rows
+
+
 def figures_table(rows: dict[str, str]) -> str:
     return markdown(pd.DataFrame({"test figure": list(rows), "value": list(rows.values())}))
 

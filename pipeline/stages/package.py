@@ -28,9 +28,9 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    task = tasks.read(params.task, inputs.dataset)
+    task = tasks.read(params.task, inputs.dataset).calibrated()
     predictor, tree = restore(params.network, task)
-    metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
+    metrics, training = strict_json.read(paths.DETAILS), strict_json.read(paths.TRAIN_METRICS)
     report, trained_on = strict_json.read(paths.PREPARED / "report.json"), strict_json.read(TRAINED_ON)
     names, source = {"model": params.model, "dataset": params.dataset}, report["data"]["source"]
     trained = writer.Trained(task, params.network, predictor, tree, names)

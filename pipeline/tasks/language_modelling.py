@@ -42,6 +42,7 @@ class LanguageModelling(Task):
     labels_are: ClassVar = None
     metric: ClassVar = "accuracy"
     metrics: ClassVar = {"loss": False, "accuracy": True}
+    headlines: ClassVar = ("nats_per_character", "bits_per_byte", "perplexity", "accuracy")
     output_name: ClassVar = "logits"
 
     name: str = "language-modelling"
@@ -140,6 +141,7 @@ class LanguageModelling(Task):
         import pandas as pd
 
         from pipeline.evaluation import language_model, metrics, plots, sources, token_losses
+        from pipeline.evaluation.calibration import measuring
         from pipeline.loaders import token_store
 
         folder = paths.features(split)
@@ -166,7 +168,7 @@ class LanguageModelling(Task):
         if split == "test":
             names = language_model.token_names(tokenizer)
             plots.write_confusion(tokens.token, tokens.guess, names, errors_only=True)
-            plots.write_calibration(tokens.confidence, tokens.guess == tokens.token)
+            measuring.write_reliability(tokens.confidence, tokens.guess == tokens.token)
             language_model.write_passages(tokens, tokenizer)
         return results
 

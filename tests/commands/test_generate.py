@@ -59,7 +59,7 @@ def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, mon
 
 @pytest.mark.slow
 def test_evaluate_writes_figures_pictures_and_a_page(made):
-    figures = json.loads((made / "metrics/evaluate.json").read_text())["test"]
+    figures = json.loads((made / "metrics/details.json").read_text())["test"]
     assert figures["nats_per_character"] < figures["baseline_nats_per_character"]
     assert figures["perplexity"] == pytest.approx(math.exp(figures["loss"]))
     total = figures["loss"] * figures["tokens"]

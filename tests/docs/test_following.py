@@ -83,5 +83,5 @@ def installed(environment: Path) -> None:
 
 
 def beats_the_baseline(folder: Path) -> None:
-    figures = json.loads((folder / "metrics/evaluate.json").read_text())["test"]
+    figures = json.loads((folder / "metrics/details.json").read_text())["test"]
     assert figures["accuracy"] > figures["baseline_accuracy"]

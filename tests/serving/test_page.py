@@ -1,14 +1,22 @@
 """The page, in a real browser: every kind of model, errors, drawing, a phone, a keyboard, a screen reader's rules."""
 
 import csv
+import re
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from imports import TOP
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import Server, serve
+
+from pipeline.runtime import strict_json
+from pipeline.runtime.trust import manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -167,6 +175,48 @@ def test_a_table_goes_in_and_comes_out(page: Page, tmp_path: Path):
     assert [row["id"] for row in rows] == ["1", "2"]
     assert all(row["label"] for row in rows)
     check(page)
+
+
+def changed(folder: Path, to: Path, **labels: object) -> Path:
+    """A package with other labels.json."""
+    shutil.copytree(folder, to)
+    content = strict_json.read(to / "labels.json")
+    strict_json.write(to / "labels.json", content | labels)
+    manifest.seal(to)
+    return to
+
+
+def test_answers_that_are_not_sure_say_so(browser: Browser, four_packages: list[Path], tmp_path: Path):
+    """And numbers say where most true values lie. None of these packages is ever sure."""
+    with zipfile.ZipFile(TOP / "tests/packages/format-4-numbers.zip") as archive:
+        archive.extractall(tmp_path / "old")
+    command = (sys.executable, "-m", "pipeline", "repackage", tmp_path / "old", "--out", tmp_path / "new")
+    subprocess.run(command, cwd=TOP, check=True, capture_output=True)
+    never = {"accuracy": 0.95, "threshold": None}
+    texts, tags = (changed(four_packages[i], tmp_path / str(i), sure=never) for i in (1, 2))
+    interval = {"coverage": 0.9, "half_widths": [1.0, 2.0]}
+    numbers = changed(tmp_path / "new", tmp_path / "numbers", interval=interval)
+    with serve(f"texts={texts}", f"tags={tags}", f"numbers={numbers}") as server:
+        page = browser.new_page(viewport={"width": PHONE[0], "height": PHONE[1]})
+        page.goto(server.url)
+        for name, expected in (
+            ("texts", "not sure"),
+            ("tags", "Not sure of the words with a dotted line"),
+            ("numbers", "90 % of true values lie in such intervals: "),
+        ):
+            choose(page, name)
+            page.locator("#samples button").first.click()
+            expect(page.locator(".answer .doubt")).to_contain_text(expected)
+            check(page)
+            page.screenshot(path=tmp_path / f"{name}.png")
+            if name == "tags":
+                expect(page.locator(".word.unsure").first).to_have_attribute("title", re.compile(", not sure$"))
+        page.close()
+        answer = server.ask("/predict?model=texts", "a text", content_type="text/plain").json
+        assert answer["sure"] is False
+        table = server.ask("/predict?model=texts", "text\na text\n", content_type="text/csv").body.decode()
+        header, row = table.splitlines()
+        assert (header, row.rpartition(",")[2]) == ("text,label,probability,sure", "no")
 
 
 def test_the_page_asks_for_the_key(browser: Browser, four_packages: list[Path]):

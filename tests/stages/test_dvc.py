@@ -55,6 +55,8 @@ METHODS = {
         *FIGURE,
     },
     "evaluate": {
+        "calibrate",
+        "fitted",
         "evaluate",
         "outcomes",
         "headline",
@@ -62,6 +64,7 @@ METHODS = {
         "_table",
         "_spans",
         "_sources",
+        "_write_table",
         *LOSS,
         *HELPERS,
         *FIGURE,

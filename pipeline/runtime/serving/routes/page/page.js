@@ -78,10 +78,23 @@ function bars(probabilities, chosen) {
 
 const percent = (p) => `${(100 * p).toFixed(p > 0.0995 && p < 0.9995 ? 0 : 1)} %`;
 
+const number = (x) => Number(x.toPrecision(6));
+
+// What an answer says of itself: the intervals of numbers, or that it is not sure.
+function doubt(answer) {
+  if (answer.low) {
+    const ranges = Object.keys(answer.values).map((name) => `${name} from ${number(answer.low[name])} to ${number(answer.high[name])}`);
+    return `${percent(answer.coverage)} of true values lie in such intervals: ${ranges.join(", ")}`;
+  }
+  if (answer.sure === false) return "not sure";
+  if (Array.isArray(answer.sure) && answer.sure.includes(false)) return "Not sure of the words with a dotted line";
+  return null;
+}
+
 function verdict(answer) {
   if (answer.values) {
     const units = answer.units ?? {};
-    return Object.entries(answer.values).map(([name, x]) => `${name}: ${Number(x.toPrecision(6))} ${units[name] ?? ""}`.trim()).join(", ");
+    return Object.entries(answer.values).map(([name, x]) => `${name}: ${number(x)} ${units[name] ?? ""}`.trim()).join(", ");
   }
   if (Array.isArray(answer.probabilities)) return null;
   if (answer.labels) return answer.labels.join(", ") || "none of its labels";
@@ -108,7 +121,9 @@ function tagged(words, answer, body, type) {
       shown.style.setProperty("--tag", `hsl(${hue} 65% 50%)`);
       shown.append(element("small", "", label));
     }
-    shown.title = `${label}, ${percent(answer.probabilities[i])}: why?`;
+    const unsure = answer.sure?.[i] === false;
+    if (unsure) shown.classList.add("unsure");
+    shown.title = `${label}, ${percent(answer.probabilities[i])}${unsure ? ", not sure" : ""}: why?`;
     line.append(shown, " ");
   });
   const box = element("div");
@@ -178,6 +193,8 @@ function showAnswer(name, answer, { image, words, body, type } = {}) {
   } else {
     const text = verdict(answer);
     if (text !== null) side.append(element("div", "verdict", text));
+    const said = doubt(answer);
+    if (said !== null) side.append(element("div", "doubt", said));
   }
   head.append(side);
   box.append(head);
