@@ -4,7 +4,7 @@ q queries, k keys, r query heads that share a key/value head.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.layers.precision import half_on_gpu
 
@@ -41,6 +41,22 @@ def causal_attention(
         sums = jnp.einsum("bgrqk,bgke->bgrqe", weights.astype(v.dtype), v[:, :, :end])
         blocks.append(sums / weights.sum(-1, keepdims=True).astype(v.dtype))
     return jnp.concatenate(blocks, axis=3).transpose(0, 3, 1, 2, 4).reshape(b, t, h, e)
+
+
+def cached_attention(
+    q: Float[Array, "b t h e"],
+    k: Float[Array, "b g s e"],
+    v: Float[Array, "b g s e"],
+    visible: Bool[Array, "b t s"],
+) -> Float[Array, "b t h e"]:
+    """As `causal_attention`, of few queries to many keys, of which each query sees its own. A head's keys lie together:
+    so a step of several texts takes half as long on a CPU.
+    """
+    (b, t, h, e), g = q.shape, k.shape[1]
+    q = q.reshape(b, t, g, h // g, e).transpose(0, 2, 3, 1, 4) * e**-0.5  # b g r t e
+    scores = jnp.einsum("bgrte,bgse->bgrts", q, k).astype(jnp.float32)
+    weights = jax.nn.softmax(jnp.where(visible[:, None, None], scores, -jnp.inf)).astype(v.dtype)
+    return jnp.einsum("bgrts,bgse->bgrte", weights, v).transpose(0, 3, 1, 2, 4).reshape(b, t, h, e)
 
 
 def numbered_scale(width: int, call: int) -> float:

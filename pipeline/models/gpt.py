@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import GPTConfig, GPTSize
 from pipeline.examples.inputs import Corpus
-from pipeline.layers.attention import apply_rotary, causal_attention, rotary_angles
+from pipeline.layers.attention import apply_rotary, cached_attention, causal_attention, rotary_angles
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.parameters import EmbeddingTable, StackedMatrices
 from pipeline.layers.precision import half_on_gpu
@@ -96,7 +96,7 @@ class GPT(nnx.Module):
     def init_cache(self, batch: int) -> Cache:
         """An empty cache of keys and values, with room for `context` tokens a text, and how many each text has."""
         size = self.config.size
-        shape = (size.layers, batch, self.config.context, size.kv_heads, size.head_width)  # n b s g e
+        shape = (size.layers, batch, size.kv_heads, self.config.context, size.head_width)  # n b g s e
         empty = jnp.zeros(shape, self.config.precision)
         return {"length": jnp.zeros(batch, jnp.int32), "keys": empty, "values": empty}
 
@@ -106,10 +106,10 @@ class GPT(nnx.Module):
         Each text has its own place in the cache, so texts of different lengths share a step.
         """
         (b, t), n = tokens.shape, self.config.size.layers
-        rows = jnp.arange(b)[:, None]
+        rows, heads = jnp.arange(b)[:, None, None], jnp.arange(self.config.size.kv_heads)[None, :, None]
         positions = kv_cache["length"][:, None] + jnp.arange(t)[None]  # b t
         angles = rotary_angles(positions, self.config.size.head_width)
-        visible = (jnp.arange(self.config.context)[None, None] <= positions[:, :, None])[:, None]  # b 1 t s
+        visible = jnp.arange(self.config.context)[None, None] <= positions[:, :, None]  # b t s
 
         def layer(carry: tuple[Array, Array, Array], scanned: tuple[Weights, Array]) -> tuple[Any, None]:
             (x, *cached), (weights, i) = carry, scanned
@@ -117,9 +117,10 @@ class GPT(nnx.Module):
             def attend(q: Array, k: Array, v: Array) -> Array:
                 """Among the cached keys, to which it adds its own."""
                 for j, new in enumerate((apply_rotary(k, angles), v)):
-                    new = new.astype(cached[j].dtype)
-                    cached[j] = cached[j].at[i, rows, positions].set(new, mode="drop", unique_indices=True)
-                return jax.nn.dot_product_attention(apply_rotary(q, angles), *(one[i] for one in cached), mask=visible)
+                    new = new.astype(cached[j].dtype).transpose(0, 2, 1, 3)  # b g t e
+                    place = (i, rows, heads, positions[:, None])
+                    cached[j] = cached[j].at[place].set(new, mode="drop", unique_indices=True)
+                return cached_attention(apply_rotary(q, angles), *(one[i] for one in cached), visible)
 
             x = block(x, weights, attend, self.config.size)
             return (x, *cached), None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.layers import attention
-from pipeline.layers.attention import apply_rotary, causal_attention, rotary_angles
+from pipeline.layers.attention import apply_rotary, cached_attention, causal_attention, rotary_angles
 
 
 def plain_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
@@ -60,3 +60,15 @@ def test_calls_are_numbered_without_a_change_of_the_result():
     scales = [attention.numbered_scale(64, call) for call in range(100)]
     assert len(set(scales)) == 100
     assert {float(np.float32(scale)) for scale in scales} == {0.125}
+
+
+def test_cached_attention_equals_causal_attention():
+    """Of the last queries of two texts, of which one has filled less of its cache."""
+    q, k, v = (jax.random.normal(jax.random.key(i), (2, 7, h, 8)) for i, h in enumerate((4, 2, 2)))
+    keys, values = (jnp.pad(x.transpose(0, 2, 1, 3), ((0, 0), (0, 0), (0, 3), (0, 0))) for x in (k, v))  # b g s e
+    ends = jnp.array([7, 5])
+    positions = ends[:, None] + jnp.arange(-2, 0)[None]  # b t
+    last = jnp.take_along_axis(q, positions[:, :, None, None], axis=1)
+    found = cached_attention(last, keys, values, jnp.arange(10)[None, None] <= positions[:, :, None])
+    wanted = jnp.take_along_axis(causal_attention(q, k, v), positions[:, :, None, None], axis=1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

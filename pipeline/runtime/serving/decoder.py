@@ -1,8 +1,8 @@
 """Continuous batching: the texts that a language model writes at one time share its decoding steps. Each joins and
 leaves between two tokens (Yu et al. 2022, "Orca").
 
-Every step has the same shape, and what a row becomes does not depend on the other rows: so a seed gives the same text
-whatever else is being written.
+Every step has the same shape, GROUP rows, and what a row becomes does not depend on the other rows: so a seed gives the
+same text whatever else is being written. A lone text pays for a group, and not for all rows.
 """
 
 import asyncio
@@ -18,6 +18,9 @@ import numpy as np
 from ..encoders.byte_tokenizer import START
 from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token, until
 from .failures import Busy, Leaving
+
+
+GROUP = 8  # texts that share a step
 
 
 @dataclass(eq=False)
@@ -47,14 +50,14 @@ class Stream:
 
 
 class Decoder:
-    """Writes up to `rows` texts at once, in a thread of its own; up to `room` more wait. Its methods are for the thread
-    of one event loop.
+    """Writes up to GROUP times `groups` texts at once, in a thread of its own; up to `room` more wait. Its methods are
+    for the thread of one event loop.
     """
 
-    def __init__(self, generator: Generator, *, rows: int, room: int) -> None:
+    def __init__(self, generator: Generator, *, groups: int, room: int) -> None:
         self._generator, self._room = generator, room
-        self._cache = generator.init_cache(rows)
-        self._rows: list[Stream | None] = [None] * rows
+        self._caches = [generator.init_cache(GROUP) for _ in range(groups)]
+        self._rows: list[Stream | None] = [None] * (GROUP * groups)
         self._texts: dict[Stream, Iterator[str]] = {}
         self._queue: deque[Stream] = deque()
         self._thread = ThreadPoolExecutor(1)
@@ -80,8 +83,8 @@ class Decoder:
             if generator.bounded and size > generator.context:
                 continue
             _, own = generator.decode(generator.init_cache(), np.zeros(size, np.int32))
-        self._cache = self._insert(self._cache, own, 0)
-        _, self._cache = generator.step(self._cache, np.zeros((len(self._rows), 1), np.int32))
+        self._caches[0] = self._insert(self._caches[0], own, 0)
+        _, self._caches[0] = generator.step(self._caches[0], np.zeros((GROUP, 1), np.int32))
 
     async def write(self, prompt: Tokens, most: int, sampling: Sampling, *, seed: int, stops: Sequence[str]) -> Stream:
         """The text that continues the prompt: `parts` has it as it comes. Raises Busy, and Leaving after `close`."""
@@ -130,30 +133,37 @@ class Decoder:
     def _advance(self) -> list[tuple[Stream, str | None]]:
         """One token for each text, in the thread: what it adds, None at the end."""
         said: list[tuple[Stream, str | None]] = []
-        feed = np.zeros((len(self._rows), 1), np.int32)
+        for group in range(len(self._caches)):
+            said += self._step(group)
+        for row, taken in enumerate(self._rows):
+            if taken is None and (stream := self._next()):
+                self._rows[row], self._texts[stream] = stream, stream.text(self._generator)
+                said += self._choose(row, stream, self._fill(row, stream, stream.seen))
+        return said
+
+    def _step(self, group: int) -> list[tuple[Stream, str | None]]:
+        said: list[tuple[Stream, str | None]] = []
+        feed = np.zeros((GROUP, 1), np.int32)
         stepping: list[tuple[int, Stream]] = []
         full: list[tuple[int, Stream]] = []
-        for row, stream in enumerate(self._rows):
+        for row in range(GROUP * group, GROUP * (group + 1)):
+            stream = self._rows[row]
             if stream and stream.abandoned:
                 self._free(row)
             elif stream and self._generator.is_full(stream.cached):
                 full.append((row, stream))
             elif stream:
-                feed[row] = stream.seen[-1]
+                feed[row % GROUP] = stream.seen[-1]
                 stepping.append((row, stream))
         if stepping:
-            logits, self._cache = self._generator.step(self._cache, feed)
+            logits, self._caches[group] = self._generator.step(self._caches[group], feed)
             for row, stream in stepping:
                 stream.cached += 1
-                said += self._choose(row, stream, logits[row, -1])
+                said += self._choose(row, stream, logits[row % GROUP, -1])
         # Only now: the step adds a token to every row, those too that are then filled.
         for row, stream in full:
             half = self._generator.context // 2
             said += self._choose(row, stream, self._fill(row, stream, stream.seen[-half:]))
-        for row, taken in enumerate(self._rows):
-            if taken is None and (stream := self._next()):
-                self._rows[row], self._texts[stream] = stream, stream.text(self._generator)
-                said += self._choose(row, stream, self._fill(row, stream, stream.seen))
         return said
 
     def _next(self) -> Stream | None:
@@ -165,7 +175,8 @@ class Decoder:
     def _fill(self, row: int, stream: Stream, tokens: list[int]) -> Any:
         """Reads tokens into an empty row of the cache, as many as it holds: the logits after the last."""
         logits, own, stream.cached = self._generator.fill_cache(np.asarray(tokens, np.int32))
-        self._cache = self._insert(self._cache, own, row)
+        group = row // GROUP
+        self._caches[group] = self._insert(self._caches[group], own, row % GROUP)
         return logits
 
     def _choose(self, row: int, stream: Stream, logits: Any) -> list[tuple[Stream, str | None]]:

@@ -14,7 +14,7 @@ from ..trust.manifest import MANIFEST
 from .decoder import Decoder
 from .explainer import Asked, Explainer
 
-ROWS = 16  # texts that are written at once
+GROUPS = 2  # of texts that are written at once
 
 
 class NextTokens:
@@ -51,7 +51,7 @@ class LanguageModel:
             if "prompt" in sample
         ]
         self.explainer = Explainer(NextTokens(self.generator))
-        self.decoder = Decoder(self.generator, rows=ROWS, room=room)
+        self.decoder = Decoder(self.generator, groups=GROUPS, room=room)
 
     @property
     def waiting(self) -> int:
