@@ -104,7 +104,7 @@ def _texts(
 
 def _window(parts: list[tuple[str, float]]) -> list[tuple[str, float]]:
     """Of a long text, some CHARACTERS around its weightiest part."""
-    if sum(len(text) for text, _ in parts) <= 2 * CHARACTERS:
+    if sum(len(text) for text, _ in parts) <= CHARACTERS:
         return parts
     first = last = int(np.argmax([abs(weight) for _, weight in parts]))
     size = len(parts[first][0])
