@@ -7,7 +7,7 @@ INSTALL = python -m pip install --quiet --disable-pip-version-check --require-ha
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 repro: .venv/run  ## bring every stage up to date: raw data -> package
 	@python -m pipeline check
@@ -15,6 +15,12 @@ repro: .venv/run  ## bring every stage up to date: raw data -> package
 
 test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 	python -m pytest -n 2 --dist loadgroup -m "not long"
+
+# The columns of `dvc exp show`: the headline metrics and what was changed, in 100 characters.
+COLUMNS_SHOWN = Experiment$$|(model|dataset|seed)$$|(models|datasets)[.]|(test|shifted)[.](accuracy|(macro|micro|spans)[.]f1|nats_per_character|(.*[.])?(mae|r2))$$
+
+experiments:  ## a table of all experiments, in few columns; `dvc exp show` has every figure
+	@dvc exp show --no-pager --only-changed --hide-workspace --drop '^(?!$(COLUMNS_SHOWN))'
 
 soak: .venv/dev  ## the long tests; then interrupt, damage and fuzz at length: nothing may be lost (hours)
 	python -m pytest -n 2 --dist loadgroup -m long
@@ -49,4 +55,4 @@ clean:  ## remove the environment and all that the stages wrote; the DVC cache s
 	@$(INSTALL) -r requirements-dev.txt
 	@touch .venv/dev
 
-.PHONY: help repro test soak lint pins clean
+.PHONY: help repro experiments test soak lint pins clean

@@ -2,13 +2,14 @@
 
     pip install torch==2.13.0       (in an environment of its own: it is large)
     python -m benchmarks.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
-    python -m benchmarks.language_model --batch 32 --context 1024 --precision bfloat16 --remat dots --card h200
+    python -m benchmarks.language_model --batch 32 --context 1024 --steps 30 --precision bfloat16 --card h200
 
 Both train the same network, with as many parameters and operations, with AdamW on the same windows of the same text.
-Reported are tokens a second (without the first steps), the losses and the peak memory: the process's on a CPU, the
-device's on a GPU. On a GPU, PyTorch has what nanoGPT gives it: a compiled model, a fused optimiser, mixed precision;
-its sums are not deterministic, the ones here are. With --card, the model's operations are reported as a share of the
-card's peak. Each round runs both in new processes, and has a ratio of its own.
+Reported are tokens a second, in the median of blocks of steps after the first steps, the losses and the peak memory:
+the process's on a CPU, the device's on a GPU. On a GPU, PyTorch has what nanoGPT gives it: the model and its loss
+compiled, a fused optimiser, mixed precision; its sums are not deterministic, the ones here are. With --card, the
+model's operations are reported as a share of the card's peak. Each round runs both in new processes, and has a ratio of
+its own.
 """
 
 import argparse
@@ -28,18 +29,19 @@ from pipeline.training import memory_plan
 
 VOCABULARY = 50_304
 WARM_UP = 3  # steps that are not timed
+BLOCK = 5  # steps that are timed together: nothing waits for the device in between
 
 TORCH = """
-import json, resource, sys, time
+import json, resource, statistics, sys, time
 import numpy as np, torch
 from torch import nn
 from torch.nn import functional as F
-batch, context, steps, warm = map(int, sys.argv[1:5])
-half = sys.argv[6] == "bfloat16"
+batch, context, steps, warm, block = map(int, sys.argv[1:6])
+half = sys.argv[7] == "bfloat16"
 gpu = torch.cuda.is_available()
 device = torch.device("cuda" if gpu else "cpu")
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-tokens = torch.from_numpy(np.load(sys.argv[5])).long().to(device)
+tokens = torch.from_numpy(np.load(sys.argv[6])).long().to(device)
 torch.manual_seed(0)
 L, D, H, I, V = 12, 768, 12, 2048, 50304
 E = D // H
@@ -72,35 +74,39 @@ class GPT(nn.Module):
         for block in self.blocks:
             for layer, scale in ((block.qkv, 1), (block.out, 24**-0.5), (block.up, 1), (block.down, 24**-0.5)):
                 nn.init.normal_(layer.weight, std=scale * layer.in_features**-0.5)
-    def forward(self, x):
+    def forward(self, x, targets):
         x = self.table(x)
         for block in self.blocks:
             x = block(x)
-        return F.linear(F.rms_norm(x, (D,)), self.table.weight)
+        logits = F.linear(F.rms_norm(x, (D,)), self.table.weight)
+        return F.cross_entropy(logits.view(-1, V), targets.reshape(-1))
 model = GPT().to(device)
 parameters = sum(p.numel() for p in model.parameters())
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=gpu)
 compiled = torch.compile(model) if gpu else model
-losses = []
+losses, times = [], []
 for step in range(steps + warm):
-    if step == warm:
+    if step >= warm and (step - warm) % block == 0:
         began = time.perf_counter()
     window = tokens[step * batch : (step + 1) * batch]
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        logits = compiled(window[:, :-1])
-        loss = F.cross_entropy(logits.view(-1, V), window[:, 1:].reshape(-1))
+        loss = compiled(window[:, :-1], window[:, 1:])
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    losses.append(loss.item())
-rate = steps * batch * context / (time.perf_counter() - began)
+    losses.append(loss.detach().clone())
+    if step >= warm - 1 and (step + 1 - warm) % block == 0:
+        losses = [float(loss) for loss in losses]  # waits for the device
+        if step >= warm:
+            times.append(time.perf_counter() - began)
+rate = block * batch * context / statistics.median(times)
 most = torch.cuda.max_memory_allocated() / 2**30 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(json.dumps({"parameters": parameters, "rate": rate, "memory": peak, "losses": losses}))
+print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losses": losses}))
 """
 
 
 def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> dict[str, Any]:
-    """The same with this project's training step, one step per dispatch."""
+    """The same with this project's training step, a block of steps per dispatch, as the train stage has them."""
     import resource
 
     import jax
@@ -123,15 +129,19 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
     trainer, state = start(config, task, optimizer, seed=0)
     parameters = sum(array.size for array in jax.tree.leaves(state.params))
     text = jax.device_put(Examples({"tokens": tokens.reshape(-1)}, np.zeros(0, np.int32), None))
-    began, losses = 0.0, []
-    for step in range(steps + WARM_UP):
-        if step == WARM_UP:
-            began = time.perf_counter()
-        rows = ((step * batch + np.arange(batch, dtype=np.int32)) * (context + 1))[None]
-        state, sums = trainer.train_block(state, text, rows, np.int32(1), context)  # type: ignore[arg-type]
-        loss, weight = np.asarray(sums)[0, :2]
-        losses.append(float(loss / weight))
-    rate = steps * batch * context / (time.perf_counter() - began)
+    places = np.arange((steps + WARM_UP) * batch, dtype=np.int32).reshape(-1, batch) * (context + 1)
+    losses: list[float] = []
+    times: list[float] = []
+    while len(losses) < len(places):
+        count = BLOCK if losses else WARM_UP
+        rows = np.zeros((BLOCK, batch), np.int32)  # always of one shape, so that it compiles once
+        rows[:count] = places[len(losses) : len(losses) + count]
+        began = time.perf_counter()
+        state, sums = trainer.train_block(state, text, rows, np.int32(count), context)  # type: ignore[arg-type]
+        totals = np.asarray(sums)[:count]
+        times.append(time.perf_counter() - began)
+        losses += (totals[:, 0] / totals[:, 1]).tolist()
+    rate = BLOCK * batch * context / statistics.median(times[1:])
     stats = jax.devices()[0].memory_stats()
     peak = stats["peak_bytes_in_use"] / 2**30 if stats else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"parameters": parameters, "rate": rate, "memory": peak, "losses": losses}
@@ -161,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--context", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=20, help=f"in blocks of {BLOCK}")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="none", help="here, not in PyTorch")
     parser.add_argument("--card", choices=plan.CARDS, help="report the share of its peak")
@@ -169,6 +179,8 @@ def main() -> None:
     parser.add_argument("--torch", default=sys.executable, help="the Python that has PyTorch")
     parser.add_argument("--ours", metavar="NPY", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.steps < BLOCK or arguments.steps % BLOCK:
+        parser.error(f"--steps: must be a multiple of {BLOCK}")
     size = arguments.batch, arguments.context, arguments.steps
     chosen = {"context": arguments.context, "precision": arguments.precision, "remat": arguments.remat}
     config = GPTConfig.model_validate({"variant": "124m", "dropout": 0.0} | chosen)
@@ -186,7 +198,7 @@ def main() -> None:
         options = [f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size)]
         options += [f"--precision={arguments.precision}", f"--remat={arguments.remat}"]
         mine = [sys.executable, "-m", "benchmarks.language_model", *options, f"--ours={data}"]
-        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM_UP)), str(data), arguments.precision]
+        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM_UP, BLOCK)), str(data), arguments.precision]
         for number in range(arguments.rounds):
             rates = []
             for name, command in (("here", mine), ("in PyTorch", theirs)):

@@ -28,6 +28,7 @@ COMMANDS = {
     "describe": "what the prepared data is like, with a page of examples",
     "predict": "label inputs, rate texts or continue them with a package",
     "serve": "answer inputs over HTTP, with a page",
+    "compare": "whether two runs differ by more than chance, and where",
     "plan": "the memory and time that training a language model takes",
     "config": "show the settings in effect, defaults included",
     "check": "check the whole of params.yaml, and repair a damaged dvc.lock",
@@ -41,6 +42,7 @@ COMMANDS = {
 }
 # Where the modules are that are not in commands/.
 ELSEWHERE = {
+    "compare": "commands.comparison",
     "predict": "runtime.commands",
     "serve": "runtime.commands",
     "repackage": "commands.packages",

@@ -37,6 +37,7 @@ def in_effect() -> dict[str, Any]:
         "dataset": file.dataset,
         "model": file.model,
         "seed": file.seed,
+        "evaluation": file.evaluation.model_dump(mode="json"),
         "datasets": {
             file.dataset: {
                 "task": dataset.settings.model_dump(mode="json"),

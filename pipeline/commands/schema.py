@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from pipeline.config.evaluation import EvaluationSettings
 from pipeline.config.networks import NETWORKS
 from pipeline.config.optimizers import SGD, Adagrad, Adam, AdamW, Constant, Cosine, Muon, Step
 from pipeline.config.section import Section
@@ -50,6 +51,7 @@ def schema() -> dict[str, Any]:
         "dataset": {"type": "string", "description": "The section of `datasets` that is in use."},
         "model": {"enum": list(NETWORKS), "description": "The section of `models` that is in use."},
         "seed": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1},
+        "evaluation": _of(EvaluationSettings, definitions),
         "datasets": {"type": "object", "additionalProperties": _object(dataset)},
         "models": _object(models, required=False),
     }
@@ -89,7 +91,7 @@ def page() -> str:
     for name, task in TASKS.items():
         if len(task.Settings.model_fields) > 1:
             parts += [f"`name: {name}`\n", _table(task.Settings)]
-    parts += ["## `models.NAME.training`\n", _table(TrainingSection)]
+    parts += ["## `evaluation`\n", _table(EvaluationSettings), "## `models.NAME.training`\n", _table(TrainingSection)]
     for title, sections in (
         ("optimizer", (SGD, Adagrad, Adam, AdamW, Muon)),
         ("schedule", (Constant, Cosine, Step)),

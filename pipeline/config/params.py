@@ -62,7 +62,7 @@ def read(path: Path = paths.PARAMS) -> dict[str, Any]:
     except (YAMLError, ValueError) as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())[:300]})") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: must be a mapping with the keys dataset, model, seed, datasets and models")
+        raise UserError(f"{path}: must be a mapping: dataset, model, seed, evaluation, datasets, models")
     return content
 
 

@@ -17,14 +17,20 @@ VOCABULARY = ENCODER / "words.json"
 TRAINED = Path("trained")  # train: all of it in DVC's cache, so that no training run is repeated
 
 EVALUATION = Path("evaluation")  # evaluate
+BASELINES = EVALUATION / "baselines.npy"  # typical images, for explanations
+FITTED = EVALUATION / "calibration.json"  # on the validation split
 HISTORY = Path("plots/history.csv")
 TRAIN_METRICS = Path("metrics/train.json")
 TABLES = Path("plots/tables")  # behind the plots: which there are depends on the task
 CONFUSION = TABLES / "confusion.csv"
 CALIBRATION = TABLES / "calibration.csv"
+COVERAGE = TABLES / "coverage.csv"
+ROC = TABLES / "roc.csv"
+PRECISION_RECALL = TABLES / "precision_recall.csv"
 PREDICTED = TABLES / "predicted.csv"
 IMAGES = Path("plots/images")
-EVALUATE_METRICS = Path("metrics/evaluate.json")
+EVALUATE_METRICS = Path("metrics/evaluate.json")  # what `dvc metrics diff` and `dvc exp show` show
+DETAILS = Path("metrics/details.json")  # all figures
 MACHINES = Path("metrics/machines.json")
 
 PACKAGE = Path("package")  # package
@@ -32,6 +38,8 @@ PACKAGE = Path("package")  # package
 CHECKPOINTS = Path(".checkpoints")  # of unfinished training, in the repository that DVC was started in
 
 LOGS = Path("logs")  # times and rates differ from run to run, so DVC does not track them
+EVENTS = LOGS / "tensorboard"
+LIVE = Path("plots/live")  # the curves of a run that goes on; git has an empty table there, and DVC tracks none of it
 TRAINED_ON = LOGS / "trained_on.json"  # the machine that trained the model in `trained`, if it was trained here
 
 SPLITS = ("train", "validation", "test", "shifted")

@@ -2,6 +2,8 @@
 d documents.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
@@ -14,6 +16,7 @@ from pipeline.runtime.encoders.byte_tokenizer import ByteTokenizer
 
 PASSAGE = 600  # tokens of a passage on the page
 PASSAGES = 6
+COMPARED = 1_000  # characters of a passage by which models are compared
 
 
 def per_document(tokens: TokenLosses, starts: Int[np.ndarray, " m"], sizes: Int[np.ndarray, "d 2"]) -> pd.DataFrame:
@@ -33,6 +36,33 @@ def per_document(tokens: TokenLosses, starts: Int[np.ndarray, " m"], sizes: Int[
             "perplexity": np.exp(np.minimum(loss / np.maximum(count, 1), 700.0)),
         }
     )
+
+
+def per_passage(
+    tokens: TokenLosses,
+    starts: Int[np.ndarray, " m"],
+    tokenizer: ByteTokenizer,
+    ids: np.ndarray,
+    sources: np.ndarray,
+) -> pd.DataFrame:
+    """A row for each COMPARED characters of a document: its id and source, the passage's place in it, its characters
+    and their loss in nats. Models with other tokenizers have the same passages, but for the last token of each.
+    """
+    document = np.searchsorted(starts, tokens.place, side="right") - 1
+    # All bytes of UTF-8 but those that continue a character.
+    sizes = np.array([sum(byte & 0xC0 != 0x80 for byte in spelling) for spelling in tokenizer.token_bytes])
+    size = sizes[tokens.token]
+    before = np.cumsum(size) - size
+    first = np.searchsorted(document, np.arange(len(ids)))
+    place = before - before[np.minimum(first, len(before) - 1)][document]
+    passages = np.maximum(np.bincount(document, weights=size, minlength=len(ids)).astype(int) // COMPARED, 1)
+    passage = np.minimum(place // COMPARED, passages[document] - 1)  # what is left at the end joins the last one
+    table = pd.DataFrame({"document": document, "passage": passage, "characters": size, "nats": tokens.loss})
+    sums: Any = table.astype({"nats": np.float64}).groupby(["document", "passage"], as_index=False).sum()
+    rows = sums.pop("document").to_numpy()
+    sums.insert(0, "id", ids[rows])
+    sums.insert(1, "source", sources[rows])
+    return sums
 
 
 def write_passages(tokens: TokenLosses, tokenizer: ByteTokenizer) -> None:

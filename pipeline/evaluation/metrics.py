@@ -12,7 +12,8 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int, Integer
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
-BINS = 15  # of confidence, as in Guo et al. 2017
+from pipeline.evaluation.calibration import reliability
+
 TOKEN_GROUP = 1_000  # neighbouring tokens of a text, which are not independent: one group for the interval
 ABSENT: Any = 0.0  # the precision of a class that is never predicted
 RESAMPLES = 1_000  # of a bootstrap
@@ -27,14 +28,16 @@ def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
 def classification(
     probabilities: Float[np.ndarray, "n k"], targets: Int[np.ndarray, " n"], *, top: int = 3
 ) -> dict[str, Any]:
-    """Loss in nats, accuracy with its 95 % interval, top-`top` accuracy, macro and weighted precision, recall and F1,
-    expected calibration error. With `top` classes or fewer, top-`top` accuracy is always 1 and is left out.
+    """Loss in nats, Brier score, expected calibration error, accuracy with its 95 % interval, top-`top` accuracy, macro
+    and weighted precision, recall and F1. With `top` classes or fewer, top-`top` accuracy is always 1 and is left out.
     """
     classes = np.arange(probabilities.shape[1])
     hits = probabilities.argmax(-1) == targets
     low, high = interval(hits)
     metrics: dict[str, Any] = {
         "loss": float(log_loss(targets, probabilities, labels=classes)),
+        "brier": reliability.brier(probabilities, targets),
+        "ece": reliability.ece(probabilities.max(-1), hits),
         "accuracy": float(hits.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
@@ -46,10 +49,7 @@ def classification(
             targets, probabilities.argmax(-1), labels=classes, average=average, zero_division=ABSENT
         )
         metrics[average] = dict(zip(("precision", "recall", "f1"), map(float, values[:3])))
-    bins = calibration(probabilities.max(-1), hits)
-    gaps = np.abs(bins["accuracy"].to_numpy() - bins["confidence"].to_numpy())
-    metrics["calibration_error"] = float(np.average(gaps, weights=bins["examples"].to_numpy()))
-    return metrics
+    return metrics | {"macro_f1": metrics["macro"]["f1"]}
 
 
 def tagging(
@@ -59,11 +59,11 @@ def tagging(
     starts: Int[np.ndarray, " m"],
     baseline: Int[np.ndarray, " n"],
 ) -> dict[str, Any]:
-    """Loss in nats and accuracy over words, with the 95 % interval over sentences; accuracy on words that training
-    lacks, those whose `baseline` tag is -1.
+    """Loss in nats, Brier score, expected calibration error and accuracy over words, with the 95 % interval over
+    sentences; accuracy on words that training lacks, those whose `baseline` tag is -1.
 
-    Targets of k or more are tags that training lacks. A word with one of those is an error; the loss, which is not
-    defined for it, leaves it out.
+    Targets of k or more are tags that training lacks. A word with one of those is an error; loss and Brier score, which
+    are not defined for it, leave it out.
     """
     hits, unseen = guesses == targets, baseline < 0
     low, high = interval_of_groups(hits, starts)
@@ -73,6 +73,8 @@ def tagging(
         "words": len(targets),
         "words_with_unseen_tags": len(targets) - len(known),
         "loss": float(-np.log(likelihood).mean()),
+        "brier": reliability.brier(probabilities[known], targets[known]),
+        "ece": reliability.ece(probabilities[np.arange(len(guesses)), guesses], hits),
         "accuracy": float(hits.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
@@ -169,20 +171,6 @@ def confusion(
     if not both.any():  # scikit-learn refuses an empty array
         return np.zeros((len(classes), len(classes)), int)
     return confusion_matrix(targets[both], guesses[both], labels=classes)
-
-
-def calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> pd.DataFrame:
-    """How often predictions of a certain confidence are right: a row for each bin that is not empty.
-
-    The expected calibration error is the mean distance between the two, weighted by examples (Guo et al. 2017,
-    arXiv:1706.04599).
-    """
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    table = pd.DataFrame({"bin": bins, "confidence": confidence.astype(np.float64), "accuracy": hits})
-    rows = table.groupby("bin").agg(
-        confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), examples=("accuracy", "size")
-    )
-    return rows.reset_index(drop=True)
 
 
 def interval(hits: Bool[np.ndarray, " n"]) -> tuple[float, float]:

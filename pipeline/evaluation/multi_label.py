@@ -32,10 +32,9 @@ def figures(
     targets: Bool[np.ndarray, "n k"],
     baseline: Bool[np.ndarray, "n k"],
 ) -> dict[str, Any]:
-    """Micro and macro precision, recall and F1, mean average precision over the labels that occur, coverage error (how
-    many of the likeliest labels must be taken to have all true ones, on average), and the share of examples with all
-    labels right. Intervals of 95 % are percentiles over resamples of the examples (Efron 1979, Annals of Statistics
-    7:1).
+    """Micro and macro precision, recall and F1, coverage error (how many of the likeliest labels must be taken to have
+    all true ones, on average) where any example has a label, and the share of examples with all labels right. Intervals
+    of 95 % are percentiles over resamples of the examples (Efron 1979, Annals of Statistics 7:1).
     """
     counts = np.stack([(guesses & targets), guesses, targets]).astype(float)  # 3 n k
     per_example, per_label = counts.sum(axis=2), counts.sum(axis=1)  # 3 n, 3 k
@@ -45,13 +44,17 @@ def figures(
         resamples.append(_scores(per_example[:, rows].sum(axis=1))["f1"])
     low, high = np.quantile(resamples, (1 - QUANTILE, QUANTILE))
     macro = _scores(per_label)
-    present = targets.any(axis=0)
     has_labels = targets.any(axis=1)
     return {
+        "micro_f1": _scores(per_label.sum(axis=1))["f1"],
+        "macro_f1": float(np.mean(macro["f1"])),
         "micro": {**_scores(per_label.sum(axis=1)), "f1_low": float(low), "f1_high": float(high)},
         "macro": {name: float(np.mean(value)) for name, value in macro.items()},
-        "average_precision": float(average_precision_score(targets[:, present], probabilities[:, present])),
-        "coverage_error": float(coverage_error(targets[has_labels], probabilities[has_labels])),
+        **(
+            {"coverage_error": float(coverage_error(targets[has_labels], probabilities[has_labels]))}
+            if has_labels.any()
+            else {}
+        ),
         "exact_match": float((guesses == targets).all(axis=1).mean()),
         "baseline_micro_f1": _scores(np.stack([baseline & targets, baseline, targets]).sum(axis=(1, 2)))["f1"],
     }

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Integer, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
@@ -45,14 +45,6 @@ def write_confusion(
     save(confusion(counts, totals, tuple(names[classes].tolist())), paths.IMAGES / "confusion.png")
 
 
-def write_calibration(confidence: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> None:
-    """The reliability diagram: a picture, and its bins as a table for `dvc plots`."""
-    bins = metrics.calibration(confidence, hits)
-    paths.TABLES.mkdir(parents=True, exist_ok=True)
-    bins.to_csv(paths.CALIBRATION, index=False, lineterminator="\n")
-    save(calibration(bins), paths.IMAGES / "calibration.png")
-
-
 @mpl.rc_context(STYLE)
 def curves(history: pd.DataFrame, metric: str) -> Figure:
     """Loss and the task's metric by epoch, training beside validation."""
@@ -76,7 +68,7 @@ def confusion(counts: Int[np.ndarray, "k k"], totals: Int[np.ndarray, " k"], lab
     axes = figure.subplots()
     shares = counts / np.maximum(totals[:, None], 1)  # k k
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [_short(label) for label in labels]
+    names = [short(label) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted", ylabel="true")
@@ -84,18 +76,6 @@ def confusion(counts: Int[np.ndarray, "k k"], totals: Int[np.ndarray, " k"], lab
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
-    return figure
-
-
-@mpl.rc_context(STYLE)
-def calibration(bins: pd.DataFrame) -> Figure:
-    """Accuracy by confidence; on the diagonal the two are equal."""
-    figure = Figure(figsize=(3.5, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    sizes = 10 + 190 * bins["examples"] / bins["examples"].max()
-    axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, clip_on=False)  # some stand on the edge
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     return figure
 
 
@@ -108,20 +88,21 @@ def regression(values: Float[np.ndarray, "n k"], targets: Float[np.ndarray, "n k
         low, high = min(predicted.min(), true.min()), max(predicted.max(), true.max())
         left.plot([low, high], [low, high], color="grey", linewidth=0.8)
         left.scatter(true, predicted, s=6, alpha=0.4, linewidths=0)
-        left.set(xlabel=f"true {_short(name)}", ylabel="predicted")
+        left.set(xlabel=f"true {short(name)}", ylabel="predicted")
         right.axhline(0, color="grey", linewidth=0.8)
         right.scatter(predicted, predicted - true, s=6, alpha=0.4, linewidths=0)
-        right.set(xlabel=f"predicted {_short(name)}", ylabel="predicted - true")
+        right.set(xlabel=f"predicted {short(name)}", ylabel="predicted - true")
     return figure
 
 
 @mpl.rc_context(STYLE)
 def explained(
-    images: UInt8[np.ndarray, "n h w c"], pixels: Float[np.ndarray, "n h w"], titles: list[tuple[str, str]], note: str
+    images: UInt8[np.ndarray, "n h w c"],
+    overlays: list[UInt8[np.ndarray, "p q 3"]],
+    titles: list[tuple[str, str]],
+    note: str,
 ) -> Figure:
-    """Each image beside the pixels that speak for the prediction (red) and against it (blue), under a title of two
-    lines; `note` stands below all.
-    """
+    """Each image beside itself under a map of what counts, beneath a title of two lines; `note` stands below all."""
     rows = -(-len(images) // COLUMNS)
     each = images.shape[1] / images.shape[2] + TITLE  # inches: an image is one wide
     figure = Figure(figsize=(2 * COLUMNS, each * rows + NOTE), layout="constrained")
@@ -129,14 +110,33 @@ def explained(
     figure.supxlabel(note, fontsize=7)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, image, pixel, title in zip(grid.flat, images, pixels, titles):
+    for axes, image, overlay, title in zip(grid.flat, images, overlays, titles):
         height, width, channels = image.shape
-        reach = np.abs(pixel).max() or 1.0
         left, right = (0, width, height, 0), (width, 2 * width, height, 0)
         axes.imshow(image[..., 0] if channels == 1 else image, cmap="gray", vmin=0, vmax=255, extent=left)
-        axes.imshow(pixel, cmap="seismic", vmin=-reach, vmax=reach, extent=right)
+        axes.imshow(overlay, extent=right)
         axes.set_xlim(0, 2 * width)
-        axes.set_title("\n".join(map(_short, title)), fontsize=7)
+        axes.set_title("\n".join(map(short, title)), fontsize=7)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def faithfulness(curves: dict[str, Float[np.ndarray, "n s"]], method: str) -> Figure:
+    """The answer as the parts that count most are taken away first, or come first, beside a random order: means over
+    the examples, and two standard errors.
+    """
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    share = np.linspace(0, 1, curves["deletion"].shape[1])
+    left, right = figure.subplots(1, 2)
+    for axes, name, what in ((left, "deletion", "taken away"), (right, "insertion", "there")):
+        for key, label in ((name, "what counts most first"), (f"random_{name}", "in a random order")):
+            values = curves[key]
+            mean, error = values.mean(0), 2 * values.std(0) / len(values) ** 0.5
+            (line,) = axes.plot(share, mean, label=label)
+            axes.fill_between(share, mean - error, mean + error, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.set(xlabel=f"share of the parts that are {what}", ylabel="the answer", title=name)
+    left.legend(frameon=False, loc="upper right")
+    figure.suptitle(method, fontsize=9)
     return figure
 
 
@@ -147,7 +147,7 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A name on one line, cut to fit."""
     line = "".join(c if c.isprintable() else " " for c in name).strip()
     end = 10  # characters: a title ends with a probability

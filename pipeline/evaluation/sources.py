@@ -14,6 +14,13 @@ def of(split: str) -> np.ndarray:
     return pq.read_table(paths.prepared(split), columns=["source"])["source"].to_numpy()
 
 
+def columns(split: str) -> dict[str, np.ndarray]:
+    """The same as a column, with that of the groups if the source has any: examples of one are alike."""
+    names = [name for name in ("source", "group") if name in pq.read_schema(paths.prepared(split)).names]
+    table = pq.read_table(paths.prepared(split), columns=names)
+    return {name: table[name].to_numpy() for name in names}
+
+
 def examples(split: str, rows: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
     """These rows of a split, in this order. At most one row group is in memory."""
     file, found, start = pq.ParquetFile(paths.prepared(split)), dict[int, dict[str, Any]](), 0

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 from pydantic import Field, SerializeAsAny
 
 from pipeline.config.section import Section
@@ -23,8 +25,10 @@ if TYPE_CHECKING:  # these stand on this module
     import pandas as pd
     from flax import nnx
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.evaluation.report.headlines import Headline
@@ -49,6 +53,7 @@ class Task(Section):
     metric: ClassVar[str]  # the name of LossSums' score / score_weight
     metrics: ClassVar[dict[str, bool]]  # what the best epoch may be chosen by, and whether more of it is better
     output_name: ClassVar[str] = "probabilities"  # of what a package's function returns
+    headlines: ClassVar[tuple[str, ...]] = ()  # the figures of `evaluate` in metrics/evaluate.json
 
     # What was learnt from the data.
     name: str
@@ -126,9 +131,35 @@ class Task(Section):
         """Raises UserError where training needs more memory than the device has."""
 
     # evaluate
+    def calibrate(self, predictor: "Predictor", tree: "Tree", settings: "EvaluationSettings") -> Self:
+        """This task with what the validation split says of the trained model's probabilities or numbers, which is
+        written to evaluation/calibration.json. A task that has no use for that stays as it is.
+        """
+        return self
+
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """What explanations explain of one output each: the log odds of its probability, which go on growing where the
+        probability itself is near 1. Here those of a softmax.
+        """
+        own = jnp.arange(logits.shape[-1])[None] == outputs[:, None]  # b k
+        others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, logits), axis=-1)
+        return jnp.where(own, logits, 0).sum(-1) - others
+
     @abstractmethod
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """Writes the tables, plots and explanations of one test split; returns its figures."""
+
+    def headline_metrics(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Those of the figures that `dvc metrics diff` shows."""
+        return {name: figures[name] for name in self.headlines if name in figures}
+
+    # compare
+    @classmethod
+    @abstractmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        """What `evaluate` wrote of a test split, in the form that two models are compared in; `read` reads a table of
+        the folder of that run. Raises UserError where it cannot be used.
+        """
 
     @abstractmethod
     def outcomes(self, split: str) -> "Outcomes":
@@ -145,6 +176,10 @@ class Task(Section):
         raise UserError(f"{self.name}: its texts have no labels that could be wrong")
 
     # package
+    def calibrated(self) -> Self:
+        """This task with what `calibrate` wrote."""
+        return self
+
     @abstractmethod
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The function that a package runs."""

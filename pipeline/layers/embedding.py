@@ -15,6 +15,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from pipeline.layers.parameters import EmbeddingTable
+from pipeline.layers.precision import half_on_gpu
+
+BLOCK = 256  # sorted rows that are summed in one product
 
 
 class Lookup(NamedTuple):
@@ -39,6 +42,24 @@ class Embed(nnx.Module):
 
     def __call__(self, ids: Int[Array, "..."]) -> Float[Array, "... d"]:
         return self.look_up(self.table[...], ids)
+
+
+class TokenEmbed(Embed):
+    """Looks up rows for the tokens of texts, each in its place."""
+
+
+def scale_tokens(model: nnx.Module, scale: Float[Array, "b t"]) -> bool:
+    """From now on, what a TokenEmbed looks up for a token is multiplied by that token's `scale`. Returns whether the
+    model has one.
+    """
+
+    def scaled(table: Array, ids: Int[Array, "b t ..."]) -> Float[Array, "b t ... d"]:
+        return look_up(table, ids) * scale.reshape(*scale.shape, *(1 for _ in range(ids.ndim - 1)))
+
+    found = [module for _, module in nnx.iter_modules(model) if isinstance(module, TokenEmbed)]
+    for module in found:
+        module.look_up = scaled
+    return bool(found)
 
 
 def record_lookups(model: nnx.Module) -> Lookups:
@@ -73,10 +94,10 @@ def embed(table: Float[Array, "v d"], ids: Int[Array, "b t"], dtype: jax.typing.
     """Rows of a table that is trained as a whole, such as one that also unembeds.
 
     The gradient of each row is a sum, which is slow on a GPU where the order of the sum must be the same in each run.
-    In half precision it is a matrix product there.
+    In half precision it is taken over sorted rows there.
     """
-    if jnp.dtype(dtype) == jnp.bfloat16 and jax.default_backend() == "gpu":
-        return _embed_with_product_gradient(table, ids)
+    if half_on_gpu(dtype):
+        return _embed_with_sorted_gradient(table, ids)
     return look_up(table, ids).astype(dtype)
 
 
@@ -86,23 +107,41 @@ def unembed(table: Float[Array, "v d"], x: Float[Array, "b t d"]) -> Float[Array
 
 
 @jax.custom_vjp
-def _embed_with_product_gradient(table: Float[Array, "v d"], ids: Int[Array, "b t"]) -> Float[Array, "b t d"]:
+def _embed_with_sorted_gradient(table: Float[Array, "v d"], ids: Int[Array, "b t"]) -> Float[Array, "b t d"]:
     return look_up(table, ids).astype(jnp.bfloat16)
 
 
 def _forward(table: Array, ids: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _embed_with_product_gradient(table, ids), (table, ids)
+    return _embed_with_sorted_gradient(table, ids), (table, ids)
 
 
 def _backward(saved: tuple[Array, Array], gradients: Float[Array, "b t d"]) -> tuple[Float[Array, "v d"], None]:
     table, ids = saved
-
-    def add(total: Array, example: tuple[Array, Array]) -> tuple[Array, None]:
-        ids, gradients = example  # t, t d
-        one_hot = jax.nn.one_hot(ids, len(table), dtype=gradients.dtype)  # t v
-        return total + jnp.einsum("tv,td->vd", one_hot, gradients, preferred_element_type=jnp.float32), None
-
-    return jax.lax.scan(add, jnp.zeros_like(table), (ids, gradients))[0], None
+    return sum_by_id(ids.reshape(-1), gradients.reshape(-1, table.shape[1]), len(table)), None
 
 
-_embed_with_product_gradient.defvjp(_forward, _backward)
+_embed_with_sorted_gradient.defvjp(_forward, _backward)
+
+
+def sum_by_id(ids: Int[Array, " n"], rows: Float[Array, "n d"], count: int) -> Float[Array, "v d"]:
+    """The sum of the rows of each id below `count`, in float32 and always in the same order.
+
+    Sorted by id, the rows of an id lie together. In blocks of m, a product with a triangle of ones and zeros adds to
+    each row those before it that have its id; the last row of an id then holds the sum.
+    """
+    order = jnp.argsort(ids)
+    size = min(BLOCK, len(ids))
+    padding = -len(ids) % size
+    ids = jnp.pad(ids[order], (0, padding), constant_values=count)  # n
+    blocks, rows = ids.reshape(-1, size), jnp.pad(rows[order], ((0, padding), (0, 0)))  # k m
+    before = (blocks[:, :, None] == blocks[:, None]) & jnp.tri(size, dtype=bool)[None]  # k m m
+    in_blocks = rows.reshape(*blocks.shape, -1)  # k m d
+    sums = jnp.einsum("kij,kjd->kid", before.astype(rows.dtype), in_blocks, preferred_element_type=jnp.float32)
+    # What earlier blocks hold of a block's first id stands in their last rows.
+    earlier = (blocks[:, :1] == blocks[None, :, -1]) & jnp.tri(len(blocks), k=-1, dtype=bool)  # k k
+    carried = jnp.matmul(earlier.astype(jnp.float32), sums[:, -1], precision="highest")  # k d
+    sums += jnp.where((blocks == blocks[:, :1])[..., None], carried[:, None], 0)
+    is_last = (ids != jnp.append(ids[1:], count)) & (ids < count)
+    places = jnp.where(is_last, ids, count + jnp.arange(len(ids)))  # those outside the table are dropped
+    table = jnp.zeros((count, rows.shape[1]), jnp.float32)
+    return table.at[places].set(sums.reshape(len(ids), -1), mode="drop", unique_indices=True)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.examples.batch import PAD, ModelInputs, Words
 from pipeline.examples.inputs import Sentences, Texts
-from pipeline.layers.embedding import Embed
+from pipeline.layers.embedding import TokenEmbed
 from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
 
 AFFIXES = 4  # the most characters in a prefix or suffix
@@ -28,12 +28,12 @@ class TokenVectors(nnx.Module):
         scale: float = 0.1,
         rngs: nnx.Rngs,
     ) -> None:
-        self.tokens = Embed(kind.vocabulary, width, scale=scale, rngs=rngs)
+        self.tokens = TokenEmbed(kind.vocabulary, width, scale=scale, rngs=rngs)
         self.token_dropout = token_dropout
         self.affixes = nnx.data(None)
         self.width = width
         if kind.per_token:  # a word's characters tell much about its tag
-            self.affixes = Embed(BUCKETS, width // 2, scale=0.1, rngs=rngs)
+            self.affixes = TokenEmbed(BUCKETS, width // 2, scale=0.1, rngs=rngs)
             self.width += 2 * (width // 2)
 
     def __call__(self, inputs: ModelInputs, *, training: bool, rngs: nnx.Rngs | None) -> Float[Array, "b t d"]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.examples.batch import Batch
@@ -47,6 +47,17 @@ class GathersByLayer(Protocol):
     """A large network: devices that each keep a shard of its parameters gather one layer's at a time, with `gather`."""
 
     gather: Callable[[dict[str, Float[Array, "..."]]], dict[str, Float[Array, "..."]]] | None
+
+
+@runtime_checkable
+class HasFeatureMap(Protocol):
+    """A network of images in two parts, of which it is made: its last feature map, and what reads that. Explanations
+    then show which places of the map count.
+    """
+
+    def features(self, images: Real[Array, "b h w c"]) -> Float[Array, "b i j f"]: ...
+
+    def classify(self, features: Float[Array, "b i j f"]) -> Float[Array, "b k"]: ...
 
 
 @runtime_checkable

@@ -33,10 +33,14 @@ class CNN(nnx.Module):
     def __call__(
         self, images: Real[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b k"]:
+        return self.classify(self.features(images, training=training))
+
+    def features(self, images: Real[Array, "b h w c"], *, training: bool = False) -> Float[Array, "b i j f"]:
         kernel, bias = self.kernel[...], self.bias[...]
         x = self.inputs.standardise(images)  # b h w c
         if training and can_fuse(x.shape, kernel.shape, POOL):  # the same numbers, faster to train
-            x = conv_relu_pool(x, kernel, bias)  # b h' w' f
-        else:
-            x = nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))  # b h' w' f
-        return self.head(x.reshape(x.shape[0], -1))  # b k
+            return conv_relu_pool(x, kernel, bias)
+        return nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))
+
+    def classify(self, features: Float[Array, "b i j f"]) -> Float[Array, "b k"]:
+        return self.head(features.reshape(features.shape[0], -1))

@@ -2,12 +2,14 @@
 arXiv:2302.13971): RMS normalisation before each sublayer, rotary positions, SwiGLU (Shazeer 2020, arXiv:2002.05202),
 grouped-query attention, and one table that embeds tokens and unembeds them (Press and Wolf 2017, arXiv:1608.05859).
 
-The layers' weights are stacked, and `lax.scan` runs one compiled layer over them: 48 layers compile as fast as 12.
+The layers' weights are stacked, and `lax.scan` runs one compiled layer over them: 48 layers compile as fast as 12. On a
+GPU in half precision the layers are compiled one by one instead: what a scan keeps for the backward pass it copies.
 Axes: b batch, t time, s positions of the cache, n layers, v vocabulary, d width, h query heads, g key/value heads, e
 width of a head.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,11 +22,13 @@ from pipeline.examples.inputs import Corpus
 from pipeline.layers.attention import apply_rotary, causal_attention, rotary_angles
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.parameters import EmbeddingTable, StackedMatrices
+from pipeline.layers.precision import half_on_gpu
 from pipeline.layers.rms_norm import rms_norm
 
 Cache = dict[str, Array]
 Weights = dict[str, Float[Array, "..."]]
-Attention = Callable[[Array, Array, Array], Array]
+Attention = Callable[[Array, Array, Array, int], Array]  # with the number of the call
+Attend = Callable[[Array, Array, Array], Array]
 
 UNROLLED = 12  # layers of a decoding step that are compiled one by one
 
@@ -69,10 +73,10 @@ class GPT(nnx.Module):
         keys = jax.random.split(rngs.dropout() if rate and rngs else jax.random.key(0), self.config.size.layers)
         angles = rotary_angles(jnp.arange(tokens.shape[1])[None], self.config.size.head_width)
 
-        def attend(q: Array, k: Array, v: Array) -> Array:
-            return self.attention(apply_rotary(q, angles), apply_rotary(k, angles), v)
+        def layer(x: Array, scanned: tuple[Weights, Array], number: int = 0) -> tuple[Array, None]:
+            def attend(q: Array, k: Array, v: Array) -> Array:
+                return self.attention(apply_rotary(q, angles), apply_rotary(k, angles), v, number)
 
-        def layer(x: Array, scanned: tuple[Weights, Array]) -> tuple[Array, None]:
             weights, key = scanned
             if self.gather:
                 weights = self.gather(weights)
@@ -80,7 +84,13 @@ class GPT(nnx.Module):
 
         x = embed(self.table[...], tokens, self.config.precision)  # b t d
         x = dropout(x, rate, jax.random.fold_in(keys[0], 1))
-        x, _ = jax.lax.scan(REMAT[self.config.remat](layer), x, (self.stacked_weights(), keys))
+        remat, scanned = REMAT[self.config.remat], (self.stacked_weights(), keys)
+        if half_on_gpu(x.dtype) and not self.gather:
+            leaves, structure = jax.tree.flatten(scanned)
+            for number, of_layer in enumerate(zip(*map(jnp.unstack, leaves))):
+                x, _ = remat(partial(layer, number=number))(x, jax.tree.unflatten(structure, of_layer))
+        else:
+            x, _ = jax.lax.scan(remat(layer), x, scanned)
         return rms_norm(x)
 
     def init_cache(self, batch: int) -> Cache:
@@ -125,9 +135,15 @@ class GPT(nnx.Module):
         return {name: getattr(self, name)[...] for name in ("qkv", "out", "up", "down")}
 
 
+def keeps_products(primitive: Any, *arrays: Any, **settings: Any) -> bool:
+    """A policy of jax.checkpoint: what matrix products with weights give is kept, and cuDNN's attention."""
+    is_product = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    return primitive.name.startswith("dot_product_attention") or is_product(primitive, *arrays, **settings)
+
+
 REMAT: dict[str, Callable[[Any], Any]] = {
     "none": lambda layer: layer,
-    "dots": lambda layer: jax.checkpoint(layer, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable),
+    "dots": partial(jax.checkpoint, policy=keeps_products),
     "full": jax.checkpoint,
 }
 
@@ -135,7 +151,7 @@ REMAT: dict[str, Callable[[Any], Any]] = {
 def block(
     x: Float[Array, "b t d"],
     weights: Weights,
-    attend: Attention,
+    attend: Attend,
     size: GPTSize,
     *,
     dropout_rate: float = 0.0,
@@ -148,7 +164,10 @@ def block(
     q, k, v = jnp.split((rms_norm(x) @ qkv).reshape(b, t, g, queries + 2, e), [queries, queries + 1], axis=3)
     y = attend(q.reshape(b, t, g * queries, e), *(z.reshape(b, t, g, e) for z in (k, v)))  # b t h e
     x = x + dropout(y.reshape(b, t, d) @ out, dropout_rate, key)
-    gate, y = jnp.unstack(jnp.einsum("btd,dzf->btzf", rms_norm(x), up), axis=2)  # b t f
+    if half_on_gpu(x.dtype):  # two products, whose gradients need not be put together
+        gate, y = (rms_norm(x) @ matrix for matrix in jnp.unstack(up, axis=1))  # b t f
+    else:
+        gate, y = jnp.unstack(jnp.einsum("btd,dzf->btzf", rms_norm(x), up), axis=2)
     y = (jax.nn.silu(gate) * y) @ down  # b t d
     return x + dropout(y, dropout_rate, None if key is None else jax.random.fold_in(key, 1))
 

@@ -29,11 +29,16 @@ class ResNet(nnx.Module):
     def __call__(
         self, images: Real[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "b k"]:
+        return self.classify(self.features(images, training=training))
+
+    def features(self, images: Real[Array, "b h w c"], *, training: bool = False) -> Float[Array, "b i j d"]:
         x = self.stem(self.inputs.standardise(images))  # b h w d
         for block in self.blocks:
             x = block(x, training=training)
-        x = nnx.relu(self.norm(x, use_running_average=not training))
-        return self.head(x.mean(axis=(1, 2)))  # b k
+        return nnx.relu(self.norm(x, use_running_average=not training))
+
+    def classify(self, features: Float[Array, "b i j d"]) -> Float[Array, "b k"]:
+        return self.head(features.mean(axis=(1, 2)))
 
 
 class Block(nnx.Module):

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from pipeline.config.networks import TextCNNConfig
 from pipeline.examples.batch import PAD
 from pipeline.examples.inputs import Texts
-from pipeline.layers.embedding import Embed
+from pipeline.layers.embedding import TokenEmbed
 
 
 def build(config: TextCNNConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs) -> "TextCNN":
@@ -18,7 +18,7 @@ def build(config: TextCNNConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs)
 
 class TextCNN(nnx.Module):
     def __init__(self, config: TextCNNConfig, inputs: Texts, outputs: int, *, rngs: nnx.Rngs) -> None:
-        self.embed = Embed(inputs.vocabulary, config.width, scale=0.1, rngs=rngs)
+        self.embed = TokenEmbed(inputs.vocabulary, config.width, scale=0.1, rngs=rngs)
         self.convs = nnx.List(Conv(config.width, config.filters, kernel=kernel, rngs=rngs) for kernel in config.kernels)
         self.dropout = nnx.Dropout(config.dropout)
         self.head = nnx.Linear(config.filters * len(config.kernels), outputs, rngs=rngs)

@@ -11,9 +11,11 @@ import numpy as np
 from jax import export
 from jaxtyping import Array, Float, Int, Shaped
 
-from pipeline.evaluation.explanations.attribution import integrated_gradients
+from pipeline.evaluation.explanations.attribution import NoVectors, slopes, token_slopes
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.models import weights
+from pipeline.runtime.explanations.methods import BATCH
+from pipeline.runtime.explanations.words import ROWS
 
 PLATFORMS = ("cpu", "cuda")
 
@@ -34,26 +36,38 @@ def export_predictions(predictor: Predictor, tree: Tree, predictions: Callable[[
     return _serialise(function, shapes, *inputs.signature(b, t).values())
 
 
-def export_explanations(predictor: Predictor, tree: Tree) -> bytes:
-    """(weights, any number of images, of each the number of an output) -> how much each pixel adds to that output of
-    the network, and the completeness error.
+def export_image_slopes(predictor: Predictor, tree: Tree) -> bytes:
+    """(weights, BATCH images, of each the number of an output) -> the Slopes of these outputs' scores.
+
+    The number of images is known, since the fast gradients of layers ask for that.
     """
     rebuild, shapes = _by_name(tree)
 
-    def function(arrays: Arrays, images: Array, outputs: Array) -> tuple[Float[Array, "b h w"], Float[Array, " b"]]:
+    def function(arrays: Arrays, images: Array, outputs: Array) -> tuple[Array, ...]:
         restored = rebuild(arrays)
+        return tuple(slopes(predictor, restored["params"], restored["model_state"], images, outputs))
 
-        def explain(one: tuple[Array, Array]) -> tuple[Array, Array]:
-            image, output = (array[None] for array in one)
-            return integrated_gradients(predictor, restored["params"], restored["model_state"], image, output)
+    (images,) = predictor.task.inputs.signature(BATCH, 1).values()
+    given = jax.ShapeDtypeStruct(images.shape, np.float32)
+    return _serialise(function, shapes, given, jax.ShapeDtypeStruct((BATCH,), np.int32))
 
-        # One by one: the fast gradients of layers ask for a number of images that is known.
-        pixels, errors = jax.lax.map(explain, (images, outputs))
-        return pixels[:, 0], errors[:, 0]
 
-    b, t = export.symbolic_shape("b, t")
-    (images,) = predictor.task.inputs.signature(b, t).values()
-    return _serialise(function, shapes, images, jax.ShapeDtypeStruct((b,), np.int32))
+def export_token_slopes(predictor: Predictor, tree: Tree) -> bytes | None:
+    """(weights, ROWS texts of any length, of each the number of an output, and a scale) -> the TokenSlopes of these
+    outputs' scores. None where the network has no vectors of tokens.
+    """
+    rebuild, shapes = _by_name(tree)
+
+    def function(arrays: Arrays, tokens: Array, outputs: Array, scales: Array) -> tuple[Array, ...]:
+        restored = rebuild(arrays)
+        return tuple(token_slopes(predictor, restored["params"], restored["model_state"], tokens, outputs, scales))
+
+    (t,) = export.symbolic_shape("t")
+    given = [((ROWS, t), np.int32), ((ROWS,), np.int32), ((ROWS,), np.float32)]
+    try:
+        return _serialise(function, shapes, *(jax.ShapeDtypeStruct(*one) for one in given))
+    except NoVectors:
+        return None
 
 
 def export_decoder(predictor: Predictor, tree: Tree, context: int) -> bytes:

@@ -20,7 +20,8 @@ FILES = {  # that a package may have, and what they are
     "model.jaxexp": "the function (StableHLO by `jax.export`, for cpu and cuda): weights, and arrays, to outputs",
     "model.safetensors": "the weights",
     "model.onnx": f"the same function as an ONNX graph of opset {OPSET}, weights inside",
-    "explain.jaxexp": "what explains an image; needs requirements-explain.txt",
+    "explain.jaxexp": "what explains answers by their gradients; needs requirements-explain.txt",
+    "baselines.npy": "typical images, each the mean of many training images, to which explanations compare an image",
     "runtime": "the Python code that encodes raw inputs, as in training, and runs the function",
     "signature.json": "inputs and outputs as the Open Inference Protocol names them (-1: any number), limits, engines",
     "config.json": "task, network, settings of the encoder",
@@ -106,6 +107,22 @@ def accuracy(figures: dict[str, Any]) -> dict[str, str]:
         "loss, nats": f"{figures['loss']:.4f}",
         "accuracy of the baseline": f"{figures['baseline_accuracy']:.4f}",
     }
+
+
+def calibration(figures: dict[str, Any]) -> dict[str, str]:
+    """The rows that all tasks with probabilities have."""
+    error, before = f"{figures['ece']:.4f}", figures["uncalibrated"]["ece"]
+    if figures["temperature"] != 1:
+        error += f" with the temperature {figures['temperature']:.3f}, {before:.4f} without"
+    rows = {"expected calibration error": error, "Brier score": f"{figures['brier']:.4f}"}
+    if sure := figures.get("sure"):
+        rows[f"sure answers, for an accuracy of {sure['wanted']:g}"] = f"{sure['coverage']:.4f} of all" + (
+            f", accuracy {sure['accuracy']:.4f} (95 % interval {sure['accuracy_low']:.4f} to "
+            f"{sure['accuracy_high']:.4f})"
+            if "accuracy" in sure
+            else ""
+        )
+    return rows
 
 
 def figures_table(rows: dict[str, str]) -> str:

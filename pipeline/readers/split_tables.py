@@ -1,5 +1,5 @@
-"""Examples -> one Parquet table for each split, with the columns id, content, label and source: where it was read;
-and slices, where the reader gives those.
+"""Examples -> one Parquet table for each split, with the columns id, content, label and source: where it was read; and
+group and slices, if the source has those.
 
 Examples are written as they are read, to a spool, and sorted into their splits when all have been seen: only their
 hashes stay in memory.
@@ -78,7 +78,8 @@ def write_spool(
         keys.append(split.keys(item, duplicates))
         where.append(item.where)
         row = {"id": keys[-1].id, table.content: item.content, "label": item.label, "source": item.where}
-        table.add(row | ({"slices": item.slices} if item.slices else {}))
+        more = {"slices": item.slices} if item.slices else {}
+        table.add(row | {"group": item.group} | more)
     if table:
         table.close()
     return keys, where, unlabelled
@@ -93,6 +94,8 @@ def _schema(example: Example) -> pa.Schema:
         label = pa.struct([(name, pa.float64()) for name in example.label])
     content = COLUMNS[type(example.content)]
     fields = [("id", pa.string()), content, ("label", label), ("source", pa.string())]
+    if example.group is not None:
+        fields.append(("group", pa.string()))
     if example.slices:
         fields.append(("slices", pa.struct([(name, pa.string()) for name in example.slices])))
     return pa.schema(fields)

@@ -3,7 +3,7 @@
 Needs jax, flatbuffers, jaxtyping, numpy, safetensors, tokenizers and tiktoken.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,30 +147,31 @@ def sample_token(logits: Float[np.ndarray, " k"], sampling: Sampling, random: np
     """A token, at random by its probability."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    order = np.argsort(-logits, kind="stable")[: sampling.top_k]  # the likeliest first
     with np.errstate(over="ignore"):  # at a tiny temperature, what is not the likeliest is infinitely unlikely
-        scaled = (logits[order].astype(np.float64) - float(logits[order[0]])) / sampling.temperature
-    probabilities = np.exp(scaled)
-    probabilities /= probabilities.sum()
+        weights = np.exp((logits.astype(np.float64) - float(logits.max())) / sampling.temperature)
+    if sampling.top_k is not None and sampling.top_k < len(weights):
+        weights[np.argpartition(-logits, sampling.top_k)[sampling.top_k :]] = 0
     if sampling.top_p is not None:
-        enough = int(np.searchsorted(np.cumsum(probabilities), sampling.top_p)) + 1
-        order, probabilities = order[:enough], probabilities[:enough] / probabilities[:enough].sum()
-    return int(order[min(np.searchsorted(np.cumsum(probabilities), random.random()), len(order) - 1)])
+        order = np.argsort(-weights, kind="stable")
+        sums = np.cumsum(weights[order])
+        weights[order[int(np.searchsorted(sums, sampling.top_p * sums[-1])) + 1 :]] = 0
+    sums = np.cumsum(weights)
+    below = min(random.random() * sums[-1], np.nextafter(sums[-1], 0))  # the product may be rounded up to the sum
+    return int(np.searchsorted(sums, below, side="right"))
 
 
-def until(parts: Iterable[str], stop: str | None) -> Iterator[str]:
-    """The parts of a text up to `stop`, which is left out. Text that may be the beginning of `stop` is held back."""
+def until(parts: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """The parts of a text up to the first of `stops`, which is left out. Text that may be the beginning of one is held
+    back.
+    """
     held = ""
     for part in parts:
         held += part
-        if stop is None:
-            yield held
-            held = ""
-        elif stop in held:
-            yield held.partition(stop)[0]
+        if found := [held.index(stop) for stop in stops if stop in held]:
+            yield held[: min(found)]
             return
-        else:
-            safe = len(held) - next(n for n in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:n]))
-            yield held[:safe]
-            held = held[safe:]
+        beginnings = (n for stop in stops for n in range(1, min(len(stop), len(held) + 1)) if held.endswith(stop[:n]))
+        safe = len(held) - max(beginnings, default=0)
+        yield held[:safe]
+        held = held[safe:]
     yield held

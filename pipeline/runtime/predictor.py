@@ -30,16 +30,20 @@ class Piece(NamedTuple):
 class Predictor:
     """A packaged model, run by one of `engines.NAMES`. Raises UserError for a folder that is not such a package, or is
     damaged, or is not signed by the owner of the public key that is required.
+
+    `shared`: other threads of the process need the cores too.
     """
 
-    def __init__(self, folder: Path | str, engine: str = "auto", *, require_key: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, engine: str = "auto", *, require_key: Path | None = None, shared: bool = False
+    ) -> None:
         folder = Path(folder)
         self.config = open_package(folder, require_key)
         if tasks.generates(self.config["task"]):
             raise UserError(f"{folder}: contains a language model, which has no labels to choose from")
         kind = read_object(folder / "config.json", "input_kind")["input_kind"]
         self.inputs = inputs.load(kind, folder, self.config["preprocessing"])
-        self.engine = engines.load(folder, engine)
+        self.engine = engines.load(folder, engine, shared=shared)
         self.run = self.engine.run  # batches of arrays -> outputs, as they are
         self.task = tasks.load(self.config["task"], folder, self.engine.outputs)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pipeline import tasks
 from pipeline.config import params as yaml
 from pipeline.config import paths
+from pipeline.config.evaluation import EvaluationSettings
 from pipeline.config.networks import NETWORKS, CNNConfig, Network, TransformerConfig
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.config.section import Section, validate
@@ -27,6 +28,7 @@ class File(Section):
     dataset: str
     model: str
     seed: yaml.Seed
+    evaluation: EvaluationSettings
     datasets: dict[str, Any]
     models: dict[str, Any]
 

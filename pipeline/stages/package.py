@@ -28,9 +28,9 @@ class Params(StageParams):
 
 
 def main(params: Params, inputs: Inputs) -> None:
-    task = tasks.read(params.task, inputs.dataset)
+    task = tasks.read(params.task, inputs.dataset).calibrated()
     predictor, tree = restore(params.network, task)
-    metrics, training = strict_json.read(paths.EVALUATE_METRICS), strict_json.read(paths.TRAIN_METRICS)
+    metrics, training = strict_json.read(paths.DETAILS), strict_json.read(paths.TRAIN_METRICS)
     report, trained_on = strict_json.read(paths.PREPARED / "report.json"), strict_json.read(TRAINED_ON)
     names, source = {"model": params.model, "dataset": params.dataset}, report["data"]["source"]
     trained = writer.Trained(task, params.network, predictor, tree, names)
@@ -42,6 +42,8 @@ def main(params: Params, inputs: Inputs) -> None:
     task.package_files(folder)
     if why_no_onnx := proof.write(folder, predictor, tree, params.network, paths.features("test"), predictions):
         print(f"note: {folder} has no model.onnx: {why_no_onnx}")
+    if paths.BASELINES.exists():
+        shutil.copyfile(paths.BASELINES, folder / paths.BASELINES.name)
     for path in sorted(paths.ENCODER.iterdir()):
         shutil.copyfile(path, folder / path.name)
     writer.describe(folder, trained, source=source, data=trained_on["inputs"])

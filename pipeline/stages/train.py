@@ -25,6 +25,7 @@ from pipeline.stages.stage_files import Inputs
 from pipeline.training import allocator, optimizers, resume
 from pipeline.training.checkpoints import naming
 from pipeline.training.checkpoints.checkpointer import Checkpointer, Participant
+from pipeline.training.live_curves import LiveCurves
 from pipeline.training.loop import Monitor, fit
 from pipeline.training.run import Epoch, TrainingRun, to_checkpoint
 from pipeline.training.trainer import State, Trainer, fit_statistics, start
@@ -70,12 +71,14 @@ def main(params: Params, inputs: Inputs) -> None:
     facts = {"model": params.model, "seed": params.seed, "made_from": record, "machine": machine}
     checkpointer = Checkpointer(naming.top() / name, every=naming.interval(), check=inputs.check, facts=facts)
     main_process = processes.is_main_process()
+    curves = LiveCurves(paths.LIVE, paths.EVENTS, metric=task.metric) if main_process else None
     with (
         checkpointer.only_writer() if main_process else nullcontext(),
         TrainingLog(
             paths.LOGS / "train.jsonl" if main_process else None,
             every=checkpointer.every,
             context={"run": name, "model": params.model},
+            curves=curves,
         ) as log,
     ):
         run, moved_from = resume.start(checkpointer.run, record, state)
@@ -84,6 +87,9 @@ def main(params: Params, inputs: Inputs) -> None:
         allocator.return_unused()
         if main_process:
             checkpointer.snapshot.reserve(to_checkpoint(run).arrays)
+        if curves:
+            earlier = [{**epoch._asdict(), "step": epoch.epoch * loader.steps} for epoch in run.history]
+            curves.begin(name, int(run.state.step), earlier)
         log.write({"epoch": run.epoch, "step": int(run.state.step), "begins": True})
         saver = checkpointer if main_process else Participant()
         run = fit(trainer, run, loader, validate, monitor, settings, rate, checkpointer=saver, log=log)
@@ -97,6 +103,8 @@ def main(params: Params, inputs: Inputs) -> None:
         # Outside DVC's outputs: the same model may be trained on another machine.
         strict_json.write(paths.TRAINED_ON, {"weights": digest, "machine": {**machine, **moved}})
         checkpointer.finish(digest)
+        if curves:
+            curves.end()
     processes.barrier()  # all processes end together
 
 

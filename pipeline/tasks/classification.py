@@ -17,11 +17,14 @@ from pipeline.examples.task import TaskSettings
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.tasks.labelled import Labelled
+from pipeline.tasks.scaled import Scaled
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.evaluation.report.headlines import Headline
@@ -38,13 +41,14 @@ class ClassSettings(TaskSettings):
     same as those without it."""
 
 
-class Classification(Labelled):
+class Classification(Scaled):
     preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
     labels_are: ClassVar = "label"
     class_word: ClassVar = "classes"
     Settings: ClassVar = ClassSettings
     metric: ClassVar = "accuracy"
     metrics: ClassVar = {"accuracy": True, "macro_f1": True, "loss": False}
+    headlines: ClassVar = ("accuracy", "macro_f1", "loss", "brier", "ece")
 
     name: str = "classification"
     labels: Labels
@@ -83,16 +87,24 @@ class Classification(Labelled):
 
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
         """The probability of each label."""
-        return jax.nn.softmax(logits)
+        return jax.nn.softmax(self.scaled(logits))
 
     def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
         from pipeline.evaluation import validation
 
         return validation.macro_f1(logits.argmax(-1), targets, len(self.labels))
 
+    def fitted(
+        self, outputs: Float[np.ndarray, "n k"], targets: np.ndarray, settings: "EvaluationSettings"
+    ) -> dict[str, Any]:
+        from pipeline.evaluation.calibration import fitting
+
+        return fitting.of_classes(outputs, targets, settings, lambda probabilities: probabilities.argmax(-1))
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline always predicts the most frequent label of the training split."""
         from pipeline.evaluation import metrics, plots
+        from pipeline.evaluation.calibration import measuring
         from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
@@ -100,7 +112,7 @@ class Classification(Labelled):
 
         test = buckets.load(paths.features(split), self.inputs)
         logits = predict(predictor, tree["params"], tree["model_state"], test)
-        probabilities = metrics.softmax(logits)
+        probabilities = metrics.softmax(logits / self.temperature)
         targets, guesses = np.asarray(test.targets), probabilities.argmax(-1)
         self._table(split, probabilities, targets).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         label_errors.write(split, self.doubts(split, logits))
@@ -112,15 +124,19 @@ class Classification(Labelled):
         baseline = float((targets == int(np.argmax(self.counts))).mean())
         results = {"examples": len(targets), "baseline_accuracy": baseline, **results}
         print_accuracy(split, results)
+        fitted = strict_json.read(paths.FITTED)
+        results |= measuring.of_classes(split, metrics.softmax(logits), probabilities, guesses, targets, fitted)
+        truths = targets[:, None] == np.arange(len(self.labels))[None]
+        rarer = int(np.argmin(self.counts)) if len(self.labels) == 2 else None
+        results |= measuring.ranks(split, probabilities, truths, self.labels, rarer)
         if split == "test":
             plots.write_confusion(targets, guesses, self.labels, errors_only=False)
-            plots.write_calibration(probabilities.max(-1), guesses == targets)
             wrong = np.flatnonzero(guesses != targets)
             most_confident = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")]
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         int(i),
@@ -130,9 +146,7 @@ class Classification(Labelled):
                     )
                     for i in most_confident[: examples_page.MOST]
                 ],
-                name="mistakes",
                 title="The most confident mistakes",
-                output="the predicted label's logit",
             )
         return results
 
@@ -145,11 +159,17 @@ class Classification(Labelled):
         names = np.array(self.labels)
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
-            "source": sources.of(split),
+            **sources.columns(split),
             "label": names[targets],
             "prediction": names[probabilities.argmax(-1)],
         }
         return pd.DataFrame(columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)})
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_classes(read(f"{split}.parquet"))
 
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation.failures import outcomes
@@ -171,14 +191,14 @@ class Classification(Labelled):
         return label_errors.of_labels(self.labels, metrics.softmax(logits), targets)
 
     def package_files(self, folder: Path) -> None:
-        strict_json.write(folder / "labels.json", {"labels": self.labels})
+        strict_json.write(folder / "labels.json", {"labels": self.labels, **self.sure_answers()})
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 
         rows = model_card.accuracy(figures) | {
-            "macro F1": f"{figures['macro']['f1']:.4f}",
-            "calibration error": f"{figures['calibration_error']:.4f}",
+            "macro F1": f"{figures['macro_f1']:.4f}",
+            **model_card.calibration(figures),
         }
         return class_card(self, self.labels, figures, rows, **names)
 
@@ -189,7 +209,7 @@ class Classification(Labelled):
 
         table = pd.read_parquet(paths.EVALUATION / "test.parquet")
         rows = table[[f"probability of {label}" for label in self.labels]].to_numpy()
-        answers = Answers(self.labels)
+        answers = Answers(self.labels, self.least_sure)
         return [answers.answer(row) for row in rows[: len(samples)]]
 
 
@@ -231,7 +251,7 @@ def print_accuracy(split: str, results: dict[str, Any]) -> None:
     """The accuracy beside that of the baseline, and a note where it is not clearly above it."""
     accuracy, low, high = (results[name] for name in ("accuracy", "accuracy_low", "accuracy_high"))
     baseline = results["baseline_accuracy"]
-    macro = f", macro F1 {results['macro']['f1']:.4f}" if "macro" in results else ""
+    macro = f", macro F1 {results['macro_f1']:.4f}" if "macro_f1" in results else ""
     print(
         f"{split} accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}; baseline {baseline:.4f}){macro}, "
         f"loss {results['loss']:.4f}"

@@ -16,11 +16,13 @@ from jaxtyping import Array, Float
 from pipeline.config import paths
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.task import Task
+from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:  # they load slowly
     from flax import nnx
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
     from pipeline.evaluation.predictor import Predictor, Tree
@@ -99,17 +101,31 @@ class Labelled(Task):
         logits = model(batch.inputs, training=training, rngs=rngs)  # b *t k
         return self.loss(logits, batch, training=training, label_smoothing=label_smoothing)
 
+    def calibrate(self, predictor: "Predictor", tree: "Tree", settings: "EvaluationSettings") -> Self:
+        from pipeline.evaluation.predictor import predict
+        from pipeline.loaders import buckets
+
+        examples = buckets.load(paths.features("validation"), self.inputs)
+        outputs = predict(predictor, tree["params"], tree["model_state"], examples)
+        strict_json.write(paths.FITTED, self.fitted(outputs, np.asarray(examples.targets), settings))
+        return self.calibrated()
+
+    @abstractmethod
+    def fitted(
+        self, outputs: Float[np.ndarray, "n k"], targets: np.ndarray, settings: "EvaluationSettings"
+    ) -> dict[str, Any]:
+        """What the network's outputs for the validation split say: the content of evaluation/calibration.json."""
+
     def export(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging import export
 
         return export.export_predictions(predictor, tree, self.predictions)
 
     def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
-        if self.inputs.kind != "images":
-            return None
         from pipeline.packaging import export
 
-        return export.export_explanations(predictor, tree)
+        exports = {"images": export.export_image_slopes, "texts": export.export_token_slopes}
+        return exports[self.inputs.kind](predictor, tree) if self.inputs.kind in exports else None
 
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging.onnx import export

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.config.networks import NetworkSettings
     from pipeline.config.training import Training
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.evaluation.report.headlines import Headline
@@ -41,6 +42,7 @@ class LanguageModelling(Task):
     labels_are: ClassVar = None
     metric: ClassVar = "accuracy"
     metrics: ClassVar = {"loss": False, "accuracy": True}
+    headlines: ClassVar = ("nats_per_character", "bits_per_byte", "perplexity", "accuracy")
     output_name: ClassVar = "logits"
 
     name: str = "language-modelling"
@@ -139,6 +141,7 @@ class LanguageModelling(Task):
         import pandas as pd
 
         from pipeline.evaluation import language_model, metrics, plots, sources, token_losses
+        from pipeline.evaluation.calibration import measuring
         from pipeline.loaders import token_store
 
         folder = paths.features(split)
@@ -148,8 +151,11 @@ class LanguageModelling(Task):
         tokens = token_losses.TokenLosses(*(np.concatenate(columns) for columns in zip(*batches)))
         pd.DataFrame(tokens._asdict()).to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         documents = language_model.per_document(tokens, text.starts, sizes)
-        documents.insert(0, "id", np.load(folder / "ids.npy").astype(str))
-        documents.insert(1, "source", sources.of(split))
+        ids, read_from, tokenizer = np.load(folder / "ids.npy").astype(str), sources.of(split), self._tokenizer()
+        documents.insert(0, "id", ids)
+        documents.insert(1, "source", read_from)
+        passages = language_model.per_passage(tokens, text.starts, tokenizer, ids, read_from)
+        passages.to_parquet(paths.EVALUATION / f"passages_{split}.parquet", index=False)
         documents.to_csv(paths.EVALUATION / f"per_document_{split}.csv", index=False, lineterminator="\n")
         results = metrics.language_modelling(tokens.loss, tokens.token, tokens.guess, sizes, np.array(self.counts))
         if len(documents) <= PRINTED:
@@ -160,11 +166,17 @@ class LanguageModelling(Task):
             f"{results['baseline_nats_per_character']:.4f} nats a character)"
         )
         if split == "test":
-            names = language_model.token_names(self._tokenizer())
+            names = language_model.token_names(tokenizer)
             plots.write_confusion(tokens.token, tokens.guess, names, errors_only=True)
-            plots.write_calibration(tokens.confidence, tokens.guess == tokens.token)
-            language_model.write_passages(tokens, self._tokenizer())
+            measuring.write_reliability(tokens.confidence, tokens.guess == tokens.token)
+            language_model.write_passages(tokens, tokenizer)
         return results
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_passages(read(f"passages_{split}.parquet"))
 
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation import language_model

@@ -1,12 +1,14 @@
 """Any number of labels for each image or text, each by a sigmoid of its own. Axes: b batch, n examples, k labels."""
 
 from collections import Counter
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
@@ -22,12 +24,14 @@ from pipeline.tasks.classification import (
     note_baseline,
     refuse_unseen_labels,
 )
-from pipeline.tasks.labelled import Labelled
+from pipeline.tasks.scaled import Scaled
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.evaluation.report.headlines import Headline
@@ -37,13 +41,14 @@ SEPARATORS = ";|,/"  # what usually stands between labels in a cell
 THRESHOLDS = paths.EVALUATION / "thresholds.json"
 
 
-class MultiLabelClassification(Labelled):
+class MultiLabelClassification(Scaled):
     preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
     labels_are: ClassVar = "labels"
     class_word: ClassVar = "labels"
     Settings: ClassVar = ClassSettings
     metric: ClassVar = "micro_f1"
     metrics: ClassVar = {"micro_f1": True, "macro_f1": True, "loss": False}
+    headlines: ClassVar = ("micro_f1", "macro_f1", "average_precision", "loss", "brier", "ece")
 
     name: str = "multi-label-classification"
     labels: Labels
@@ -98,10 +103,14 @@ class MultiLabelClassification(Labelled):
 
     def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]:
         """The probability of each label."""
-        return jax.nn.sigmoid(logits)
+        return jax.nn.sigmoid(self.scaled(logits))
+
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """The log odds of the label's own probability."""
+        return jnp.take_along_axis(self.scaled(logits), outputs[:, None], axis=-1)[:, 0]
 
     def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
-        return g("Sigmoid", logits)
+        return g("Sigmoid", self.onnx_scaled(g, logits))
 
     def figure(self, metric: str, logits: Float[np.ndarray, "n k"], targets: np.ndarray) -> float:
         """With the threshold 0.5: those of the labels are chosen when training is done."""
@@ -109,32 +118,38 @@ class MultiLabelClassification(Labelled):
 
         return validation.macro_f1_of_many(logits > 0, targets > 0)
 
+    def fitted(
+        self, outputs: Float[np.ndarray, "n k"], targets: np.ndarray, settings: "EvaluationSettings"
+    ) -> dict[str, Any]:
+        """And each label's threshold: the one with the highest F1."""
+        from pipeline.evaluation import multi_label
+        from pipeline.evaluation.calibration import fitting
+
+        fitted, probabilities = fitting.of_labels(outputs, targets > 0)
+        thresholds = multi_label.thresholds(probabilities, targets > 0)
+        strict_json.write(THRESHOLDS, dict(zip(self.labels, thresholds.tolist())))
+        return fitted
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
-        """Each label's threshold is the one with the highest F1 on the validation split. The baseline gives every
-        example the labels that more than half of the training examples have.
-        """
+        """The baseline gives every example the labels that more than half of the training examples have."""
         import pandas as pd
         import scipy.special
 
-        from pipeline.evaluation import multi_label, plots, sources
+        from pipeline.evaluation import multi_label, sources
+        from pipeline.evaluation.calibration import measuring
         from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
-        def probabilities_of(split: str) -> tuple[Any, Float[np.ndarray, "n k"], Bool[np.ndarray, "n k"]]:
-            examples = buckets.load(paths.features(split), self.inputs)
-            logits = predict(predictor, tree["params"], tree["model_state"], examples)
-            return examples, scipy.special.expit(logits.astype(np.float64)), np.asarray(examples.targets) > 0
-
-        _, validation, actual = probabilities_of("validation")
-        thresholds = multi_label.thresholds(validation, actual)
-        strict_json.write(THRESHOLDS, dict(zip(self.labels, thresholds.tolist())))
-        test, probabilities, targets = probabilities_of(split)
+        test = buckets.load(paths.features(split), self.inputs)
+        logits = predict(predictor, tree["params"], tree["model_state"], test).astype(np.float64)
+        plain, probabilities = (scipy.special.expit(logits / temperature) for temperature in (1, self.temperature))
+        targets, thresholds = np.asarray(test.targets) > 0, np.array(self._thresholds())
         guesses = probabilities >= thresholds[None]
         columns = {
             "id": np.load(paths.features(split) / "ids.npy").astype(str),
-            "source": sources.of(split),
+            **sources.columns(split),
             "labels": self._names(targets),
             "prediction": self._names(guesses),
         }
@@ -145,26 +160,25 @@ class MultiLabelClassification(Labelled):
         by_label.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         baseline = np.broadcast_to(2 * np.array(self.counts) > self.examples, targets.shape)
         results = multi_label.figures(probabilities, guesses, targets, baseline)
+        results |= measuring.of_labels(split, plain, probabilities, targets, self.temperature)
+        results |= measuring.ranks(split, probabilities, targets, self.labels)
         if len(self.labels) <= PRINTED:
             print(by_label.to_string(index=False, max_colwidth=60, float_format="{:.3f}".format))
         print(
             f"{split}: micro F1 {results['micro']['f1']:.4f} (95 % interval {results['micro']['f1_low']:.4f} to "
             f"{results['micro']['f1_high']:.4f}; the baseline's {results['baseline_micro_f1']:.4f}), macro F1 "
-            f"{results['macro']['f1']:.4f}, mean average precision {results['average_precision']:.4f}"
+            f"{results['macro_f1']:.4f}, mean average precision {results.get('average_precision', nan):.4f}"
         )
         micro = results["micro"]
         note_baseline(split, reached=micro["f1"], low=micro["f1_low"], baseline=results["baseline_micro_f1"])
         if split == "test":
-            plots.write_calibration(
-                np.where(guesses, probabilities, 1 - probabilities).ravel(), (guesses == targets).ravel()
-            )
             errors = np.where(guesses != targets, np.abs(probabilities - thresholds[None]), -1.0)
             worst = np.argsort(-errors.max(axis=1), kind="stable")[: examples_page.MOST]
             wrong = [(int(i), int(errors[i].argmax())) for i in worst if errors[i].max() >= 0]
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         i,
@@ -174,17 +188,20 @@ class MultiLabelClassification(Labelled):
                     )
                     for i, k in wrong
                 ],
-                name="mistakes",
                 title="The most confident mistakes",
-                output="the label's logit",
             )
         return {"examples": len(targets), **results}
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_label_sets(read(f"{split}.parquet"))
 
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation.failures import outcomes
 
-        table, chosen = outcomes.read(split), strict_json.read(THRESHOLDS)
-        thresholds = np.array([chosen[label] for label in self.labels])
+        table, thresholds = outcomes.read(split), np.array(self._thresholds())
         probabilities = table[[f"probability of {label}" for label in self.labels]].to_numpy()
         targets = np.load(paths.features(split) / "targets.npy") > 0
         given = probabilities >= thresholds[None]
@@ -210,9 +227,11 @@ class MultiLabelClassification(Labelled):
         return [[self.labels[i] for i in np.flatnonzero(row)] for row in chosen]
 
     def package_files(self, folder: Path) -> None:
+        strict_json.write(folder / "labels.json", {"labels": self.labels, "thresholds": self._thresholds()})
+
+    def _thresholds(self) -> list[float]:
         thresholds = strict_json.read(THRESHOLDS)
-        content = {"labels": self.labels, "thresholds": [thresholds[label] for label in self.labels]}
-        strict_json.write(folder / "labels.json", content)
+        return [thresholds[label] for label in self.labels]
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
@@ -221,10 +240,11 @@ class MultiLabelClassification(Labelled):
         rows = {
             "micro F1": f"{micro['f1']:.4f} (95 % interval {micro['f1_low']:.4f} to {micro['f1_high']:.4f})",
             "micro F1 of the baseline": f"{figures['baseline_micro_f1']:.4f}",
-            "macro F1": f"{figures['macro']['f1']:.4f}",
-            "mean average precision": f"{figures['average_precision']:.4f}",
+            "macro F1": f"{figures['macro_f1']:.4f}",
+            "mean average precision": f"{figures.get('average_precision', nan):.4f}",
+            **model_card.calibration(figures),
             "all labels right": f"{figures['exact_match']:.4f}",
-            "coverage error": f"{figures['coverage_error']:.4g}",
+            "coverage error": f"{figures.get('coverage_error', nan):.4g}",
         }
         classes = model_card.read_table(paths.EVALUATION / "per_class_test.csv").head(model_card.ROWS)
         listed = ", ".join(map(model_card.plain, self.labels[: model_card.ROWS]))
@@ -245,6 +265,5 @@ class MultiLabelClassification(Labelled):
 
         table = pd.read_parquet(paths.EVALUATION / "test.parquet")
         rows = table[[f"probability of {label}" for label in self.labels]].to_numpy()
-        thresholds = strict_json.read(THRESHOLDS)
-        answers = Answers(self.labels, [thresholds[label] for label in self.labels])
+        answers = Answers(self.labels, self._thresholds())
         return [answers.answer(row) for row in rows[: len(samples)]]

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from pipeline.config import paths
 from pipeline.config.preprocessing import ImagePreprocessing, TextPreprocessing
+from pipeline.config.section import Section
 from pipeline.examples.batch import Batch, LossSums
 from pipeline.examples.inputs import Inputs
 from pipeline.examples.task import TaskSettings
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.evaluation.report.headlines import Headline
@@ -40,18 +43,27 @@ class NumberSettings(TaskSettings):
     """The unit of each target, shown in metrics, plots and predictions: `{price: EUR}`."""
 
 
+class Interval(Section):
+    """The share of true values that intervals hold, and of each target how far they go around the prediction."""
+
+    coverage: float
+    half_widths: Numbers
+
+
 class Regression(Labelled):
     preprocessing: ClassVar = {"image": ImagePreprocessing, "text": TextPreprocessing}
     labels_are: ClassVar = "numbers"
     Settings: ClassVar = NumberSettings
     metric: ClassVar = "r2"
     metrics: ClassVar = {"r2": True, "mae": False, "loss": False}
+    headlines: ClassVar = ("mae", "rmse", "r2", "interval_coverage", "interval_width")
     output_name: ClassVar = "values"
 
     name: str = "regression"
     targets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     mean: Numbers  # of each target in the training split
     std: Numbers
+    interval: Interval | None = Field(default=None, exclude=True)  # by `calibrate`
 
     @classmethod
     def check_settings(cls, settings: TaskSettings, targets: tuple[str, ...]) -> str | None:
@@ -118,6 +130,10 @@ class Regression(Labelled):
         mean, std = (jnp.asarray(x, jnp.float32)[None] for x in (self.mean, self.std))  # 1 k
         return logits * std + mean
 
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]:
+        """The target in its own units."""
+        return jnp.take_along_axis(self.predictions(logits), outputs[:, None], axis=-1)[:, 0]
+
     def onnx_predictions(self, g: "Graph", logits: "Value") -> "Value":
         return g("Add", g("Mul", logits, np.asarray(self.std)), np.asarray(self.mean))
 
@@ -125,11 +141,25 @@ class Regression(Labelled):
         """The mean absolute error of the standardised targets."""
         return float(np.abs(logits - targets).mean())
 
+    def fitted(
+        self, outputs: Float[np.ndarray, "n k"], targets: np.ndarray, settings: "EvaluationSettings"
+    ) -> dict[str, Any]:
+        from pipeline.evaluation.calibration import fitting
+
+        fitting.check(outputs)
+        errors = (outputs.astype(np.float64) - targets.astype(np.float64)) * np.array(self.std)[None]
+        return fitting.of_numbers(errors, settings)
+
+    def calibrated(self) -> Self:
+        interval = strict_json.read(paths.FITTED)["interval"]
+        return self.model_copy(update={"interval": Interval.model_validate(interval) if interval else None})
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline always answers the mean of the training split."""
         import pandas as pd
 
-        from pipeline.evaluation import metrics, plots, sources
+        from pipeline.evaluation import metrics, plots, sources, summaries
+        from pipeline.evaluation.calibration import measuring
         from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
@@ -143,18 +173,17 @@ class Regression(Labelled):
         ids = np.load(paths.features(split) / "ids.npy").astype(str)
         columns = {f"true {name}": targets[:, i] for i, name in enumerate(self.targets)}
         columns |= {f"predicted {name}": values[:, i] for i, name in enumerate(self.targets)}
-        table = pd.DataFrame({"id": ids, "source": sources.of(split), **columns})
+        table = pd.DataFrame({"id": ids, **sources.columns(split), **columns})
         table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         results = {
             name: metrics.regression(values[:, i], targets[:, i], self.mean[i]) for i, name in enumerate(self.targets)
         }
         for title, figures in zip(self._titles(), results.values()):
-            print(
-                f"{split} {title}: mean absolute error {figures['mae']:.4g} (95 % interval {figures['mae_low']:.4g} to "
-                f"{figures['mae_high']:.4g}; the mean's {figures['baseline_mae']:.4g}), root mean squared error "
-                f"{figures['rmse']:.4g}, R2 {figures['r2']:.4f} ({figures['r2_low']:.4f} to {figures['r2_high']:.4f})"
-            )
+            summaries.of_numbers(f"{split} {title}", figures)
             note_baseline(f"{split} {title}", reached=figures["r2"], low=figures["r2_low"], baseline=0.0)
+        within = measuring.of_numbers(split, values - targets, self._titles(), strict_json.read(paths.FITTED))
+        for figures, more in zip(results.values(), within):
+            figures |= more
         if split == "test":
             table = {"actual": targets[:, 0], "predicted": values[:, 0]}
             pd.DataFrame(table).to_csv(paths.PREDICTED, index=False, lineterminator="\n")
@@ -164,27 +193,29 @@ class Regression(Labelled):
             examples_page.write(
                 predictor,
                 tree,
-                test,
+                network,
                 [
                     examples_page.Shown(
                         i, int(k), f"{self._titles()[k]} {values[i, k]:.4g}", f"true: {targets[i, k]:.4g}"
                     )
                     for i, k in ((i, errors[i].argmax()) for i in worst)
                 ],
-                name="mistakes",
                 title="The largest errors",
-                output="the predicted value",
             )
         return {"examples": len(targets), **results}
+
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
+
+        return predictions.of_numbers(read(f"{split}.parquet"))
 
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation.failures import outcomes
 
         table, unit = outcomes.read(split), self._settings.units.get(self.targets[0], "")
-        values, targets = (
-            table[[f"{what} {name}" for name in self.targets]].to_numpy() for what in ("predicted", "true")
-        )
-        return outcomes.of_numbers(self._titles(), unit, values, targets, np.array(self.std))
+        values, targets = (table[[f"{what} {name}" for name in self.targets]] for what in ("predicted", "true"))
+        return outcomes.of_numbers(self._titles(), unit, values.to_numpy(), targets.to_numpy(), np.array(self.std))
 
     def headline(self, figures: dict[str, Any]) -> "Headline":
         from pipeline.evaluation.report import headlines
@@ -199,9 +230,13 @@ class Regression(Labelled):
         mean, std = np.array(self.mean)[None], np.array(self.std)[None]
         return label_errors.of_numbers(self._titles(), logits * std + mean, targets * std + mean)
 
+    def headline_metrics(self, figures: dict[str, Any]) -> dict[str, Any]:
+        return {name: super(Regression, self).headline_metrics(figures[name]) for name in self.targets}
+
     def package_files(self, folder: Path) -> None:
         units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}
-        strict_json.write(folder / "labels.json", {"labels": self.targets, "units": units})
+        intervals = {"interval": self.interval.model_dump()} if self.interval else {}
+        strict_json.write(folder / "labels.json", {"labels": self.targets, "units": units, **intervals})
 
     def configuration(self) -> dict[str, Any]:
         return super().configuration() | {"targets": {"mean": self.mean, "std": self.std}}
@@ -232,6 +267,11 @@ class Regression(Labelled):
             rows[f"{title}: that of the mean"] = f"{of['baseline_mae']:.4g}"
             rows[f"{title}: root mean squared error"] = f"{of['rmse']:.4g}"
             rows[f"{title}: R2"] = f"{of['r2']:.4f} (95 % {of['r2_low']:.4f} to {of['r2_high']:.4f})"
+            if self.interval:
+                share, low, high = (of[f"interval_coverage{end}"] for end in ("", "_low", "_high"))
+                rows[f"{title}: true values in the interval of {self.interval.coverage:g}"] = (
+                    f"{share:.4f} (95 % {low:.4f} to {high:.4f}); it is {of['interval_width']:.4g} wide"
+                )
         ranges = ", ".join(
             f"{model_card.plain(title)} (mean {mean:.4g}, standard deviation {std:.4g})"
             for title, mean, std in zip(self._titles(), self.mean, self.std)
@@ -253,5 +293,7 @@ class Regression(Labelled):
 
         table = pd.read_parquet(paths.EVALUATION / "test.parquet")
         rows = table[[f"predicted {name}" for name in self.targets]].to_numpy()
-        answers = Answers(self.targets, {name: u for name, u in self._settings.units.items() if name in self.targets})
+        units = {name: unit for name, unit in self._settings.units.items() if name in self.targets}
+        interval = (self.interval.coverage, self.interval.half_widths) if self.interval else None
+        answers = Answers(self.targets, units, interval)
         return [answers.answer(row) for row in rows[: len(samples)]]

@@ -24,26 +24,29 @@ from pipeline.tasks.classification import (
     print_accuracy,
     refuse_single_label,
 )
-from pipeline.tasks.labelled import Labelled
+from pipeline.tasks.scaled import Scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
+    from pipeline.config.evaluation import EvaluationSettings
     from pipeline.config.networks import NetworkSettings
+    from pipeline.evaluation.comparison.predictions import Predictions, Read
     from pipeline.evaluation.failures.outcomes import Outcomes
     from pipeline.evaluation.predictor import Predictor, Tree
     from pipeline.evaluation.report.headlines import Headline
 
 
-class SequenceTagging(Labelled):
+class SequenceTagging(Scaled):
     preprocessing: ClassVar = {"words": WordPreprocessing}
     labels_are: ClassVar = "tags"
     class_word: ClassVar = "tags"
     Settings: ClassVar = ClassSettings
     metric: ClassVar = "accuracy"
     metrics: ClassVar = {"accuracy": True, "span_f1": True, "loss": False}
+    headlines: ClassVar = ("accuracy", "span_f1", "loss", "brier", "ece")
 
     name: str = "sequence-tagging"
     labels: Labels  # the training split's tags; numbers beyond them are the tags of another split alone
@@ -120,7 +123,7 @@ class SequenceTagging(Labelled):
 
     def predictions(self, logits: Float[Array, "b t k"]) -> Float[Array, "b t k"]:
         """The probability of each tag."""
-        return jax.nn.softmax(logits)
+        return jax.nn.softmax(self.scaled(logits))
 
     @property
     def monitor(self) -> str:
@@ -140,49 +143,65 @@ class SequenceTagging(Labelled):
         guesses = self._decode(probabilities, sentences)
         return spans.scores(*self._tags("validation", targets, guesses, sentences))["f1"]
 
+    def fitted(
+        self, outputs: Float[np.ndarray, "n k"], targets: np.ndarray, settings: "EvaluationSettings"
+    ) -> dict[str, Any]:
+        from pipeline.evaluation.calibration import fitting
+
+        sentences = np.load(paths.features("validation") / "sentences.npy")
+        return fitting.of_classes(outputs, targets, settings, lambda rows: self._decode(rows, sentences))
+
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         """The baseline gives each word the tag that it has most often in the training split."""
-        from pipeline.evaluation import metrics, plots
-        from pipeline.evaluation.explanations import words_page
-        from pipeline.evaluation.failures import label_errors, outcomes
+        from pipeline.evaluation import metrics, plots, summaries, words
+        from pipeline.evaluation.calibration import measuring
+        from pipeline.evaluation.explanations import examples_page
+        from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
 
         folder = paths.features(split)
         test, sentences = buckets.load(folder, self.inputs), np.load(folder / "sentences.npy")
         logits = predict(predictor, tree["params"], tree["model_state"], test)
-        probabilities = metrics.softmax(logits)
+        probabilities = metrics.softmax(logits / self.temperature)
         label_errors.write(split, self.doubts(split, logits))
         labels, targets = self._labels_of(split), np.asarray(test.targets)
         guesses = self._decode(probabilities, sentences)
         confidence = probabilities[np.arange(len(guesses)), guesses]
         baseline = np.load(folder / "baseline.npy")
         read_from = self._sources(split, sentences)
-        outcomes.write_words(split, test, read_from, labels, guesses, confidence, baseline < 0)
+        table = words.table(split, test, read_from, labels, guesses, confidence, baseline)
+        table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
         by_class = metrics.per_class(guesses, targets, labels)
         by_class.to_csv(paths.EVALUATION / f"per_class_{split}.csv", index=False, lineterminator="\n")
         results = metrics.tagging(probabilities, guesses, targets, sentences, baseline)
         if self.scheme:
             results["spans"] = self._spans(split, targets, guesses, sentences)
+            results["span_f1"] = results["spans"]["f1"]
         most_frequent = np.where(baseline < 0, int(np.argmax(self.counts)), baseline)
-        results = {
-            "examples": len(test),
-            "baseline_accuracy": float((targets == most_frequent).mean()),
-            **results,
-        }
+        baseline_accuracy = float((targets == most_frequent).mean())
+        results = {"examples": len(test), "baseline_accuracy": baseline_accuracy, **results}
         print_accuracy(split, results)
-        _print_details(split, results)
+        summaries.of_words(split, results)
+        plain, fitted = metrics.softmax(logits), strict_json.read(paths.FITTED)
+        results |= measuring.of_classes(split, plain, probabilities, guesses, targets, fitted, sentences)
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
-            plots.write_calibration(confidence, guesses == targets)
-            words_page.write(test, self._sentences(), read_from, labels, guesses, confidence)
+            wrong = np.flatnonzero(guesses != targets)
+            shown = [
+                examples_page.Shown(
+                    i, int(guesses[i]), f"{labels[guesses[i]]} {confidence[i]:.2f}", f"true: {labels[targets[i]]}"
+                )
+                for i in wrong[np.argsort(-confidence[wrong], kind="stable")][: examples_page.MOST].tolist()
+            ]
+            examples_page.write(predictor, tree, network, shown, title="The most confident mistakes")
         return results
 
     def outcomes(self, split: str) -> "Outcomes":
         from pipeline.evaluation.failures import outcomes
 
-        starts, sentences = (np.load(paths.features(split) / f"{name}.npy") for name in ("starts", "sentences"))
-        return outcomes.of_words(outcomes.read(split), self.labels, starts, sentences)
+        sentences = np.load(paths.features(split) / "sentences.npy")
+        return outcomes.of_words(outcomes.read(split), self.labels, sentences)
 
     def headline(self, figures: dict[str, Any]) -> "Headline":
         from pipeline.evaluation.report import headlines
@@ -237,21 +256,19 @@ class SequenceTagging(Labelled):
         longest = self.inputs.settings.max_length  # type: ignore[union-attr]
         return np.repeat(sources.of(split), -(-np.diff(sentences) // longest))
 
-    def _sentences(self) -> list[list[str]]:
-        """The sentences of the test split as preprocess cut them."""
-        import pyarrow.parquet as pq
+    @classmethod
+    def compared(cls, read: "Read", split: str) -> "Predictions":
+        from pipeline.evaluation.comparison import predictions
 
-        longest = self.inputs.settings.max_length  # type: ignore[union-attr]
-        rows = pq.read_table(paths.prepared("test"), columns=["words"])["words"].to_pylist()
-        return [row[start : start + longest] for row in rows for start in range(0, len(row), longest)]
+        return predictions.of_words(read(f"{split}.parquet"))
 
     def package_files(self, folder: Path) -> None:
-        strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme})
+        strict_json.write(folder / "labels.json", {"labels": self.labels, "scheme": self.scheme, **self.sure_answers()})
 
     def card(self, figures: dict[str, Any], **names: Any) -> str:
         from pipeline.packaging import model_card
 
-        rows = model_card.accuracy(figures)
+        rows = model_card.accuracy(figures) | model_card.calibration(figures)
         for group in ("unseen", "spans"):
             rows |= {f"{group}: {key}": f"{value:.4g}" for key, value in figures.get(group, {}).items()}
         return class_card(self, self.labels, figures, rows, **names)
@@ -264,19 +281,8 @@ class SequenceTagging(Labelled):
         for sample in samples:
             words = rows[start : start + len(sample["words"])]
             probabilities = [round(float(p), 6) for p in words["probability"]]
-            answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities})
+            least = self.least_sure
+            sure = {} if least is None else {"sure": [bool(p >= least) for p in words["probability"]]}
+            answers.append({"labels": words["prediction"].tolist(), "probabilities": probabilities, **sure})
             start += len(words)
         return answers
-
-
-def _print_details(split: str, results: dict[str, Any]) -> None:
-    unseen = results["unseen"]
-    parts = []
-    if "accuracy" in unseen:
-        parts.append(f"{unseen['accuracy']:.4f} on the {unseen['words']:,} words that training lacks")
-    if "spans" in results:
-        parts.append(f"F1 of spans {results['spans']['f1']:.4f}")
-    if count := results["words_with_unseen_tags"]:
-        parts.append(f"{count:,} words have a tag that training lacks: errors, and no part of the loss")
-    if parts:
-        print(f"{split}: {'; '.join(parts)}")

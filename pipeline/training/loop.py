@@ -60,9 +60,9 @@ def fit(
 ) -> TrainingRun:
     """Trains from where `run` stands to its end: all epochs, or until validation stops improving.
 
-    The log's `progress` gets the step after each dispatch, its `write` each epoch's figures and the examples or tokens
-    a second. Raises UserError at a loss that is not finite, with the step and the learning rate, and Stopped after a
-    signal, once the run is saved.
+    The log's `progress` gets the step and the figures of the epoch so far after each dispatch, its `write` each epoch's
+    figures and the examples or tokens a second. Raises UserError at a loss that is not finite, with the step and the
+    learning rate, and Stopped after a signal, once the run is saved.
     """
     per_epoch = int(_sizes(loader.epoch(run.epoch)).sum()) * loader.weight
     with (
@@ -82,7 +82,8 @@ def fit(
             bar.update(int(_sizes(blocks)[:first].sum()) * loader.weight)
             for later in _dispatches(trainer, run, loader.load(blocks, first), learning_rate, bar, loader.weight):
                 run = later
-                log.progress({"epoch": run.epoch, "step": int(run.state.step)})
+                so_far = dict(zip(Epoch._fields[1:3], _averages(run.sums)))  # loss and metric in this epoch
+                log.progress({"epoch": run.epoch, "step": int(run.state.step), **so_far})
                 due = not signals.received and checkpointer.due()
                 number, asked, due = processes.agree_max(signals.received, signals.save, due)
                 is_saved = False

@@ -62,7 +62,7 @@ def estimate(
         def loss(params: Tree) -> jax.Array:
             model: Any = trainer.predictor.model(params, state.model_state)
             if fused:  # the kernel stores only its inputs and outputs for the gradient
-                model.attention = jax.checkpoint(model.attention)
+                model.attention = jax.checkpoint(model.attention, static_argnums=3)
             rngs = nnx.Rngs(dropout=jax.random.key(0))
             return trainer.predictor.task.loss_sums(model, Batch(tokens, tokens, valid), training=True, rngs=rngs).loss
 
@@ -77,6 +77,8 @@ def estimate(
     width = state.params["table"].shape[-1]
     stream = _bytes([x for x in jax.tree.leaves(stored) if x.shape[-2:] == (t, width)])
     inside = max(0, _bytes(stored) - weights * size // FLOAT32 - stream)
+    if fused and _remat(config) == "dots":  # which keeps what the kernel gives
+        inside += size * config.size.layers * rows * t * width
     memory = Memory(
         weights=weights // state_shards,
         optimiser=_bytes(state.opt_state) // state_shards,

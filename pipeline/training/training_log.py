@@ -1,4 +1,6 @@
-"""logs/train.jsonl: what a training run does, a line of JSON at a time. DVC does not see it: it has times in it."""
+"""logs/train.jsonl: what a training run does, a line of JSON at a time. DVC does not see it: it has times in it. The
+same figures become the live curves.
+"""
 
 import json
 import os
@@ -7,14 +9,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.training.live_curves import LiveCurves
+
 SECONDS = 10.0  # between two lines of progress, at most
 
 
 class TrainingLog:
-    """Appends to `path`; None writes nothing. Each line has the fields `context`, such as the run's name."""
+    """Appends to `path`; None writes nothing. Each line has the fields `context`, such as the run's name. `curves` get
+    the figures as well.
+    """
 
-    def __init__(self, path: Path | None, *, every: float = SECONDS, context: dict[str, Any]) -> None:
-        self._path, self._every, self._context = path, min(SECONDS, every), context
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        every: float = SECONDS,
+        context: dict[str, Any],
+        curves: LiveCurves | None = None,
+    ) -> None:
+        self._path, self._every, self._context, self._curves = path, min(SECONDS, every), context, curves
         self._last = 0.0
 
     def __enter__(self) -> Self:
@@ -30,6 +43,8 @@ class TrainingLog:
         self._last = time.monotonic()
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **self._context, **figures}
         print(json.dumps(line), file=self._file, flush=True)
+        if self._curves:
+            self._curves.add(figures)
 
     def progress(self, figures: dict[str, Any]) -> None:
         """Writes the line unless the last one is only a few seconds old."""

@@ -59,7 +59,7 @@ def test_in_half_precision_it_is_held_to_evaluate_too(made, tmp_path, capfd, mon
 
 @pytest.mark.slow
 def test_evaluate_writes_figures_pictures_and_a_page(made):
-    figures = json.loads((made / "metrics/evaluate.json").read_text())["test"]
+    figures = json.loads((made / "metrics/details.json").read_text())["test"]
     assert figures["nats_per_character"] < figures["baseline_nats_per_character"]
     assert figures["perplexity"] == pytest.approx(math.exp(figures["loss"]))
     total = figures["loss"] * figures["tokens"]
@@ -191,8 +191,9 @@ def test_tokens_are_drawn_by_their_probability():
 def test_writing_stops_before_the_stop_text(stop, size):
     text = "a aaab the end of it"
     parts = [text[i : i + size] for i in range(0, len(text), size)]
-    assert "".join(until(parts, stop)) == text.partition(stop)[0]
-    assert "".join(until(parts, None)) == text
+    assert "".join(until(parts, [stop])) == text.partition(stop)[0]
+    assert "".join(until(parts, [stop, "of it", "ab the END"])) == text.partition(stop if stop != "x" else "of it")[0]
+    assert "".join(until(parts, [])) == text
 
 
 SAID = ["", "[PAD] is a word here", "na\u00efve caf\u00e9\n\n  two  spaces\t", "\u4f60\u597d \U0001f600!", "x" * 1_000]

@@ -59,8 +59,15 @@ def test_the_package_alone_answers_and_explains(small, tmp_path):
     assert answer["top"][0]["label"] == expected["label"]
     (explained,) = answer["explanations"]
     assert explained["of"] == expected["label"]
+    assert (explained["method"], explained["completeness_error"] < 0.1) == ("integrated", True)
     with Image.open(package / explained["picture"]) as picture:
         picture.load()
+    for method in ("cam", "occlusion"):
+        said = run(f"python -m runtime predict . --json --explain ../out sample/0.png --method {method}", package)
+        assert json.loads(said)["explanations"][0]["method"] == method
+    assert "--method: says how --explain explains" in run(
+        "python -m runtime predict . sample/0.png --method cam", package, code=1
+    )
     run("python -m runtime predict . sample/0.png", package)  # it is still whole
     assert "no command 'predic'; the commands: predict" in run("python -m runtime predic", package, code=2)
     assert "usage: python -m runtime predict" in run("python -m runtime predict --help", package)

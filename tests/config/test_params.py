@@ -54,7 +54,11 @@ def test_dvc_rewrites_no_other_line(tmp_path):
 
 CNN = "models__cnn__training__"
 MISTAKES = [
-    ({"sed": 1}, "sed: unknown key; the keys here: dataset, model, seed, datasets, models"),
+    ({"sed": 1}, "sed: unknown key; the keys here: dataset, model, seed, evaluation, datasets, models"),
+    ({"evaluation": ...}, "evaluation: is missing"),
+    ({"evaluation__sure_accuracy": 95}, "evaluation.sure_accuracy: must be less than 1, not 95"),
+    ({"evaluation__interval": 1.0}, "evaluation.interval: must be less than 1, not 1.0"),
+    ({"evaluation": {"sure": 0.9}}, "evaluation.sure: unknown key; the keys here: sure_accuracy, interval"),
     ({"seed": True}, "seed: must be a valid integer, not True"),
     ({"seed": -1}, "seed: must be greater than or equal to 0, not -1"),
     ({"seed": ...}, "seed: is missing"),

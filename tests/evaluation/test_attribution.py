@@ -1,5 +1,6 @@
-"""Explanations are of the very input that was predicted, and what they add up to is true."""
+"""Explanations are of the very input that was predicted, what they add up to is true, and their quality is measured."""
 
+import json
 import re
 from html import unescape
 from typing import Any
@@ -18,18 +19,18 @@ from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, T
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.encoding import fit_tokenizer
 from pipeline.evaluation import metrics
-from pipeline.evaluation.explanations import attribution, examples_page
+from pipeline.evaluation.explanations import attribution, baselines, examples, examples_page, faithfulness
 from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Texts
 from pipeline.examples.task import Task
-from pipeline.models import build, linear
+from pipeline.models import build
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.specs import TextSpec
-from pipeline.runtime.explanations.occlusion import EVALUATIONS, Occlusion
+from pipeline.runtime.explanations import methods, words
 from pipeline.tasks.classification import Classification
 
-BUCKETS = 100_003
+CNN = CNNConfig(filters=8, kernel=3)
 
 
 def untrained(config: NetworkSettings, task: Task) -> tuple[Predictor, Tree]:
@@ -38,54 +39,83 @@ def untrained(config: NetworkSettings, task: Task) -> tuple[Predictor, Tree]:
     return Predictor(task, nnx.graphdef(model)), tree
 
 
-def explain(predictor: Predictor, tree: Tree, *texts: np.ndarray) -> list[Occlusion]:
-    return attribution.occlusion(predictor, tree["params"], tree["model_state"], texts, [2] * len(texts))
+def folders() -> None:
+    for folder in (paths.EVALUATION, paths.IMAGES, paths.ENCODER, paths.PREPARED, *map(paths.features, paths.SPLITS)):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
-def test_a_token_adds_its_own_weight_to_a_linear_model():
-    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
-    (bucket,), _ = linear.ngrams(jnp.asarray([[6]]), 1, BUCKETS)
-    weights = tree["params"]["weights"]
-    weights["table"] = weights["table"].at[bucket, 2].set(4.0)
-    (occlusion,) = explain(predictor, tree, np.array([5, 6, 7], np.int32))
-    assert occlusion.starts.tolist() == [0, 1, 2, 3]
-    without = 4 / 3**0.5 - 4 / 2**0.5
-    np.testing.assert_allclose(occlusion.drops, [without, 4 / 3**0.5, without], rtol=1e-5)
+def store_images(count: int) -> None:
+    """Images of every split, as the stages before evaluate leave them."""
+    folders()
+    for seed, split in enumerate(("train", "test")):
+        data = small_tasks.examples(small_tasks.images(), count, seed)
+        np.save(paths.features(split) / "images.npy", data.inputs["images"])
+        np.save(paths.features(split) / "targets.npy", data.targets)
+    files = [picture(seed=i) for i in range(count)]
+    table = {"image": files, "source": [f"x.zip: <{i}>.png" for i in range(count)]}
+    pq.write_table(pa.table(table), paths.prepared("test"))
 
 
-def test_texts_of_any_length_are_explained_whole():
-    """Of a linear model, a part adds the votes of its tokens."""
-    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
-    table = jnp.arange(BUCKETS * 5, dtype=jnp.float32).reshape(-1, 5) % 7
-    tree["params"]["weights"]["table"] = table
-    sizes = (1, 0, 64, 128, 129, 450)
-    texts = [np.arange(2, 2 + size, dtype=np.int32) for size in sizes]
-    for tokens, (starts, drops) in zip(texts, explain(predictor, tree, *texts)):
-        assert (starts[0], starts[-1]) == (0, len(tokens))
-        step = 1 if len(tokens) <= 128 else -(-len(tokens) // 128)
-        assert len(drops) == len(starts) - 1 == -(-len(tokens) // step) <= EVALUATIONS
-        if not len(tokens):
-            continue
-        buckets, _ = linear.ngrams(jnp.asarray(tokens)[:, None], 1, BUCKETS)
-        votes = np.asarray(table)[np.asarray(buckets)[:, 0], 2]
-        for start, end, drop in zip(starts, starts[1:], drops):
-            rest = np.delete(votes, slice(start, end))
-            expected = votes.sum() / len(votes) ** 0.5 - rest.sum() / max(len(rest), 1) ** 0.5
-            assert drop == pytest.approx(expected, rel=1e-4, abs=1e-3)
+def test_pixels_add_up_to_the_log_odds_beyond_those_of_the_baselines():
+    task: Any = small_tasks.images()
+    predictor, tree = untrained(CNN, task)
+    data = small_tasks.examples(task, 6)
+    given, typical = np.asarray(data.inputs["images"]), baselines.centres(np.asarray(data.inputs["images"]), 2)
+    guesses = predict(predictor, tree["params"], tree["model_state"], data).argmax(-1)
+    maps, wanted, errors = methods.integrated(attribution.gradient(predictor, tree), given, guesses, typical)
+
+    def log_odds(images: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        some = Examples({"images": images}, np.zeros(len(images), np.int32), None)
+        chances = metrics.softmax(predict(predictor, tree["params"], tree["model_state"], some))
+        own = chances[np.arange(len(images)), outputs]
+        return np.log(own / (1 - own))
+
+    before = np.mean([log_odds(np.repeat(one[None], 6, axis=0), guesses) for one in typical], axis=0)
+    np.testing.assert_allclose(wanted, log_odds(given, guesses) - before, atol=1e-3)
+    np.testing.assert_allclose(maps.sum((1, 2)), wanted, atol=0.01 * np.abs(wanted).max())
+    assert errors.max() < 0.01 * np.abs(wanted).max()
 
 
-def test_no_text_and_a_text_without_tokens():
-    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=BUCKETS), small_tasks.texts())
-    assert explain(predictor, tree) == []
-    (occlusion,) = explain(predictor, tree, np.zeros(0, np.uint16))
-    assert occlusion.drops.shape == (0,)
+def test_token_slopes_are_those_of_the_vectors():
+    """Half the scale is half of each vector; a network without vectors says so."""
+    task = small_tasks.texts()
+    predictor, tree = untrained(TextCNNConfig(width=8, filters=8, kernels=(2,), dropout=0.0), task)
+    tokens, outputs = jnp.asarray([[5, 6, 7, 0]]), jnp.asarray([2])
+
+    def score(scale: float) -> float:
+        one = np.full(1, scale, np.float32)
+        return float(
+            attribution.token_slopes(predictor, tree["params"], tree["model_state"], tokens, outputs, one)[0][0]
+        )
+
+    halved = tree["params"] | {"embed": {"table": tree["params"]["embed"]["table"] / 2}}
+    found = attribution.token_slopes(predictor, halved, tree["model_state"], tokens, outputs, np.ones(1, np.float32))
+    assert score(0.5) == pytest.approx(float(found[0][0]), abs=1e-6)
+    _, slopes = attribution.token_slopes(
+        predictor, tree["params"], tree["model_state"], tokens, outputs, np.ones(1, np.float32)
+    )
+    assert float(slopes.sum()) == pytest.approx((score(1.001) - score(0.999)) / 0.002, rel=0.05, abs=1e-3)
+    assert float(slopes[0, 3]) == 0  # padding
+    predictor, tree = untrained(LinearConfig(ngrams=1, buckets=1_000), task)
+    with pytest.raises(attribution.NoVectors):
+        attribution.token_slopes(
+            predictor, tree["params"], tree["model_state"], tokens, outputs, np.ones(1, np.float32)
+        )
+
+
+def test_baselines_are_means_of_many_images_and_few_where_these_are_alike():
+    random = np.random.default_rng(0)
+    dark, bright = (random.integers(low, low + 20, (40, 6, 5, 1)).astype(np.uint8) for low in (0, 200))
+    found = baselines.centres(np.concatenate([dark, bright, bright[:1] * 0 + 128]), 2)
+    assert sorted(found.mean((1, 2, 3)).round(-1).tolist()) == [10, 210]
+    assert baselines.centres(np.zeros((50, 6, 5, 3), np.uint8)).shape == (1, 6, 5, 3)
+    assert baselines.centres(dark[:3]).shape == (1, 6, 5, 1)
 
 
 def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monkeypatch):
     """The user's own text is on the page; tokenized and predicted again, it gives the probability on the page."""
     monkeypatch.chdir(tmp_path)
-    for folder in (paths.EVALUATION, paths.ENCODER, paths.PREPARED):
-        folder.mkdir(parents=True)
+    folders()
     random = np.random.default_rng(0)
     settings = TextPreprocessing(
         tokenizer="characters", vocabulary=60, normalisation="nfkc", lowercase=True, max_length=900, keep="start"
@@ -104,22 +134,24 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
     def predicted(texts: list[str]) -> tuple[np.ndarray, Examples]:
         tokens = list(text_tokenizer.encode(tokenizer, texts))
         starts = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
-        examples = Examples({"tokens": np.concatenate(tokens)}, np.zeros(len(texts), np.int32), starts)
-        return metrics.softmax(predict(predictor, tree["params"], tree["model_state"], examples)), examples
+        data = Examples({"tokens": np.concatenate(tokens)}, np.zeros(len(texts), np.int32), starts)
+        return metrics.softmax(predict(predictor, tree["params"], tree["model_state"], data)), data
 
-    probabilities, examples = predicted(texts)
+    probabilities, data = predicted(texts)
+    for name, array in (("tokens", data.inputs["tokens"]), ("targets", data.targets), ("starts", data.starts)):
+        np.save(paths.features("test") / f"{name}.npy", np.asarray(array))
     shown = [
         examples_page.Shown(i, int(row.argmax()), f"{task.labels[row.argmax()]} {row.max():.3f}", "true: another")
         for i, row in enumerate(probabilities)
     ]
-    examples_page.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
+    examples_page.write(predictor, tree, network, shown, title="Mistakes")
     page = (paths.EVALUATION / "mistakes.html").read_text()
-    pattern = r"<b>(.) (\S+)</b> \(true: another\)</h3>\n<code>(.*?)</code>\n<p[^>]*>(.*?)</p>"
+    pattern = r"<b>(.) (\S+)</b> \(true: another\)</h2>\n<code>(.*?)</code>\n<figure[^>]*><p[^>]*>(.*?)</p>"
     stated = re.findall(pattern, page, re.DOTALL)
-    shown = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]
-    assert sorted(shown) == sorted(texts)
-    assert [source for *_, source, _ in stated] == [f"mails.csv row {len(text)}" for text in shown]
-    again, _ = predicted(shown)
+    own = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]
+    assert sorted(own) == sorted(texts)
+    assert [source for *_, source, _ in stated] == [f"mails.csv row {len(text)}" for text in own]
+    again, _ = predicted(own)
     for (label, probability, *_), row in zip(stated, again):
         assert label == task.labels[row.argmax()]
         assert float(probability) == pytest.approx(row.max(), abs=6e-4)
@@ -129,11 +161,15 @@ OWN = ("The CAFÉ is o\u0301pen ﬁne 👍🏽 कि", "漢字 Ünïcode  two  
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "words", "characters"])
-def test_pieces_are_the_users_own_text(kind):
+def test_pieces_are_the_users_own_text_and_words_are_whole(kind):
     spec = TextSpec(kind, vocabulary=300, normalisation="nfkc", lowercase=True, max_length=50, keep="ends")
     tokenizer = fit_tokenizer.fit(list(OWN), spec)
     for text in OWN:
         assert "".join(text_tokenizer.pieces(tokenizer, text, spec)) == text
+    pieces = text_tokenizer.pieces(tokenizer, "It's unbelievable, and red", spec)
+    starts = words.borders(pieces)
+    found = ["".join(pieces[a:b]).strip() for a, b in zip(starts, starts[1:])]
+    assert [word for word in found if word.isalpha()] == ["unbelievable", "and", "red"]
     few = TextSpec(kind, vocabulary=300, normalisation="nfkc", lowercase=True, max_length=4, keep="ends")
     cut = text_tokenizer.pieces(tokenizer, "The CAFÉ is open, and many are in it", few)
     assert len(cut) == 4
@@ -142,35 +178,38 @@ def test_pieces_are_the_users_own_text(kind):
     assert cut[3].endswith("t")
 
 
-def test_pictures_of_mistakes_name_their_source(tmp_path, monkeypatch):
+def test_pictures_of_mistakes_name_their_source_and_say_in_words_what_counts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for folder in (paths.EVALUATION, paths.IMAGES, paths.PREPARED):
-        folder.mkdir(parents=True)
+    store_images(2)
     task: Any = small_tasks.images()
-    predictor, tree = untrained(CNNConfig(filters=8, kernel=3), task)
-    table = {"id": ["a", "b"], "image": [picture(seed=i) for i in range(2)], "label": ["v", "w"]}
-    pq.write_table(pa.table(table | {"source": ["x.zip: a/1.png", "x.zip: <b>/2.png"]}), paths.prepared("test"))
-    shown = [examples_page.Shown(1, 0, "v 0.90", "true: w")]
-    examples = small_tasks.examples(task, 2)
-    examples_page.write(predictor, tree, examples, shown, name="mistakes", title="Mistakes", output="the logit")
+    predictor, tree = untrained(CNN, task)
+    examples_page.write(predictor, tree, CNN, [examples_page.Shown(1, 0, "v 0.90", "true: w")], title="Mistakes")
     page = (paths.EVALUATION / "mistakes.html").read_text()
-    assert "<b>v 0.90</b> (true: w)</h3>\n<code>x.zip: &lt;b&gt;/2.png</code>\n<p><img" in page
+    assert "<b>v 0.90</b> (true: w)</h2>\n<code>x.zip: &lt;1&gt;.png</code>\n<figure" in page
+    assert re.search(r'alt="What counts in it. Most for it: (top|middle|bottom|centre)', page)
+    (one,) = examples.explain(predictor, tree, CNN, "test", [1], [0])
+    assert one.html() in page
+    assert examples.explain(predictor, tree, CNN, "test", [], []) == []
 
 
-def test_pixels_add_up_to_what_was_predicted():
-    """From the logit of a black image to that of the image, whose arg max is the prediction."""
+def test_explanations_of_a_network_that_looks_at_one_place_are_found_faithful(tmp_path, monkeypatch):
+    """And so good that deletion and insertion are far from random; equal runs give equal files."""
+    monkeypatch.chdir(tmp_path)
+    store_images(24)
     task: Any = small_tasks.images()
-    predictor, tree = untrained(CNNConfig(filters=8, kernel=3), task)
-    examples = small_tasks.examples(task, 6)
-    params, model_state = tree["params"], tree["model_state"]
-    logits = predict(predictor, params, model_state, examples)
-    guesses = logits.argmax(-1)
-    pixels, errors = attribution.integrated_gradients(
-        predictor, params, model_state, examples.inputs["images"], guesses
-    )
-    black = Examples({"images": np.zeros_like(examples.inputs["images"])}, examples.targets, None)
-    difference = logits.max(-1) - predict(predictor, params, model_state, black)[np.arange(6), guesses]
-    sums = np.asarray(pixels).sum((1, 2))
-    np.testing.assert_allclose(sums, difference, atol=0.05)
-    np.testing.assert_allclose(errors, np.abs(sums - difference), atol=1e-4)
-    assert np.abs(difference).max() > 0.5
+    predictor, tree = untrained(CNN, task)
+    kernel = np.zeros(tree["params"]["head"]["kernel"].shape, np.float32).reshape(6, 4, 8, 5)
+    kernel[2:4, 1:3, :, 0] = 0.5
+    tree["params"]["head"]["kernel"] = jnp.asarray(kernel.reshape(-1, 5))
+    written = []
+    for _ in range(2):
+        faithfulness.write(predictor, tree, CNN)
+        written.append([path.read_bytes() for path in (faithfulness.FILE, paths.IMAGES / "explanations.png")])
+    assert written[0] == written[1]
+    found = json.loads(faithfulness.FILE.read_text())
+    assert found["examples"] == 24
+    assert found["completeness_gap"] < 0.01
+    for name, sign in (("deletion", -1), ("insertion", 1)):
+        low, high = sorted(sign * found[name][f"difference_{end}"] for end in ("low", "high"))
+        assert 0 < low <= high, found[name]
+    assert abs(found["shuffled_network"]["rank_correlation"]) < 0.5

@@ -11,8 +11,8 @@ NAMES = ("$50_to_$100", r"$\frac{1}", "\u65e5\u672c", "_hidden", "a\nb\tc", "x" 
 
 @pytest.mark.parametrize(("count", "height", "width"), [(2, 72, 68), (12, 28, 28), (1, 40, 90), (5, 90, 40)])
 def test_titles_and_note_of_explained_images_are_within_the_picture(count, height, width):
-    images, pixels = np.zeros((count, height, width, 3), np.uint8), np.ones((count, height, width), np.float32)
-    figure = plots.explained(images, pixels, [("one answer 0.58", "(true: another)")] * count, "What the pixels say.")
+    images, over = np.zeros((count, height, width, 3), np.uint8), [np.ones((8, 6, 3), np.uint8)] * count
+    figure = plots.explained(images, over, [("one answer 0.58", "(true: another)")] * count, "What the pixels say.")
     FigureCanvasAgg(figure).draw()
     note = next(text for text in figure.texts if text.get_text())
     texts = [axes.title.get_window_extent() for axes in figure.axes[:count]] + [note.get_window_extent()]

@@ -24,14 +24,14 @@ def plain_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 def test_causal_attention_equals_the_formula(block, kv_heads, monkeypatch):
     """In value and in gradient; in blocks of queries, also where the last block is not full."""
     monkeypatch.setattr(attention, "BLOCK", block)
-    qkv = tuple(jax.random.normal(jax.random.key(i), (2, 7, h, 8)) for i, h in enumerate((4, kv_heads, kv_heads)))
+    q, k, v = (jax.random.normal(jax.random.key(i), (2, 7, h, 8)) for i, h in enumerate((4, kv_heads, kv_heads)))
     weights = jax.random.normal(jax.random.key(3), (2, 7, 4, 8))
     actual, expected = (
-        jax.value_and_grad(lambda *qkv, f=f: jnp.sum(f(*qkv) * weights), argnums=(0, 1, 2))(*qkv)
+        jax.value_and_grad(lambda q, k, v, f=f: jnp.sum(f(q, k, v) * weights), argnums=(0, 1, 2))(q, k, v)
         for f in (causal_attention, plain_attention)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected)
-    np.testing.assert_allclose(causal_attention(*qkv), plain_attention(*qkv), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(causal_attention(q, k, v), plain_attention(q, k, v), rtol=1e-5, atol=1e-5)
 
 
 def test_rotary_is_a_rotation_of_each_pair():
@@ -54,3 +54,9 @@ def test_products_of_rotated_vectors_depend_on_their_distance_alone():
 
     assert np.allclose(product(3, 1), product(103, 101), atol=1e-4)
     assert not np.allclose(product(3, 1), product(3, 2), atol=1e-3)
+
+
+def test_calls_are_numbered_without_a_change_of_the_result():
+    scales = [attention.numbered_scale(64, call) for call in range(100)]
+    assert len(set(scales)) == 100
+    assert {float(np.float32(scale)) for scale in scales} == {0.125}

@@ -180,12 +180,15 @@ def test_a_step_costs_no_more_for_a_larger_table():
     assert large - small < 3 * 100_000  # a dense step of Adam would take 16 x 10 operations a row
 
 
-def test_the_gradient_by_a_product_is_the_sum_for_each_row():
-    table = jax.random.normal(jax.random.key(0), (20, 4))
-    ids = jax.random.randint(jax.random.key(1), (3, 50), 0, 20)
+@pytest.mark.parametrize(("block", "rows"), [(256, 20), (16, 20), (16, 400), (16, 1)])
+def test_the_gradient_over_sorted_rows_is_the_sum_for_each_row(block, rows, monkeypatch):
+    """Also where the rows of an id fill several blocks, and the last block is not full."""
+    monkeypatch.setattr(embedding, "BLOCK", block)
+    table = jax.random.normal(jax.random.key(0), (rows, 4))
+    ids = jax.random.randint(jax.random.key(1), (3, 50), 0, rows)
     gradients = jax.random.normal(jax.random.key(2), (3, 50, 4), jnp.bfloat16)
-    rows, back = jax.vjp(lambda table: embedding._embed_with_product_gradient(table, ids), table)
-    assert np.array_equal(rows, embedding.embed(table, ids, jnp.bfloat16))
-    expected = np.zeros((20, 4))
+    looked_up, back = jax.vjp(lambda table: embedding._embed_with_sorted_gradient(table, ids), table)
+    assert np.array_equal(looked_up, embedding.embed(table, ids, jnp.bfloat16))
+    expected = np.zeros((rows, 4))
     np.add.at(expected, np.asarray(ids), np.asarray(gradients, np.float64))
     np.testing.assert_allclose(jax.jit(back)(gradients)[0], expected, rtol=1e-5, atol=1e-5)

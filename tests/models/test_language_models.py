@@ -13,7 +13,7 @@ from flax import nnx
 from pipeline.config.networks import GPT_SIZES, GPTSize
 from pipeline.evaluation import token_losses
 from pipeline.examples.batch import Batch
-from pipeline.models import build, rnn
+from pipeline.models import build, gpt, rnn
 from pipeline.runtime.windows import windows
 from pipeline.training import trainer
 
@@ -179,3 +179,19 @@ def test_linear_layers_forget_at_the_paper_s_rates():
     kept = np.exp(-8 * np.log1p(np.exp(np.asarray(layer.decay[...]))) * 0.5)
     assert kept.min() > 0.89
     assert kept.max() < 0.9995
+
+
+@pytest.mark.parametrize("remat", ["none", pytest.param("dots", marks=pytest.mark.long)])
+def test_layers_of_a_gpu_are_those_of_the_scan(remat, monkeypatch):
+    """Compiled one by one, and with the gate's product apart: in value and in gradient, with the same dropout."""
+    model, x = built("gpt", dropout=0.1, remat=remat), tokens(2, 16)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params: Any) -> jax.Array:
+        model = nnx.merge(graph, params, rest)
+        return jnp.sum(jnp.sin(model.hidden(x, training=True, rngs=nnx.Rngs(dropout=0))))
+
+    scanned = jax.value_and_grad(loss)(params)
+    monkeypatch.setattr(gpt, "half_on_gpu", lambda dtype: True)
+    one_by_one = jax.value_and_grad(loss)(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), one_by_one, scanned)

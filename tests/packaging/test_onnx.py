@@ -29,11 +29,12 @@ CLASSES = tuple("abcde")
 
 def kinds(inputs: Any, first: Task) -> list[Any]:
     """A task of each kind that has these inputs and five outputs."""
+    calibrated = first.model_copy(update={"temperature": 0.4})
     if inputs.per_token:
-        return [first]
-    several = MultiLabelClassification(inputs=inputs, labels=CLASSES, counts=(1,) * 5, examples=9)
+        return [first, calibrated]
+    several = MultiLabelClassification(inputs=inputs, labels=CLASSES, counts=(1,) * 5, examples=9, temperature=2.5)
     numbers = Regression(inputs=inputs, targets=CLASSES, mean=(0.5, -2, 3, 0, 9), std=(1, 2, 0.5, 1, 3))
-    return [first, several, numbers]
+    return [first, calibrated, several, numbers]
 
 
 def short_words(length: int) -> Any:

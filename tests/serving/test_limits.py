@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -29,6 +30,31 @@ def test_a_key_small_bodies_and_little_time(four_packages: list[Path]):
         answer = server.ask("/predict", bytes(2 << 20), authorization="Bearer secret", **kind)
         assert (answer.status, answer.json["error"]) == (413, "the body is larger than 1,048,576 bytes")
         assert server.ask("/v2/repository/index", b"", authorization="Bearer secret").status == 404  # not enabled
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", b"408"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"408"),
+        (b"GET / HTTP/1.1\r\nHost: " + bytes([120]) * 100_000, b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000, b"431"),
+        (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nslow", b"504"),
+        (b"nonsense\r\n\r\n", b"400"),
+    ],
+)
+def test_slow_and_endless_requests_are_ended(impatient: Server, sent: bytes, status: bytes):
+    with socket.create_connection(("127.0.0.1", int(impatient.url.rpartition(":")[2])), timeout=30) as client:
+        with suppress(ConnectionError):  # it may be closed before all is sent
+            client.sendall(sent)
+        assert client.recv(100).split()[1] == status
+    assert impatient.ask("/v2/health/live").status == 200
+
+
+@pytest.fixture(scope="module")
+def impatient(four_packages: list[Path]) -> Iterator[Server]:
+    with serve(four_packages[0], "--timeout", "0.5") as server:
+        yield server
 
 
 def test_sigterm_answers_what_was_accepted(four_packages: list[Path]):

@@ -52,7 +52,7 @@ def test_raw_inputs_are_answered_as_the_package_says(server, four_packages):
 
 
 def test_explanations(server, four_packages):
-    images, texts = four_packages[:2]
+    images, texts, tags, _ = four_packages
     content = (images / "sample" / "0.png").read_bytes()
     picture = server.ask("/explain", content, content_type=PNG, accept=PNG)
     assert picture.headers["content-type"] == PNG
@@ -64,7 +64,19 @@ def test_explanations(server, four_packages):
     (one,) = said["explanations"]
     assert one["of"] == said["label"]
     assert "".join(part["text"] for part in one["parts"]).startswith("a text")  # the model reads no more of it
-    assert server.ask("/explain?model=tags", "a b", content_type="text/plain").status == 400
+    words = samples(tags)[0]["words"]
+    said = server.ask("/explain?model=tags", " ".join(words), content_type="text/plain").json
+    assert [one["word"] for one in said["explanations"]] == list(range(len(words)))
+    assert [one["of"] for one in said["explanations"]] == said["labels"]
+    one = server.ask("/explain?model=tags&word=1", " ".join(words), content_type="text/plain").json
+    assert one["explanations"] == said["explanations"][1:2]
+    far = server.ask("/explain?model=tags&word=99", "a b", content_type="text/plain")
+    assert (far.status, far.json["error"]) == (400, "word: must be from 0 to 1")
+    said = server.ask("/explain?model=writer", "a text", content_type="text/plain").json
+    assert "".join(part["text"] for part in said["explanations"][0]["parts"]) == "a text"
+    assert server.ask_json("/explain?model=writer", {"inputs": ["a text"]}).json == said
+    assert server.ask("/explain?model=writer", "", content_type="text/plain").status == 400
+    assert server.ask_json("/explain?model=writer", {"inputs": []}).status == 400
 
 
 def test_a_table_comes_back_with_answers(server):
@@ -255,42 +267,3 @@ def test_a_swap_loses_no_request(server, four_packages):
     assert server.ask("/v2/health/ready").status == 503
     assert server.ask("/v2/repository/models/images/load", b"").status == 200
     assert server.ask("/v2/health/ready").status == 200
-
-
-def written(server: Server, seed: int, **changes: object) -> str:
-    asked = {"model": "writer", "prompt": "a", "max_tokens": 40, "seed": seed} | changes
-    return server.ask_json("/generate", asked).json["text"]
-
-
-def test_a_seed_gives_the_same_text_whatever_runs_beside_it(server):
-    alone = [written(server, seed) for seed in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda seed: written(server, seed), range(8))) == alone
-    assert len(set(alone)) > 1
-
-
-def test_a_stream_is_the_same_text(server):
-    whole = written(server, 3)
-    asked = {"model": "writer", "prompt": "a", "max_tokens": 40, "seed": 3, "stream": True}
-    events = server.ask_json("/generate", asked).body.decode().strip().split("\n\n")
-    assert events[-1] == "data: [DONE]"
-    assert "".join(json.loads(event.removeprefix("data: "))["text"] for event in events[:-1]) == whole
-    events = server.ask_json("/v1/completions", asked).body.decode().strip().split("\n\n")
-    choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events[:-1]]
-    assert "".join(choice["text"] for choice in choices) == whole
-    assert choices[-1]["finish_reason"] in ("stop", "length")
-    if whole.strip():
-        stop = whole.strip()[0]
-        assert written(server, 3, stop=stop) == whole.partition(stop)[0]
-
-
-def test_a_client_that_hangs_up(server):
-    """In the middle of a stream: its row is free again."""
-    host, port = server.url.removeprefix("http://").split(":")
-    body = json.dumps({"model": "writer", "prompt": "a", "max_tokens": 5_000, "stream": True}).encode()
-    head = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    for _ in range(20):  # more than there are rows
-        with socket.create_connection((host, int(port))) as client:
-            client.sendall(head % len(body) + body)
-            client.recv(100)
-    assert written(server, 1)

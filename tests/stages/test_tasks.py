@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from small_packages import copy_stages, dump, run_stages
 
 from pipeline.commands import selftest
+from pipeline.commands.packages import repackage
 from pipeline.runtime.commands import predict
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.trust import manifest
@@ -57,7 +58,14 @@ LONG = pytest.mark.long
 SEVERAL, NUMBERS = {"name": "multi-label-classification"}, {"name": "regression"}
 
 
-def make(folder: Path, content: str, labels: dict[str, Any], task: dict[str, Any], **training: Any) -> Path:
+def make(
+    folder: Path,
+    content: str,
+    labels: dict[str, Any],
+    task: dict[str, Any],
+    evaluation: dict[str, Any] | None = None,
+    **training: Any,
+) -> Path:
     """All five stages on a table with that content."""
     here = folder / content
     copy_stages(here)
@@ -85,6 +93,7 @@ def make(folder: Path, content: str, labels: dict[str, Any], task: dict[str, Any
     section["preprocessing"] |= {} if content == "text" else {"height": 12, "width": 12}
     params |= {"dataset": "mine", "model": model, "datasets": {"mine": section}}
     params["models"][model]["training"] |= {"epochs": 20, "batch_size": 16, "label_smoothing": 0.0} | training
+    params["evaluation"] |= evaluation or {}
     dump(params, here / "params.yaml")
     run_stages(here, "prepare", "preprocess", "train", "evaluate", "package")
     return here
@@ -100,6 +109,10 @@ def asked(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def metrics(here: Path) -> dict[str, Any]:
+    return json.loads((here / "metrics/details.json").read_text())["test"]
+
+
+def headline(here: Path) -> dict[str, Any]:
     return json.loads((here / "metrics/evaluate.json").read_text())["test"]
 
 
@@ -132,6 +145,7 @@ def test_several_labels(tmp_path, monkeypatch, capsys, content, labels):
     (row,) = csv.DictReader(io.StringIO(asked(here, monkeypatch, capsys, raw, "--csv")))
     assert row["labels"] == "|".join(expected)
     assert "By label" in (here / "package/README.md").read_text()
+    assert list(headline(here)) == ["micro_f1", "macro_f1", "average_precision", "loss", "brier", "ece"]
 
 
 @pytest.mark.parametrize("content", ["text", pytest.param("image", marks=LONG)])
@@ -145,8 +159,15 @@ def test_numbers(tmp_path, monkeypatch, capsys, content):
         assert figures[name]["mae"] < 0.5 * figures[name]["baseline_mae"] < scale
         assert figures[name]["mae_low"] < figures[name]["mae"] < figures[name]["mae_high"]
     raw = {"text": "efgh sun abcd", "image": "data/raw/mine/0.png"}[content]
+    assert list(headline(here)["size"]) == ["mae", "rmse", "r2", "interval_coverage", "interval_width"]
+    assert figures["size"]["interval_coverage"] > 0.75  # of 72 test examples, by 48 of validation
     answer = json.loads(asked(here, monkeypatch, capsys, raw, "--json"))
     assert answer["units"] == {"warmth": "degrees"}
+    for name, value in answer["values"].items():
+        assert answer["low"][name] == pytest.approx(value - figures[name]["interval_width"] / 2, rel=1e-5)
+        assert answer["high"][name] == pytest.approx(value + figures[name]["interval_width"] / 2, rel=1e-5)
+    (row,) = csv.DictReader(io.StringIO(asked(here, monkeypatch, capsys, raw, "--csv")))
+    assert float(row["warmth (degrees) low"]) == pytest.approx(answer["low"]["warmth"], rel=1e-4)
     if content == "text":
         assert answer["values"]["warmth"] == pytest.approx(30, abs=4)
         assert answer["values"]["size"] == pytest.approx(1_100, abs=90)
@@ -172,3 +193,48 @@ def test_the_selftest_compares_each_task(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", arguments)
     with chdir(here), pytest.raises(UserError, match="is answered by"):
         selftest.main()
+
+
+def test_answers_that_are_as_sure_as_they_say(tmp_path, monkeypatch, capsys):
+    """Trained with label smoothing, a model is too modest: one temperature cures that, in the package too."""
+    monkeypatch.setitem(make.__globals__, "ROWS", 4 * ROWS)
+    made, random = rows(), np.random.default_rng(0)
+    for row in made:  # some labels are wrong, so that nothing is certain
+        row["kind"] = "sun" if "sun" in row["found"] and random.random() > 0.2 else "rain"
+    monkeypatch.setitem(make.__globals__, "rows", lambda: made)
+    here = make(
+        tmp_path,
+        "text",
+        {"label": "kind"},
+        {"name": "classification"},
+        {"sure_accuracy": 0.95},
+        label_smoothing=0.4,
+        epochs=5,
+    )
+    capsys.readouterr()
+    figures, fitted = metrics(here), json.loads((here / "evaluation/calibration.json").read_text())
+    assert fitted["temperature"] < 0.9
+    assert fitted["validation"]["loss"]["after"] < fitted["validation"]["loss"]["before"]
+    for name in ("loss", "brier", "ece"):
+        assert figures[name] < figures["uncalibrated"][name]
+    table: Any = pd.read_parquet(here / "evaluation/test.parquet")
+    assert ((table["probability of rain"] > 0.5) == (table["prediction"] == "rain")).all()
+    assert figures["sure"]["coverage"] < 1
+    signature = json.loads((here / "package/signature.json").read_text())
+    assert signature["temperature"] == fitted["temperature"]
+    assert signature["sure"] == fitted["sure"]
+    sure, unsure = table["probability of sun"].idxmin(), table["probability of sun"].sub(0.5).abs().idxmin()
+    texts = pd.read_parquet(here / "data/prepared/test.parquet")["text"].tolist()
+    answers = asked(here, monkeypatch, capsys, texts[sure], texts[unsure], "--json").splitlines()
+    for answer, row in zip(map(json.loads, answers), (sure, unsure), strict=True):
+        assert answer["probabilities"]["sun"] == pytest.approx(table["probability of sun"][row], abs=1e-5)
+        assert answer["sure"] == (row == sure)
+    printed = asked(here, monkeypatch, capsys, texts[sure], texts[unsure]).splitlines()
+    assert printed[0].split() == ["probability", "label", "sure", "input"]
+    assert " yes " in printed[1]
+    assert " not sure " in printed[2]
+    rewritten = (tmp_path / "new").as_posix()
+    monkeypatch.setattr(sys, "argv", ["repackage", str(here / "package"), "--out", rewritten])
+    with chdir(here):
+        repackage.main()
+    assert json.loads((tmp_path / "new/signature.json").read_text())["temperature"] == fitted["temperature"]

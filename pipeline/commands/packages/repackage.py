@@ -32,7 +32,16 @@ from pipeline.stages import library_versions, provenance, stage_files
 from pipeline.tasks import TASKS
 
 # Of data and figures: copied as they are, where a package has them. All else is made anew.
-KEPT = ("labels.json", "image.json", "tokenizer.json", "words.json", "metrics.json", "sample", "licences")
+KEPT = (
+    "labels.json",
+    "image.json",
+    "baselines.npy",
+    "tokenizer.json",
+    "words.json",
+    "metrics.json",
+    "sample",
+    "licences",
+)
 HEADING = "## Made anew"
 HISTORY = """\
 The functions, `runtime/` and the files that describe them were made anew, by `python -m pipeline repackage`,

@@ -1,65 +1,133 @@
-"""What in an input led the model to its prediction. For images: integrated gradients (Sundararajan, Taly, Yan 2017,
-arXiv:1703.01365), which a package has as an exported function. For texts: occlusion, as in a package, of logits.
+"""What explanations ask of a network: the scores of its outputs, and their gradients. A package has the same as an
+exported function. Axes: n examples or variants of one, b of a batch, i and j of a feature map, k outputs, t tokens.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer, UInt8
+from jaxtyping import Array, Float, Int, Shaped
 
-from pipeline.evaluation.predictor import Predictor, Tree, predict
-from pipeline.examples.batch import PAD, Examples
-from pipeline.runtime.explanations import occlusion as occlusions
-from pipeline.runtime.explanations.occlusion import Occlusion
+from pipeline.evaluation.predictor import Predictor, Tree
+from pipeline.layers import embedding
+from pipeline.models import HasFeatureMap
+from pipeline.runtime.explanations import methods
+from pipeline.runtime.explanations.methods import Gradient
 
-STEPS = 64  # of the integral
+
+class Labelled(Protocol):
+    """A task whose package answers with `predictions`."""
+
+    def predictions(self, logits: Float[Array, "b k"]) -> Float[Array, "b k"]: ...
+
+    def evidence(self, logits: Float[Array, "b k"], outputs: Int[Array, " b"]) -> Float[Array, " b"]: ...
 
 
-def occlusion(
-    predictor: Predictor,
-    params: Tree,
-    model_state: Tree,
-    texts: Sequence[Integer[np.ndarray, " _"]],
-    targets: Sequence[int],
-) -> list[Occlusion]:
-    """What each part of each text adds to the logit of the text's target."""
+ROWS, LEAST = 64, 16  # inputs that run together; tokens of each, at least
 
-    def logits(variants: list[Integer[np.ndarray, " _"]]) -> Float[np.ndarray, "n k"]:
-        starts = np.cumsum([0, *map(len, variants)]).astype(np.int32)
-        tokens = np.append(np.concatenate(variants), PAD)  # one at least, even if no text has any
-        examples = Examples({"tokens": tokens}, np.zeros(len(variants), np.int32), starts)
-        return predict(predictor, params, model_state, examples)
 
-    return occlusions.occlusion(texts, targets, logits)
+class NoVectors(Exception):
+    """A network of texts that has no vector for each token."""
 
 
 @partial(jax.jit, static_argnums=0)
-def integrated_gradients(
+def slopes(
     predictor: Predictor,
     params: Tree,
     model_state: Tree,
-    images: UInt8[Array | np.ndarray, "b h w c"],
-    targets: Int[Array | np.ndarray, " b"],
-) -> tuple[Float[Array, "b h w"], Float[Array, " b"]]:
-    """How much each pixel adds to the logit of the target, measured from a black image; and the completeness error.
-
-    The integral along the path is taken by the midpoint rule over 64 steps. By completeness, all pixels together add
-    the difference between the two images' logits. The error is how far their sum is from that, as a logit.
+    images: Float[Array | np.ndarray, "b h w c"],
+    outputs: Int[Array | np.ndarray, " b"],
+) -> tuple[Float[Array, " b"], Float[Array, "b h w c"], Float[Array, "b i j"]]:
+    """As methods.Slopes: the evidence for one output of each image and its gradient, for the pixels and, times the
+    activation, for each place of the network's last feature map: `b 0 0` where it has none.
     """
-    values = jnp.asarray(images, jnp.float32)
+    model = predictor.model(params, model_state)
+    of, x = jnp.asarray(outputs), jnp.asarray(images)
+    if not isinstance(model, HasFeatureMap):
+        scores, back = jax.vjp(lambda x: predictor.task.evidence(model(x), of), x)  # type: ignore[operator]
+        return scores, back(jnp.ones_like(scores))[0], jnp.zeros((len(x), 0, 0))
+    features, to_pixels = jax.vjp(model.features, x)
+    scores, to_features = jax.vjp(lambda f: predictor.task.evidence(model.classify(f), of), features)
+    (gradient,) = to_features(jnp.ones_like(scores))
+    return scores, to_pixels(gradient)[0], (features * gradient).sum(-1)
 
-    def logit(x: Float[Array, "b h w c"]) -> Float[Array, " b"]:
-        logits = predictor.model(params, model_state)(x)
-        return jnp.take_along_axis(logits, jnp.asarray(targets)[:, None], axis=1)[:, 0]
 
-    def step(total: Float[Array, "b h w c"], alpha: Float[Array, ""]) -> tuple[Float[Array, "b h w c"], None]:
-        return total + jax.grad(lambda x: logit(x).sum())(values * alpha), None
+@partial(jax.jit, static_argnums=0)
+def token_slopes(
+    predictor: Predictor,
+    params: Tree,
+    model_state: Tree,
+    tokens: Int[Array | np.ndarray, "b t"],
+    outputs: Int[Array | np.ndarray, " b"],
+    scales: Float[Array | np.ndarray, " b"],
+) -> tuple[Float[Array, " b"], Float[Array, "b t"]]:
+    """As words.TokenSlopes: the evidence for one output of each text whose tokens' vectors are multiplied by its scale,
+    and its derivative for the scale of each token: over vectors, the gradient times the vector.
 
-    alphas = (jnp.arange(STEPS) + 0.5) / STEPS
-    total, _ = jax.lax.scan(step, jnp.zeros_like(values), alphas)
-    pixels = (values * total / STEPS).sum(-1)  # b h w
-    difference = logit(values) - logit(jnp.zeros_like(values))  # b
-    return pixels, jnp.abs(pixels.sum((1, 2)) - difference)
+    Raises NoVectors where the network has no vectors of tokens.
+    """
+
+    def evidence(each: Float[Array, "b t"]) -> Float[Array, " b"]:
+        model: Any = predictor.model(params, model_state)
+        if not embedding.scale_tokens(model, each):
+            raise NoVectors
+        return predictor.task.evidence(model(jnp.asarray(tokens)), jnp.asarray(outputs))
+
+    each = jnp.broadcast_to(jnp.asarray(scales)[:, None], tokens.shape)
+    scores, back = jax.vjp(evidence, each)
+    return scores, back(jnp.ones_like(scores))[0]
+
+
+def gradient(predictor: Predictor, tree: Tree) -> Gradient:
+    """As `slopes`, for any number of images."""
+    return methods.padded(partial(slopes, predictor, tree["params"], tree["model_state"]))
+
+
+class Measured(NamedTuple):
+    """Of one output each."""
+
+    evidence: Float[np.ndarray, " n"]  # what explanations explain: see Task.evidence
+    answers: Float[np.ndarray, " n"]  # what a package would answer: a probability, or a value
+    likeliest: Int[np.ndarray, " n"]  # the output with the highest logit
+
+
+def measure(
+    predictor: Predictor,
+    tree: Tree,
+    arrays: Sequence[Shaped[np.ndarray, "n ..."]],
+    output: int = 0,
+    place: Int[np.ndarray, " n"] | None = None,
+) -> Measured:
+    """Of one output of each input: `arrays` are what the network takes, of one length. Where each token has outputs,
+    `place` is that of the token. Batches are full, and lengths few, since each shape is compiled.
+    """
+    count = len(arrays[0])
+    missing = -count % ROWS
+    if predictor.task.inputs.kind != "images":
+        length = max(LEAST, 1 << (arrays[0].shape[1] - 1).bit_length())
+        arrays = [np.pad(x, [(0, 0), (0, length - x.shape[1]), *[(0, 0)] * (x.ndim - 2)]) for x in arrays]
+    arrays = [np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)]) for x in arrays]
+    places = None if place is None else np.concatenate([place, np.zeros(missing, int)]).astype(np.int32)
+    found = []
+    for start in range(0, count, ROWS):
+        some = slice(start, start + ROWS)
+        at = None if places is None else places[some]
+        found.append(_measure(predictor, tree, [x[some] for x in arrays], np.int32(output), at))
+    evidence, answers, likeliest = (np.concatenate(column)[:count] for column in zip(*found))
+    return Measured(evidence.astype(np.float64), answers.astype(np.float64), likeliest)
+
+
+@partial(jax.jit, static_argnums=0)
+def _measure(
+    predictor: Predictor, tree: Tree, arrays: list[Array], output: Array, place: Array | None
+) -> tuple[Array, Array, Array]:
+    task, model = cast(Labelled, predictor.task), predictor.model(tree["params"], tree["model_state"])
+    logits = model(predictor.task.inputs.model_inputs(*arrays))  # type: ignore[operator]
+    if place is not None:  # b t k
+        logits = jnp.take_along_axis(logits, place[:, None, None], axis=1)[:, 0]
+    outputs = jnp.broadcast_to(output, (len(logits),))
+    answers = jnp.take_along_axis(task.predictions(logits), outputs[:, None], axis=-1)[:, 0]
+    return task.evidence(logits, outputs), answers, logits.argmax(-1)

@@ -1,28 +1,22 @@
-"""Texts with coloured parts, and images, as a page for the browser, which can draw every script."""
+"""Pages for the browser, and pictures within them."""
 
 import base64
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from pipeline.runtime.encoders import images
-from pipeline.runtime.explanations import page
-from pipeline.runtime.explanations.page import Explained
+from pipeline.runtime.explanations import drawing, methods, page
 
-SIDE = 160  # pixels of a picture
+SIDE = 160  # pixels of a thumbnail
 IMAGE = "min-width:64px;image-rendering:pixelated"  # an icon of 8 x 8 pixels is seen too
 FULL = 8.0  # nats: a loss that is drawn in full colour, a chance of one in 3,000
-
-
-class Pictured(NamedTuple):
-    answer: str
-    truth: str
-    source: str
-    content: bytes  # an image file
 
 
 class Passage(NamedTuple):
@@ -31,14 +25,22 @@ class Passage(NamedTuple):
     losses: Float[np.ndarray, " _"]  # of each piece, in nats
 
 
-def write_explained(path: Path, title: str, explained: list[Explained], legend: str) -> None:
-    """Positive weights are red, negative ones blue; a text's largest has the full colour."""
-    _write(path, title, legend, [page.section(one) for one in explained])
+def pictures(own: bytes, over: bytes, said: str) -> str:
+    """A picture beside the same under a map, both as PNG files. `said` tells the map in words."""
+    style = "max-width:min(100%,512px);height:auto"
+    sources = [f"data:image/png;base64,{base64.b64encode(content).decode()}" for content in (own, over)]
+    alts = ["The picture", html.escape(f"What counts in it. {said}", quote=True)]
+    shown = "\n".join(f'<img style="{style}" src="{src}" alt="{alt}">' for src, alt in zip(sources, alts))
+    return f'<figure style="display:flex;flex-wrap:wrap;gap:8px;margin:0.6em 0">{shown}</figure>'
 
 
-def write_pictures(path: Path, title: str, shown: Sequence[Pictured], legend: str) -> None:
-    sections = [f"{page.heading(one.answer, one.truth, one.source)}<p>{picture(one.content)}</p>\n" for one in shown]
-    _write(path, title, legend, sections)
+def over(image: UInt8[np.ndarray, "h w c"], weights: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "p q 3"]:
+    """An image as the model saw it under a map, enlarged until its pixels can be told apart."""
+    height, width = image.shape[:2]
+    scale = -(-drawing.LEAST // max(height, width))
+    size = (width * scale, height * scale)
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).resize(size, Image.Resampling.NEAREST)
+    return np.asarray(drawing.overlaid(picture, methods.enlarged(weights[None], size[::-1])[0]))
 
 
 def picture(content: bytes) -> str:
@@ -58,10 +60,10 @@ def write_passages(path: Path, passages: list[Passage]) -> None:
         pieces = (
             page.piece(piece, min(loss / FULL, 1.0)) for piece, loss in zip(passage.pieces, passage.losses.tolist())
         )
-        sections.append(f'<h3>{passage.loss:.3f} nats a token</h3>\n<p class="pre">{"".join(pieces)}</p>\n')
+        sections.append(f'<h2>{passage.loss:.3f} nats a token</h2>\n<p class="pre">{"".join(pieces)}</p>\n')
     legend = f"The redder a token, the higher its loss: full red is {FULL:g} nats or more."
-    _write(path, "Passages with the highest and the lowest loss", legend, sections)
+    write(path, "Passages with the highest and the lowest loss", legend, sections)
 
 
-def _write(path: Path, title: str, legend: str, sections: list[str]) -> None:
+def write(path: Path, title: str, legend: str, sections: Sequence[str]) -> None:
     path.write_text("".join([page.head(title, legend), *sections]), encoding="utf-8", newline="\n")

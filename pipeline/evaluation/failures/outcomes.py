@@ -14,10 +14,8 @@ from jaxtyping import Bool, Float, Int, Integer
 
 from pipeline.config import paths
 from pipeline.evaluation.metrics import TOKEN_GROUP
-from pipeline.examples.batch import Examples
 
 MOST = 1_000  # mistakes that are kept
-AROUND = 160  # tokens before a mistaken one that are shown; a quarter as many after it
 KINDS = ("letters", "digits", "blanks", "signs", "letters and others")
 
 
@@ -32,11 +30,10 @@ class Outcomes(NamedTuple):
     frequent first; there are none of numbers. `mistakes`, the worst first and not more than MOST, has the columns
 
     example  the row of the split's table
-    row      the row of the split's arrays, which may hold a part of an example
+    row      the row of the table of predictions that evaluate wrote
     place    the word or token within the example; -1 where the answer is of the whole example
     output   which of the network's outputs is to be explained
     answer, truth, remark  for people
-    before, marked, after  of a token: the text around it
     """
 
     measure: Measure
@@ -137,11 +134,9 @@ def of_numbers(
     return Outcomes(measure, rows, rows, gained, np.ones(len(rows)), slices, None, None, None, mistakes)
 
 
-def of_words(
-    words: pd.DataFrame, labels: tuple[str, ...], starts: Int[np.ndarray, " m"], sentences: Int[np.ndarray, " s"]
-) -> Outcomes:
+def of_words(words: pd.DataFrame, labels: tuple[str, ...], sentences: Int[np.ndarray, " s"]) -> Outcomes:
     """A tag for each word: its `label`, `prediction`, the prediction's `probability`, and whether it is `unseen`.
-    `starts` says where the rows of the split's arrays begin, `sentences` where those of its table do.
+    `sentences` says where each begins among the words.
     """
     true, given = (words[name].to_numpy(object) for name in ("label", "prediction"))
     confidence, number = words["probability"].to_numpy(), {label: i for i, label in enumerate(labels)}
@@ -150,7 +145,7 @@ def of_words(
     top = wrong[:MOST]
     place, outputs = top - sentences[sentence[top]], np.array([number[tag] for tag in given[top]], int)
     mistakes = _mistakes(sentence[top], place, outputs, given[top], true[top], confidence[top])
-    mistakes["row"] = np.searchsorted(starts, top, side="right") - 1
+    mistakes["row"] = top
     hits, column = (true == given).astype(float), "true tag"
     return Outcomes(
         Measure("accuracy"),
@@ -164,33 +159,6 @@ def of_words(
         _pairs(true[wrong], given[wrong]),
         mistakes,
     )
-
-
-def write_words(
-    split: str,
-    test: Examples,
-    sources: np.ndarray,
-    labels: tuple[str, ...],
-    guesses: Int[np.ndarray, " n"],
-    confidence: Float[np.ndarray, " n"],
-    is_unseen: Bool[np.ndarray, " n"],
-) -> None:
-    """Writes the table of words, in the order of the split: the id of its sentence and its source, its place in the
-    row, label, prediction and the prediction's probability, and whether training lacks the word.
-    """
-    names, sizes = np.array(labels), np.diff(np.asarray(test.starts))
-    table = pd.DataFrame(
-        {
-            "id": np.repeat(np.load(paths.features(split) / "ids.npy").astype(str), sizes),
-            "source": np.repeat(sources, sizes),
-            "place": np.concatenate([np.arange(size) for size in sizes]),
-            "label": names[np.asarray(test.targets)],
-            "prediction": names[guesses],
-            "probability": confidence,
-            "unseen": is_unseen,
-        }
-    )
-    table.to_parquet(paths.EVALUATION / f"{split}.parquet", index=False)
 
 
 def of_tokens(
@@ -208,12 +176,7 @@ def of_tokens(
     wrong = _sorted(np.flatnonzero(guess != token), confidence)
     shown, top = np.array(names, object), wrong[:MOST]
     mistakes = _mistakes(document[top], within[top], guess[top], shown[guess[top]], shown[token[top]], confidence[top])
-    begins, ends = (np.searchsorted(document, document[top], side=side) for side in ("left", "right"))
-    for column, first, last in (("before", -AROUND, 0), ("marked", 0, 1), ("after", 1, AROUND // 4)):
-        mistakes[column] = [
-            b"".join(spellings[t] for t in token[max(i + first, begin) : min(i + last, end)]).decode(errors="replace")
-            for i, begin, end in zip(top.tolist(), begins.tolist(), ends.tolist())
-        ]
+    mistakes["row"] = top
     # A character of several bytes is counted where it begins.
     characters = np.array([sum(byte & 0xC0 != 0x80 for byte in text) for text in spellings], float)[token]
     kinds = np.array([_kind(text.decode(errors="replace")) for text in spellings], object)[token]

@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from pipeline.config import paths
+from pipeline.config.networks import NetworkSettings
 from pipeline.evaluation import sources
 from pipeline.evaluation.dataset import traits
 from pipeline.evaluation.failures.outcomes import Measure, Outcomes
@@ -17,7 +18,6 @@ from pipeline.evaluation.report import examples, wording
 
 CLASSES = 20  # in the table, at most, and in the confusion matrix
 PAIRS, SLICES, MISTAKES, DOUBTS = 10, 12, 12, 8
-COMPUTED = 18  # mistakes explained at once: as many as `examples_page` explains, which is compiled then
 
 
 class Slice(NamedTuple):
@@ -112,15 +112,15 @@ def _slice(row: dict[Any, Any], measure: Measure, most: float) -> Slice:
     )
 
 
-def mistakes(predictor: Predictor, tree: Tree, outcomes: Outcomes) -> list[Shown]:
-    """The worst ones, explained."""
-    table = outcomes.mistakes.head(COMPUTED)
+def mistakes(predictor: Predictor, tree: Tree, network: NetworkSettings, outcomes: Outcomes) -> tuple[str, list[Shown]]:
+    """How to read the explanations, and the worst mistakes, explained."""
+    table = outcomes.mistakes.head(MISTAKES)
     if not len(table):
-        return []
-    bodies = examples.fragments(predictor, tree, table)[:MISTAKES]
+        return "", []
+    legend, bodies = examples.explained(predictor, tree, network, table)
     kind = traits.content("test")
     places = sources.examples("test", table["example"].tolist(), ["source"])
-    return [
+    return legend, [
         Shown(row["answer"], row["truth"], row["remark"], place["source"], _place(row["place"], kind), body)
         for row, place, body in zip(table.to_dict("records"), places, bodies)
     ]

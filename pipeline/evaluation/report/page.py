@@ -8,6 +8,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.config import paths
+from pipeline.config.networks import NetworkSettings
 from pipeline.evaluation.dataset import drift
 from pipeline.evaluation.failures import slices
 from pipeline.evaluation.failures.tables import Failures
@@ -19,12 +20,6 @@ from pipeline.runtime import strict_json
 
 REPORT = paths.EVALUATION / "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
-EXPLAINED = {  # how a mistake is shown, by the kind of inputs
-    "images": "Beside each image, the pixels that spoke for the answer are red, those against it blue.",
-    "texts": "Words that spoke for the answer are red, those against it blue.",
-    "sentences": "The word with the wrong tag is marked.",
-    "corpus": "The token that the model did not expect is marked.",
-}
 
 
 class Run(NamedTuple):
@@ -34,6 +29,7 @@ class Run(NamedTuple):
     model: str
     predictor: Predictor
     tree: Tree
+    network: NetworkSettings
     figures: dict[str, dict[str, Any]]
     failures: dict[str, Failures]
     provenance: dict[str, Any]
@@ -69,6 +65,7 @@ def contents(run: Run) -> dict[str, Any]:
     failures = run.failures["test"]
     found = {split: drift.between("train", split, seed) for split in run.figures}
     balance, more_labels = data.balance(report) if task.class_word else ([], 0)
+    legend, mistakes = failing.mistakes(run.predictor, run.tree, run.network, failures.outcomes)
     doubted, doubts = failing.doubts()
     classes = failing.classes(failures)
     count = next(size for name, size in data.splits(report) if name == "test")
@@ -91,8 +88,8 @@ def contents(run: Run) -> dict[str, Any]:
         "pairs": failing.pairs(failures.outcomes),
         "slices": failing.slices(failures),
         "few": slices.FEW,
-        "mistakes": failing.mistakes(run.predictor, run.tree, failures.outcomes),
-        "how_explained": EXPLAINED[task.inputs.kind],
+        "mistakes": mistakes,
+        "how_explained": legend,
         "doubted": doubted,
         "doubts": doubts,
         "splits": data.splits(report),

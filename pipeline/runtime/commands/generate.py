@@ -6,11 +6,17 @@ import json
 import math
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..encoders.valid_text import valid_text
 from ..errors import UserError
 from ..generator import Generator, Sampling, until
 from .text_inputs import Text
+
+if TYPE_CHECKING:
+    from ..explanations.texts import Explanation
 
 NO_LABELS = "the package contains a language model, which has no labels: leave it out"
 COLUMNS = ("input", "tokens", "nats", "nats_per_token", "bits_per_byte")
@@ -42,7 +48,9 @@ def check(arguments: argparse.Namespace, sampling: Sampling) -> None:
         (arguments.top is None, "--top", NO_LABELS),
         (not arguments.spans, "--spans", NO_LABELS),
         (not arguments.conll, "--conll", NO_LABELS),
-        (arguments.explain is None and arguments.of is None, "--explain", NO_LABELS),
+        (arguments.of is None, "--of", NO_LABELS),
+        (arguments.method is None, "--method", "is for images: leave it out"),
+        (arguments.explain is None or has_prompt, "--explain", "explains what follows a --prompt: give one"),
         (not arguments.keep_columns, "--keep-columns", "is for answers with labels or numbers: leave it out"),
     ):
         if not valid:
@@ -56,14 +64,28 @@ def continue_prompt(generator: Generator, arguments: argparse.Namespace, samplin
         seen = f"the model sees the last {generator.context - 1}"
         print(f"note: the prompt has {len(prompt):,} tokens, of which {seen}", file=sys.stderr)
     tokens = generator.generate(prompt, arguments.tokens, sampling, seed=arguments.seed)
-    parts = until(generator.tokenizer.decode(tokens), arguments.stop)
+    parts = until(generator.tokenizer.decode(tokens), [arguments.stop] if arguments.stop else [])
+    explanation = explain(generator, arguments) if arguments.explain is not None else None
     if arguments.json:
-        print(json.dumps({"prompt": arguments.prompt, "text": "".join(parts)}, ensure_ascii=False))
+        explained = {} if explanation is None else {"explanations": explanation.facts}
+        print(json.dumps({"prompt": arguments.prompt, "text": "".join(parts), **explained}, ensure_ascii=False))
         return
     print(arguments.prompt, end="", flush=True)
     for part in parts:
         print(part, end="", flush=True)
     print()
+    if explanation is not None:
+        explanation.show()
+
+
+def explain(generator: Generator, arguments: argparse.Namespace) -> "Explanation":
+    """Which words of the prompt made the likeliest next token: also on a page in the folder."""
+    from ..explanations import explainer, texts
+    from ..explanations.next_token import NextToken
+
+    explainer.prepare(arguments)
+    page = texts.load(NextToken(generator), arguments.explain)
+    return page.explain(Text("--prompt", arguments.prompt), (), np.zeros(0))
 
 
 def score(generator: Generator, arguments: argparse.Namespace, texts: Iterable[Text]) -> int:

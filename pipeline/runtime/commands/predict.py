@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import printing
 from ..errors import UserError
+from ..explanations import METHODS
 from .file_form import DEFAULT, STDIN, STDIN_NAME, STDIN_PATH, Form
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def main() -> int:
         raise UserError(f"--prompt: {arguments.package} contains a model that cannot generate text")
     if arguments.of is not None and arguments.explain is None:
         raise UserError("--of: says which answer --explain explains: add --explain FOLDER")
+    if arguments.method is not None and arguments.explain is None:
+        raise UserError("--method: says how --explain explains: add --explain FOLDER")
 
     from ..predictor import Predictor
     from . import forms
@@ -124,6 +127,7 @@ def parse() -> argparse.Namespace:
         "--explain", type=Path, metavar="FOLDER", help="write there what in each input spoke for its answer"
     )
     answers.add_argument("--of", metavar="LABEL", help="explain this label in place of the predicted one")
+    answers.add_argument("--method", choices=METHODS, help=f"how an image is explained (default: {METHODS[0]})")
     generation = parser.add_argument_group("text generation by a language model")
     generation.add_argument("--prompt", help="text to continue")
     generation.add_argument("--tokens", type=int, default=200, help="largest number of new tokens (default: 200)")

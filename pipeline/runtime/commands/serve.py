@@ -26,6 +26,8 @@ def main() -> int:
     arguments = parse()
 
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
+    from uvicorn.loops.auto import auto_loop_factory
+
     from ..serving.guard import Limits
     from ..serving.repository import Repository
 
@@ -41,7 +43,8 @@ def main() -> int:
     limits = Limits(arguments.max_body << 20, arguments.timeout, os.environ.get(KEY) or None)
     address = bind(arguments.host, arguments.port)  # early: a model may take long to load
     try:
-        asyncio.run(serve(repository, limits, address, may_load=arguments.allow_load))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            runner.run(serve(repository, limits, address, may_load=arguments.allow_load))
     except Stopped as stop:
         raise Stopped(stop.code - 128, "stopped: what was accepted is answered") from None
     return 0
@@ -67,13 +70,16 @@ async def serve(repository: "Repository", limits: "Limits", address: socket.sock
     import uvicorn
 
     from ..serving import app
+    from ..serving.connection import connection
 
     for name in repository.folders:
         await repository.start(name)
     config = uvicorn.Config(
         app.create(repository, limits, may_load=may_load),
+        http=connection(limits.seconds),
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
     )

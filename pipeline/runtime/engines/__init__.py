@@ -28,9 +28,10 @@ class Engine(Protocol):
         ...
 
 
-def load(folder: Path, name: str = "auto") -> Engine:
+def load(folder: Path, name: str = "auto", *, shared: bool = False) -> Engine:
     """The engine of this name for a package. `auto` takes onnx where the package has its file and the library is
-    installed, and else jax. Raises UserError where the engine, or the package's file for it, is missing or damaged.
+    installed, and else jax. `shared`: other threads of the process need the cores too. Raises UserError where the
+    engine, or the package's file for it, is missing or damaged.
     """
     if name not in NAMES:
         raise UserError(f"engine: must be one of {', '.join(NAMES)}, not {name!r}")
@@ -40,7 +41,7 @@ def load(folder: Path, name: str = "auto") -> Engine:
         raise UserError(f"{folder}: has no {MODEL}, which the engine onnx runs: use the engine jax")
     try:
         engine: Any = import_module(f".{name}", __name__)
-        return engine.load(folder)
+        return engine.load(folder, shared=shared)
     except ModuleNotFoundError as error:
         if (missing := str(error.name).partition(".")[0]) == __name__.partition(".")[0]:
             raise

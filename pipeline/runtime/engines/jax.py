@@ -22,7 +22,7 @@ class Jax:
         return np.asarray(self._call(*inputs))
 
 
-def load(folder: Path) -> Jax:
+def load(folder: Path, *, shared: bool = False) -> Jax:  # its threads sleep when they have nothing to do
     import jax
 
     exported, weights = load_function(folder)

@@ -1,9 +1,10 @@
-"""What in an input spoke for an answer, by the package alone: integrated gradients of images, occlusion of texts."""
+"""What in an input spoke for an answer, by the package alone: of each kind of input as it needs."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,9 +13,13 @@ from jaxtyping import Float
 
 from ..errors import UserError
 from ..inputs import Arrays
+from ..package import load_function, run
 from ..predictor import Predictor
 
 MOST = 5  # labels that an error lists
+FUNCTION, REQUIREMENTS = "explain.jaxexp", "requirements-explain.txt"
+NEEDS = ("jax", "flatbuffers", "safetensors")  # what runs that function
+OF_WORDS = {False: ("occlusion", "integrated"), True: ("occlusion",)}  # by whether each word has an answer
 
 
 class Given(Protocol):
@@ -43,17 +48,59 @@ class Explainer(Protocol):
 
 def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
     """What explains a package's answers. Raises UserError where it has none, or the folder cannot be written."""
-    if predictor.inputs.from_words:
-        raise UserError("--explain: is for images and texts: tags of words are not explained")
     of = None if arguments.of is None else _output(arguments.of, predictor.task.labels)
+    prepare(arguments)
+    if predictor.inputs.from_files:
+        return _module("images").load(predictor, arguments.package, arguments.explain, of, arguments.method)
+    methods = OF_WORDS[predictor.inputs.from_words]
+    if arguments.method is not None and arguments.method not in methods:
+        raise UserError(f"--method: for these inputs must be {' or '.join(methods)}, not {arguments.method}")
+    texts = _module("texts")
+    slopes = texts.slopes(arguments.package) if arguments.method == "integrated" else None
+    return texts.load(of_words(predictor, of, slopes), arguments.explain)
+
+
+def of_words(predictor: Predictor, of: int | None = None, slopes: Any = None) -> Any:
+    """What explains texts, or the tags of sentences, word by word: a texts.OfWords."""
+    if predictor.inputs.from_words:
+        return _module("sentences").Sentences(predictor, of)
+    return _module("texts").Texts(predictor, of, slopes)
+
+
+def _module(name: str) -> Any:
+    """One of this folder that stands on this one: loaded where it is needed."""
+    return import_module(f".{name}", __package__)
+
+
+def gradient(package: Path, method: str) -> Callable[..., Any]:
+    """The package's function of scores and their gradients. Raises UserError where it, or what it needs, is missing."""
+    lacking = [name for name in NEEDS if find_spec(name) is None]
+    if lacking:
+        raise UserError(
+            f"--method {method}: needs {lacking[0]}, which is not installed: pip install -r {package / REQUIREMENTS}, "
+            "or take --method occlusion"
+        )
+    if not (package / FUNCTION).is_file():
+        raise UserError(f"--method {method}: {package} has no {FUNCTION}, which it needs: take --method occlusion")
+    import jax
+
+    function, weights = load_function(package, FUNCTION)
+    return run(package, jax.jit(lambda *inputs: function.call(weights, *inputs)))
+
+
+def has_gradient(package: Path) -> bool:
+    """Whether `gradient` can load it."""
+    return (package / FUNCTION).is_file() and not any(find_spec(name) is None for name in NEEDS)
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Makes the folder for explanations. Raises UserError."""
     if arguments.package.resolve() in (arguments.explain.resolve(), *arguments.explain.resolve().parents):
         raise UserError(
             f"--explain: {arguments.explain} lies in the package, which must stay as it is: name a folder elsewhere"
         )
     with writing(arguments.explain):
         arguments.explain.mkdir(parents=True, exist_ok=True)
-    kind = "images" if predictor.inputs.from_files else "texts"
-    return import_module(f".{kind}", __package__).load(predictor, arguments.package, arguments.explain, of)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from .. import printing
 RED = ("48;5;224;38;5;16", "48;5;217;38;5;16", "48;5;203;38;5;16", "48;5;160;38;5;231")
 BLUE = ("48;5;189;38;5;16", "48;5;153;38;5;16", "48;5;69;38;5;16", "48;5;21;38;5;231")
 LEAST = 0.1  # of the largest weight: a weaker part is not coloured
-LISTED, SMALLEST = 10, 5e-5  # parts in a list, and the weight of one, at least
+LISTED, FEW, SMALLEST = 10, 4, 5e-5  # parts in a list, on one line, and the weight of one, at least
 
 
 def has_colours() -> bool:
@@ -34,6 +34,13 @@ def coloured(pieces: Sequence[str], shares: Sequence[float]) -> str:
 def _colour(share: float) -> str:
     steps = RED if share > 0 else BLUE
     return steps[min(int(abs(share) * len(steps)), len(steps) - 1)]
+
+
+def strongest(pieces: Sequence[str], weights: Sequence[float]) -> list[str]:
+    """The few parts with the largest weights, each with its weight."""
+    order = sorted(range(len(pieces)), key=lambda i: -abs(weights[i]))
+    kept = [i for i in order if pieces[i].strip() and abs(weights[i]) >= SMALLEST][:FEW]
+    return [f"{' '.join(pieces[i].split())} {weights[i]:+.2f}" for i in kept]
 
 
 def listed(pieces: Sequence[str], weights: Sequence[float]) -> list[str]:

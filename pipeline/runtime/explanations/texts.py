@@ -1,7 +1,10 @@
-"""Explanations of texts: a page for the browser, and coloured words or a list of them on standard output."""
+"""Explanations of texts, by leaving out each word; and how explanations of words are shown: on a page for the browser,
+and on standard output.
+"""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -9,80 +12,114 @@ from jaxtyping import Float
 from .. import printing
 from ..inputs import Arrays
 from ..predictor import Predictor
-from . import page, scores, terminal
-from .explainer import Given, writing
-from .occlusion import EVALUATIONS, Occlusion, Tokens, occlusion
+from . import page, scores, terminal, words
+from .explainer import Given, gradient, writing
 
 TITLE = "What spoke for the answers"
 LEGEND = (
-    "The answer is computed again without each part of the text: red parts speak for it, blue ones against it. In a "
-    f"text of more than {EVALUATIONS} tokens, a part is several tokens. [...] marks what is not read."
+    "The answer is computed again without each word: red words speak for it, blue ones against it. In a text of more "
+    f"than {words.EVALUATIONS} words, some stand together. [...] marks what is not read."
+)
+
+INTEGRATED = (
+    "Integrated gradients, from vectors of zeros: what each word adds to the answer. Red words speak for it, blue ones "
+    "against it. [...] marks what is not read."
 )
 
 
-class Explanation:
-    def __init__(self, titles: list[str], facts: list[dict[str, Any]]) -> None:
-        self._titles, self.facts = titles, facts
+class OfWords(Protocol):
+    legend: str
 
-    def show(self) -> None:
-        for title, one in zip(self._titles, self.facts):
-            pieces = [part["text"] for part in one["parts"]]
-            weights = [part["weight"] for part in one["parts"]]
-            if terminal.has_colours():
-                text = terminal.coloured(pieces, page.shares(np.array(weights)))
-                printing.raw(f"  {printing.shown(title)}: {text.strip()}\n")
-            else:
-                print(f"  for {title} (+) and against it (-):", *terminal.listed(pieces, weights), sep="\n")
+    def facts(self, content: Any, arrays: Arrays, outputs: Float[np.ndarray, "*t k"]) -> list[dict[str, Any]]:
+        """For each answer: what it is `of`, its `title`, the `parts` of the input, each a `text` and its `weight`, and
+        where it is of one word the number of that `word`.
+        """
+        ...
 
 
 class Texts:
-    def __init__(self, predictor: Predictor, of: int | None = None) -> None:
-        self._predictor, self._of = predictor, of
+    def __init__(self, predictor: Predictor, of: int | None = None, slopes: words.Slopes | None = None) -> None:
+        """With `slopes`, by integrated gradients, in place of leaving out each word."""
+        self._predictor, self._of, self._slopes = predictor, of, slopes
+        self.legend = INTEGRATED if slopes else LEGEND
 
-    def parts(self, content: Any, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> list[dict[str, Any]]:
-        """For each answer, its title and the weights of the parts of the text."""
-        task, (tokens,) = self._predictor.task, arrays
+    def facts(self, content: Any, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> list[dict[str, Any]]:
+        predictor, task, (tokens,) = self._predictor, self._predictor.task, arrays
+
+        def score(texts: list[words.Tokens]) -> Float[np.ndarray, "n k"]:
+            return scores.scores(task, np.stack(predictor.outputs([(text,) for text in texts])))
+
         targets = scores.explained(task, outputs, self._of)
-        pieces = self._predictor.inputs.pieces(content)  # type: ignore[attr-defined]
-        facts = []
-        for target, (starts, drops) in zip(targets, self._occlusions(tokens, targets)):
-            parts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]
-            weighted = [{"text": part, "weight": round(float(drop), 6)} for part, drop in zip(parts, drops)]
-            facts.append({"of": task.labels[target], "title": scores.title(task, outputs, target), "parts": weighted})
-        return facts
+        pieces = predictor.inputs.pieces(content)  # type: ignore[attr-defined]
+        starts, facts = words.borders(pieces), [dict[str, Any]() for _ in targets]
+        if self._slopes is None:
+            starts, drops = words.leave_one_out(tokens, starts, targets, score)
+            weights = list(drops.T)
+        else:
+            found = [words.integrated(tokens, starts, target, self._slopes) for target in targets]
+            weights = [one.weights for one in found]
+            facts = [{"completeness_error": round(one.gap, 6)} for one in found]
+        texts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]
+        return [
+            {
+                "of": task.labels[target],
+                "title": scores.title(task, outputs, target),
+                **fact,
+                "parts": parts(texts, own),
+            }
+            for target, own, fact in zip(targets, weights, facts)
+        ]
 
-    def _occlusions(self, tokens: Tokens, targets: list[int]) -> list[Occlusion]:
-        """For each target. The variants of the text run once."""
-        known: list[Float[np.ndarray, "n k"]] = []
 
-        def score(variants: list[Tokens]) -> Float[np.ndarray, "n k"]:
-            if not known:
-                outputs = np.stack(self._predictor.outputs([(variant,) for variant in variants]))
-                known.append(scores.scores(self._predictor.task, outputs))
-            return known[0]
+def parts(texts: Sequence[str], weights: Float[np.ndarray, " n"]) -> list[dict[str, Any]]:
+    return [{"text": text, "weight": round(float(weight), 6)} for text, weight in zip(texts, weights)]
 
-        return [occlusion([tokens], [target], score)[0] for target in targets]
+
+def split(fact: dict[str, Any]) -> tuple[list[str], Float[np.ndarray, " n"]]:
+    """The texts of the parts, and their weights."""
+    return [part["text"] for part in fact["parts"]], np.array([part["weight"] for part in fact["parts"]], np.float64)
+
+
+class Explanation:
+    def __init__(self, titles: Sequence[str], facts: list[dict[str, Any]]) -> None:
+        self._titles, self.facts = titles, facts
+
+    def show(self) -> None:
+        for title, fact in zip(self._titles, self.facts):
+            pieces, weights = split(fact)
+            if "word" in fact:  # of many: a line each
+                print(f"  {title}: {', '.join(terminal.strongest(pieces, weights.tolist())) or 'no word changes it'}")
+            elif terminal.has_colours():
+                text = terminal.coloured(pieces, page.shares(weights))
+                printing.raw(f"  {printing.shown(title)}: {text.strip()}\n")
+            else:
+                print(f"  for {title} (+) and against it (-):", *terminal.listed(pieces, weights.tolist()), sep="\n")
 
 
 class Pages:
     """Explanations on a page for the browser."""
 
-    def __init__(self, texts: Texts, path: Path) -> None:
-        self._texts, self._path = texts, path
+    def __init__(self, of: OfWords, path: Path) -> None:
+        self._of, self._path = of, path
         with writing(path):
-            path.write_text(page.head(TITLE, LEGEND), encoding="utf-8", newline="\n")
+            path.write_text(page.head(TITLE, of.legend), encoding="utf-8", newline="\n")
 
-    def explain(self, given: Given, arrays: Arrays, outputs: Float[np.ndarray, " k"]) -> Explanation:
-        facts = self._texts.parts(given.content, arrays, outputs)
-        titles = [one.pop("title") for one in facts]
-        sections = []
-        for title, one in zip(titles, facts):
-            parts, drops = zip(*((part["text"], part["weight"]) for part in one["parts"])) if one["parts"] else ((), ())
-            sections.append(page.section(page.Explained(title, "", given.name, list(parts), np.array(drops))))
+    def explain(self, given: Given, arrays: Arrays, outputs: Float[np.ndarray, "*t k"]) -> Explanation:
+        facts = self._of.facts(given.content, arrays, outputs)
+        titles = [fact.pop("title") for fact in facts]
         with writing(self._path), self._path.open("a", encoding="utf-8", newline="\n") as file:
-            file.writelines(sections)
+            for title, fact in zip(titles, facts):
+                file.write(
+                    page.section(page.Explained(title, "", given.name, page.text(*split(fact), fact.get("word"))))
+                )
         return Explanation(titles, facts)
 
 
-def load(predictor: Predictor, package: Path, folder: Path, of: int | None) -> Pages:
-    return Pages(Texts(predictor, of), folder / "explained.html")
+def slopes(package: Path) -> words.Slopes:
+    """Those of the package's own function. Raises UserError where it has none, or what it needs is missing."""
+    call = gradient(package, "integrated")
+    return lambda *inputs: words.TokenSlopes(*map(np.asarray, call(*inputs)))
+
+
+def load(of: OfWords, folder: Path) -> Pages:
+    return Pages(of, folder / "explained.html")

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from . import telemetry
@@ -15,6 +18,13 @@ from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
 from .routes import explanations, open_inference, page, predictions
+from .shortcut import Shortcut
+
+
+class Refusal(BaseModel):
+    """What every request gets that is not answered."""
+
+    error: str  # one line: what, where, and the cure
 
 
 def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:
@@ -23,7 +33,8 @@ def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp
         yield
         await repository.close()
 
-    app = FastAPI(title="Models", version="1", lifespan=lifespan)
+    refused: dict[int | str, dict[str, Any]] = {"4XX": {"model": Refusal}, "5XX": {"model": Refusal}}
+    app = FastAPI(title="Models", version="1", lifespan=lifespan, responses=refused)
     app.include_router(open_inference.routes(repository, may_load=may_load))
     app.include_router(predictions.routes(repository))
     app.include_router(explanations.routes(repository))
@@ -50,4 +61,10 @@ def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp
         first = error.errors()[0]
         return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
 
-    return Guard(app, limits)
+    infer = open_inference.endpoint(repository)
+    hot = [
+        Route("/predict", predictions.endpoint(repository), methods=["POST"]),
+        Route("/v2/models/{name}/infer", infer, methods=["POST"]),
+        Route("/v2/models/{name}/versions/{version}/infer", infer, methods=["POST"]),
+    ]
+    return Guard(Shortcut(app, hot), limits)

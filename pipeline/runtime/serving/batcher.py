@@ -59,6 +59,10 @@ class Batcher(Generic[Given, Result]):
             self._worker = asyncio.create_task(self._work())
         return await waiting.results
 
+    def before(self, work: Callable[[], None]) -> None:
+        """Runs `work` in the thread, before the inputs that come from now on. From any thread."""
+        self._thread.submit(work)
+
     async def close(self) -> None:
         """Answers what waits, and takes no more."""
         self._closed = True

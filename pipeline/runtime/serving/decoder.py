@@ -7,7 +7,7 @@ whatever else is being written.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,7 @@ class Stream:
     sampling: Sampling
     random: np.random.Generator
     seen: list[int]  # the prompt's tokens and those written
-    stop: str | None
+    stops: Sequence[str]
     parts: "asyncio.Queue[str | Exception | None]" = field(default_factory=asyncio.Queue)  # None is the end
     written: int = 0
     cached: int = 0  # tokens in its row of the cache
@@ -43,7 +43,7 @@ class Stream:
             while self.fed:
                 yield self.fed.popleft()
 
-        return until(generator.tokenizer.decode(tokens()), self.stop)
+        return until(generator.tokenizer.decode(tokens()), self.stops)
 
 
 class Decoder:
@@ -83,19 +83,17 @@ class Decoder:
         self._cache = self._insert(self._cache, own, 0)
         _, self._cache = generator.step(self._cache, np.zeros((len(self._rows), 1), np.int32))
 
-    async def write(
-        self, prompt: Tokens, most: int, sampling: Sampling, *, seed: int, stop: str | None
-    ) -> AsyncIterator[str]:
-        """The parts of the text that continues the prompt. Raises Busy before the first, and Leaving after `close`."""
+    async def write(self, prompt: Tokens, most: int, sampling: Sampling, *, seed: int, stops: Sequence[str]) -> Stream:
+        """The text that continues the prompt: `parts` has it as it comes. Raises Busy, and Leaving after `close`."""
         if self._closed:
             raise Leaving
         if len(self._queue) >= self._room:
             raise Busy
-        stream = Stream(most, sampling, np.random.default_rng(seed), [START, *prompt.tolist()], stop)
+        stream = Stream(most, sampling, np.random.default_rng(seed), [START, *prompt.tolist()], stops)
         self._queue.append(stream)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        return self._parts(stream)
+        return stream
 
     async def close(self) -> None:
         """Ends what is being written, and takes no more."""
@@ -104,7 +102,7 @@ class Decoder:
             await self._worker
         self._thread.shutdown(wait=False)
 
-    async def _parts(self, stream: Stream) -> AsyncIterator[str]:
+    async def parts(self, stream: Stream) -> AsyncIterator[str]:
         try:
             while (part := await stream.parts.get()) is not None:
                 if isinstance(part, Exception):

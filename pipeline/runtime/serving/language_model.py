@@ -4,13 +4,33 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import strict_json
+from ..encoders.valid_text import valid_text
+from ..errors import UserError
+from ..explanations.next_token import NextToken
 from ..generator import Generator
 from ..hashes import sha256
 from ..package import read_object
 from ..trust.manifest import MANIFEST
 from .decoder import Decoder
+from .explainer import Asked, Explainer
 
 ROWS = 16  # texts that are written at once
+
+
+class NextTokens:
+    """Explanations of what follows a text."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._of = NextToken(generator)
+
+    def explain(self, asked: Asked) -> dict[str, Any]:
+        text = valid_text(str(asked.content), asked.name)
+        if not text:
+            raise UserError(f"{asked.name}: has no text")
+        return {"explanations": self._of.facts(text)}
+
+    def warm_up(self) -> None:
+        self._of.warm_up()
 
 
 class LanguageModel:
@@ -30,6 +50,7 @@ class LanguageModel:
             for sample in strict_json.read(folder / "sample" / "expected.json")["samples"]
             if "prompt" in sample
         ]
+        self.explainer = Explainer(NextTokens(self.generator))
         self.decoder = Decoder(self.generator, rows=ROWS, room=room)
 
     @property
@@ -38,6 +59,8 @@ class LanguageModel:
 
     def warm_up(self) -> None:
         self.decoder.warm_up()
+        self.explainer.warm_up()
 
     async def close(self) -> None:
         await self.decoder.close()
+        await self.explainer.batcher.close()

@@ -17,6 +17,7 @@ from ..tasks import Answer
 from ..trust.manifest import MANIFEST
 from . import telemetry
 from .batcher import Batcher
+from .explainer import Answers, Explainer
 
 
 class Given(NamedTuple):
@@ -37,7 +38,7 @@ class Model:
     def __init__(self, name: str, folder: Path, *, engine: str, room: int) -> None:
         self.name, self.folder, self.room = name, folder, room
         self.version = sha256(folder / MANIFEST)[:12]
-        self.predictor = Predictor(folder, engine)
+        self.predictor = Predictor(folder, engine, shared=True)
         self.config = self.predictor.config
         self.signature = read_object(folder / "signature.json", "inputs", "outputs", "raw_inputs", "buckets")
         self.samples: list[dict[str, Any]] = strict_json.read(folder / "sample" / "expected.json")["samples"]
@@ -47,6 +48,8 @@ class Model:
             room=room,
             on_batch=telemetry.batches(name, self.version),
         )
+
+        self.explainer = Explainer(Answers(self.predictor, folder))
 
     @property
     def engine(self) -> str:
@@ -59,9 +62,11 @@ class Model:
     async def close(self) -> None:
         """Answers what waits, and takes no more."""
         await self.batcher.close()
+        await self.explainer.batcher.close()
 
     def warm_up(self) -> None:
         """Runs every shape that a request can have, where each is compiled, so that no request waits for that."""
+        self.explainer.warm_up()
         engine, arrays = self.predictor.engine, self.predictor.encode(*self.sample(0))
         self.predictor.outputs([arrays])
         if not engine.compiles:

@@ -4,6 +4,7 @@ A task "multi-label-classification" is the module multi_label_classification, wh
 of the outputs. A module without `load` is of a model that generates text.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -85,6 +86,20 @@ def read_labels(folder: Path, outputs: int) -> list[str]:
     if not isinstance(labels, list) or [type(label) for label in labels] != [str] * outputs:
         raise UserError(f"{path}: labels must be {outputs} names, as many as the model has outputs")
     return labels
+
+
+def read_least_sure(folder: Path) -> float | None:
+    """The probability from which on answers are sure, in labels.json: infinite where none is. None where answers do not
+    say whether they are. Raises UserError.
+    """
+    path = folder / "labels.json"
+    content = strict_json.read(path).get("sure")
+    if content is None:
+        return None
+    threshold = content.get("threshold", "") if isinstance(content, dict) else ""
+    if threshold is not None and type(threshold) not in (float, int):
+        raise UserError(f"{path}: sure must have a threshold, a number or null")
+    return math.inf if threshold is None else float(threshold)
 
 
 def _module(name: str) -> str:

@@ -3,7 +3,7 @@
 github.com/kserve/open-inference-protocol
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -47,17 +47,12 @@ def routes(repository: Repository, *, may_load: bool) -> APIRouter:
         model = repository.get(name, version)
         return {"name": model.name, "ready": True}
 
+    inferred = endpoint(repository)
+
     @router.post("/models/{name}/infer")
     @router.post("/models/{name}/versions/{version}/infer")
     async def infer(name: str, request: Request, version: str | None = None) -> Response:
-        with repository.predictor(name, version) as model:
-            asked = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
-            outputs = await answer(model, asked)
-        header = {"model_name": model.name, "model_version": model.version} | ({"id": asked.id} if asked.id else {})
-        binary = asked.outputs if asked.outputs is not None else dict.fromkeys((x.name for x in outputs), asked.binary)
-        body, size = tensors.respond(header, outputs, binary)
-        headers = {} if size is None else {tensors.HEADER: str(size)}
-        return Response(body, 200, headers, "application/json" if size is None else "application/octet-stream")
+        return await inferred(request)
 
     if may_load:
 
@@ -76,6 +71,23 @@ def routes(repository: Repository, *, may_load: bool) -> APIRouter:
             return {"name": name}
 
     return router
+
+
+def endpoint(repository: Repository) -> Callable[[Request], Awaitable[Response]]:
+    """What answers a request to infer."""
+
+    async def inferred(request: Request) -> Response:
+        path = request.path_params
+        with repository.predictor(path["name"], path.get("version")) as model:
+            asked = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
+            outputs = await answer(model, asked)
+        header = {"model_name": model.name, "model_version": model.version} | ({"id": asked.id} if asked.id else {})
+        binary = asked.outputs if asked.outputs is not None else dict.fromkeys((x.name for x in outputs), asked.binary)
+        body, size = tensors.respond(header, outputs, binary)
+        headers = {} if size is None else {tensors.HEADER: str(size)}
+        return Response(body, 200, headers, "application/json" if size is None else "application/octet-stream")
+
+    return inferred
 
 
 def describe(model: Served) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
 
 from ..failures import Failure
 from ..model import Given, Model
@@ -19,25 +21,35 @@ IMAGES = ("image/png", "image/jpeg", "image/webp", "application/octet-stream")
 
 def routes(repository: Repository) -> APIRouter:
     router = APIRouter(tags=["Raw inputs"])
+    answer = endpoint(repository)
 
     @router.post("/predict", openapi_extra={"requestBody": BODY})
-    async def predict(request: Request, model: str | None = None, column: str = "text") -> Any:
+    async def predict(request: Request, model: str | None = None, column: str = "text") -> Response:
         """The answer to one input; or, to several, a list `answers`, in which one may be an `error`. A CSV table, whose
         texts are in `column`, comes back with the answers in further columns.
         """
-        with repository.predictor(model) as served:
+        return await answer(request)
+
+    return router
+
+
+def endpoint(repository: Repository) -> Callable[[Request], Awaitable[Response]]:
+    """What answers such a request."""
+
+    async def answer(request: Request) -> Response:
+        query = request.query_params
+        with repository.predictor(query.get("model")) as served:
             if _kind(request) == "text/csv":
-                table = await tables.answered(served, await request.body(), column)
+                table = await tables.answered(served, await request.body(), query.get("column", "text"))
                 return Response(table, media_type="text/csv")
             given, alone = await inputs(served, request)
             answers = [served.answer(one) for one in await served.outputs(given)]
-        if not alone:
-            return {"model": served.name, "version": served.version, "answers": answers}
-        if "error" in answers[0]:
+        if alone and "error" in answers[0]:
             raise Failure(400, answers[0]["error"])
-        return {"model": served.name, "version": served.version, **answers[0]}
+        facts = answers[0] if alone else {"answers": answers}
+        return JSONResponse({"model": served.name, "version": served.version, **facts})
 
-    return router
+    return answer
 
 
 BODY: dict[str, Any] = {
@@ -94,13 +106,16 @@ def _from_json(model: Model, content: Any) -> list[Given]:
 
 
 async def _from_form(model: Model, request: Request) -> list[Given]:
-    async with request.form(max_files=model.room, max_fields=model.room) as form:
-        given = [
-            _given(model, await value.read(), value.filename or name)
-            if isinstance(value, UploadFile)
-            else _given(model, value.encode(), name)
-            for name, value in form.multi_items()
-        ]
+    try:
+        async with request.form(max_files=model.room, max_fields=model.room) as form:
+            given = [
+                _given(model, await value.read(), value.filename or name)
+                if isinstance(value, UploadFile)
+                else _given(model, value.encode(), name)
+                for name, value in form.multi_items()
+            ]
+    except MultiPartException as error:
+        raise Failure(400, f"the form cannot be read: {error.message}") from error
     _check_count(model, given)
     return given
 

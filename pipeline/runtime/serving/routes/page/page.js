@@ -78,45 +78,73 @@ function bars(probabilities, chosen) {
 
 const percent = (p) => `${(100 * p).toFixed(p > 0.0995 && p < 0.9995 ? 0 : 1)} %`;
 
+const number = (x) => Number(x.toPrecision(6));
+
+// What an answer says of itself: the intervals of numbers, or that it is not sure.
+function doubt(answer) {
+  if (answer.low) {
+    const ranges = Object.keys(answer.values).map((name) => `${name} from ${number(answer.low[name])} to ${number(answer.high[name])}`);
+    return `${percent(answer.coverage)} of true values lie in such intervals: ${ranges.join(", ")}`;
+  }
+  if (answer.sure === false) return "not sure";
+  if (Array.isArray(answer.sure) && answer.sure.includes(false)) return "Not sure of the words with a dotted line";
+  return null;
+}
+
 function verdict(answer) {
   if (answer.values) {
     const units = answer.units ?? {};
-    return Object.entries(answer.values).map(([name, x]) => `${name}: ${Number(x.toPrecision(6))} ${units[name] ?? ""}`.trim()).join(", ");
+    return Object.entries(answer.values).map(([name, x]) => `${name}: ${number(x)} ${units[name] ?? ""}`.trim()).join(", ");
   }
   if (Array.isArray(answer.probabilities)) return null;
   if (answer.labels) return answer.labels.join(", ") || "none of its labels";
   return `${answer.label}, ${percent(answer.probability)}`;
 }
 
-function tagged(words, answer) {
+// Each word is a button that shows which words made its tag.
+function tagged(words, answer, body, type) {
   const line = element("p", "words");
+  const reasons = element("div", "why");
+  reasons.setAttribute("aria-live", "polite");
   const kinds = [...new Set(answer.labels.map((label) => label.replace(/^[A-Z]-/, "")))].sort();
   words.forEach((word, i) => {
     const label = answer.labels[i];
     const outside = label === "O";
-    const shown = element("span", outside ? "word" : "word tagged", word);
+    const shown = element("button", outside ? "word" : "word tagged", word);
+    shown.type = "button";
+    shown.onclick = () => show(async () => {
+      reasons.replaceChildren(...explained(await reason(body, type, `&word=${i}`)));
+      say("");
+    });
     if (!outside) {
       const hue = (kinds.indexOf(label.replace(/^[A-Z]-/, "")) * 137.5) % 360;
       shown.style.setProperty("--tag", `hsl(${hue} 65% 50%)`);
       shown.append(element("small", "", label));
     }
-    shown.title = `${label}, ${percent(answer.probabilities[i])}`;
+    const unsure = answer.sure?.[i] === false;
+    if (unsure) shown.classList.add("unsure");
+    shown.title = `${label}, ${percent(answer.probabilities[i])}${unsure ? ", not sure" : ""}: why?`;
     line.append(shown, " ");
   });
-  return line;
+  const box = element("div");
+  box.append(line, reasons);
+  return box;
+}
+
+async function reason(body, type, more = "") {
+  const response = await call(of_model("explain") + more, { method: "POST", body, headers: { "Content-Type": type } });
+  return response.json();
 }
 
 // A button that shows what spoke for an answer.
-function why(body, type) {
+function why(body, type, title = "Why?") {
   const box = element("div", "why");
-  const button = element("button", "", "Why?");
+  const button = element("button", "", title);
   button.type = "button";
   button.onclick = () => show(async () => {
     button.disabled = true;
     try {
-      const response = await call(of_model("explain"), { method: "POST", body, headers: { "Content-Type": type } });
-      const said = await response.json();
-      box.replaceChildren(...explained(said));
+      box.replaceChildren(...explained(await reason(body, type)));
       say("");
     } finally {
       button.disabled = false;
@@ -136,14 +164,15 @@ function explained(said) {
   return said.explanations.map((one) => {
     const line = element("p", "words");
     const most = Math.max(...one.parts.map((part) => Math.abs(part.weight)), 1e-9);
-    for (const part of one.parts) {
-      const shown = element("span", `part ${part.weight < 0 ? "against" : "for"}`, part.text);
+    one.parts.forEach((part, i) => {
+      const own = i === one.word ? " own" : "";
+      const shown = element("span", `part ${part.weight < 0 ? "against" : "for"}${own}`, part.text);
       shown.style.setProperty("--share", `${Math.round(70 * Math.abs(part.weight) / most)}%`);
       shown.title = part.weight.toFixed(3);
       line.append(shown);
-    }
+    });
     const box = element("div");
-    box.append(element("div", "name", `${one.title}: red parts speak for it, blue ones against it`), line);
+    box.append(element("div", "name", `${one.title}: red words speak for it, blue ones against it`), line);
     return box;
   });
 }
@@ -164,10 +193,12 @@ function showAnswer(name, answer, { image, words, body, type } = {}) {
   } else {
     const text = verdict(answer);
     if (text !== null) side.append(element("div", "verdict", text));
+    const said = doubt(answer);
+    if (said !== null) side.append(element("div", "doubt", said));
   }
   head.append(side);
   box.append(head);
-  if (answer.labels && Array.isArray(answer.probabilities)) box.append(tagged(words, answer));
+  if (answer.labels && Array.isArray(answer.probabilities)) box.append(tagged(words, answer, body, type));
   else if (answer.probabilities) box.append(bars(answer.probabilities, answer.labels ?? [answer.label]));
   if (body && !answer.error && !Array.isArray(answer.probabilities)) box.append(why(body, type));
   $("answers").append(box);
@@ -309,6 +340,7 @@ async function writeOn(prompt) {
   } finally {
     $("stop").hidden = true;
   }
+  box.append(why(written.textContent, "text/plain;charset=utf-8", "What would come next, and why?"));
 }
 
 // The objects in a stream of server-sent events.

@@ -1,0 +1,1 @@
+"""Whether two models, or two settings, differ by more than chance."""
