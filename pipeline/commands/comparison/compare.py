@@ -29,6 +29,8 @@ def main() -> int:
             raise UserError(f"{names}: a side has one or several different runs, separated by commas")
     a, b = sides
     refuse_other_tasks([*a, *b])
+    if given.shown < 0:
+        raise UserError("--shown: how many examples to show, from 0 on")
     compared = {split: compare(a, b, split) for split in paths.TESTS if in_all(split, a, b)}
     if not compared:
         raise UserError(f"{given.a} and {given.b} have no test split in common")

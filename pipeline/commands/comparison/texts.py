@@ -47,13 +47,14 @@ def metrics_table(found: Comparison) -> pd.DataFrame:
         [
             {
                 "metric": one.metric,
-                "A": f"{one.a:.4f}",
-                "B": f"{one.b:.4f}",
-                "difference": f"{one.difference:+.4f}",
-                "95 % interval": "-" if math.isnan(one.low) else f"{one.low:+.4f} to {one.high:+.4f}",
+                "A": f"{one.a:{form}}",
+                "B": f"{one.b:{form}}",
+                "difference": f"{one.difference:+{form}}",
+                "95 % interval": "-" if math.isnan(one.low) else f"{one.low:+{form}} to {one.high:+{form}}",
                 "p": "-" if math.isnan(p) else _p(p),
             }
             for one, p in zip(found.differences, shown)
+            for form in [_form(max(abs(one.a), abs(one.b)))]
         ]
     )
 
@@ -62,7 +63,9 @@ def method(found: Comparison) -> str:
     """How intervals and p were come by, in a line."""
     unit, tests = found.a[0].cluster, list(dict.fromkeys(one.test for one in found.differences))
     size = f"{found.clusters:,} {unit}s"
-    if unit != found.a[0].unit:
+    if unit == "passage":
+        size += f" of {len(found.parts):,} documents, so about these documents alone"
+    elif unit != found.a[0].unit:
         size += f" with {len(found.a[0].rows):,} {found.a[0].unit}s"
     if len(found.a) + len(found.b) > 2:
         how = f"Intervals and p: Student's t over {len(found.a)} and {len(found.b)} seeds and {size}"
@@ -176,6 +179,13 @@ def _table(table: pd.DataFrame, markdown: bool) -> str:
         table = table.replace(r"\|", r"\\|", regex=True)
     form = "github" if markdown else "plain"
     return table.to_markdown(index=False, disable_numparse=True, colalign=align, tablefmt=form)
+
+
+def _form(size: float) -> str:
+    """How figures of about this size are printed: a price in full, a share to four places."""
+    if 0 < size < 0.01:
+        return ".3g"
+    return ",.0f" if size >= 10_000 else ",.2f" if size >= 100 else ".4f"
 
 
 def _p(p: float) -> str:

@@ -43,6 +43,8 @@ class Explainable(Protocol):
     rows: int  # how many there are
     method: str  # how they are explained
     legend: str  # how to read what is shown
+    tested: int  # how many examples are enough to test explanations by, for what each costs
+    steps: int  # of the curves that test them
 
     def likeliest(self, rows: Sequence[int]) -> list[int]:
         """For each row, the output that the network gives most evidence for."""

@@ -23,8 +23,7 @@ from pipeline.evaluation.explanations.explainable import Attribution, Explainabl
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.runtime import strict_json
 
-EXAMPLES, SHUFFLED = 64, 32  # that are explained; of these, by the network with shuffled parameters
-STEPS = 20  # of a curve
+SHUFFLED = 16  # examples that the network with shuffled parameters explains
 RESAMPLES = 2_000
 FILE = paths.EVALUATION / "explanations.json"
 
@@ -42,7 +41,7 @@ def write(predictor: Predictor, tree: Tree, network: NetworkSettings, split: str
     """Writes evaluation/explanations.json, and the curves as a picture."""
     kind = examples.explainable(predictor, tree, network, split)
     random = np.random.default_rng(0)
-    rows = np.sort(random.permutation(kind.rows)[:EXAMPLES]).tolist()
+    rows = np.sort(random.permutation(kind.rows)[: kind.tested]).tolist()
     outputs = kind.likeliest(rows)
     found = kind.attribute(rows, outputs)
     told = [i for i, one in enumerate(found) if len(one.weights) > 1]  # of a single part there is no order
@@ -85,16 +84,17 @@ def _curves(
     for row, output, own in zip(rows, outputs, found):
         count = len(own.weights)
         order, any_order = np.argsort(-own.weights, kind="stable"), random.permutation(count)
-        kept = np.concatenate([~_first(order), _first(order), ~_first(any_order), _first(any_order)])
-        curves.append(kind.answers(row, output, own, kept).reshape(4, STEPS + 1))
+        best, any_ = _first(order, kind.steps), _first(any_order, kind.steps)
+        kept = np.concatenate([~best, best, ~any_, any_])
+        curves.append(kind.answers(row, output, own, kept).reshape(4, -1))
     return Curves(*np.stack(curves, axis=1))
 
 
-def _first(order: np.ndarray) -> Bool[np.ndarray, "s p"]:
+def _first(order: np.ndarray, steps: int) -> Bool[np.ndarray, "s p"]:
     """The first parts of an order, from none to all."""
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order))
-    return rank[None] < np.round(np.linspace(0, len(order), STEPS + 1))[:, None]
+    return rank[None] < np.round(np.linspace(0, len(order), steps + 1))[:, None]
 
 
 def _areas(curves: Curves) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _areas(curves: Curves) -> dict[str, Any]:
         ("deletion", curves.deletion, curves.random_deletion),
         ("insertion", curves.insertion, curves.random_insertion),
     ):
-        areas, random = (np.trapezoid(curve, dx=1 / STEPS, axis=1) for curve in (own, other))
+        areas, random = (np.trapezoid(curve, dx=1 / (curve.shape[1] - 1), axis=1) for curve in (own, other))
         difference = areas - random
         drawn = np.random.default_rng(0).integers(len(areas), size=(RESAMPLES, len(areas)))
         low, high = np.quantile(difference[drawn].mean(1), [0.025, 0.975])

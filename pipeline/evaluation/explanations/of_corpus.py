@@ -29,6 +29,7 @@ Tokens = Integer[np.ndarray, " _"]
 
 
 class Corpus:
+    tested, steps = 32, 10
     method = "leaving out each earlier word"
     legend = (
         "The last token, with a line around it, is predicted again without each word before it: red words make it "

@@ -16,6 +16,7 @@ from pipeline.runtime.explanations import drawing, methods
 
 
 class Images:
+    tested, steps = 64, 20
     method = "integrated gradients from typical images"
     legend = (
         "Integrated gradients: what sets the image apart from typical ones of the training data. Red pixels speak for "

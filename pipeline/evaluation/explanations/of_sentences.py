@@ -22,6 +22,7 @@ from pipeline.runtime.explanations import page, words
 
 
 class Sentences:
+    tested, steps = 64, 10
     method = "hiding each word"
     legend = (
         "A tag, of the word with a line around it, is computed again with each word of the sentence hidden: red words "

@@ -23,6 +23,7 @@ Tokens = Integer[np.ndarray, " _"]
 
 
 class Texts:
+    tested, steps = 32, 10
     method = "leaving out each word"
     legend = (
         "The output is computed again without each word: red words raise it, blue ones lower it. In a text of more "

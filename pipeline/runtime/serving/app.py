@@ -18,7 +18,7 @@ from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
 from .routes import explanations, open_inference, page, predictions
-from .shortcut import Shortcut
+from .routes.shortcut import Shortcut
 
 
 class Refusal(BaseModel):
