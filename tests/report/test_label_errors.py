@@ -23,11 +23,13 @@ def test_wrong_training_labels_are_found(tmp_path):
     with (tmp_path / "run" / "label_errors.csv").open() as file:
         rows = list(csv.DictReader(file))
     numbers = [int(row["source"].rpartition(" ")[2]) - 2 for row in rows]  # the header is a row
-    assert sum(number % 10 == 0 for number in numbers) >= 0.6 * len(rows)
-    assert sum(number % 10 == 0 for number in numbers) >= 6  # of about twelve
+    wrong = [number % 10 == 0 for number in numbers]  # one in ten is
+    assert sum(wrong) >= 0.5 * len(rows)
+    assert sum(wrong) >= 6  # of about twelve
+    assert all(wrong[:1])
     assert (tmp_path / "run" / "trained").exists()  # as it was
-    wrong = label_errors(tmp_path / "run", "--folds", "1")
-    assert (wrong.returncode, wrong.stderr) == (1, "error: --folds: at least 2\n")
+    done = label_errors(tmp_path / "run", "--folds", "1")
+    assert (done.returncode, done.stderr) == (1, "error: --folds: at least 2\n")
 
 
 def test_a_text_without_labels_is_refused(tmp_path):

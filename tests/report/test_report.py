@@ -19,7 +19,7 @@ HEADINGS = {  # that a task's report has, and one that it has not
     "texts": ("Labels that may be wrong", "Largest errors"),
     "sets": ("By label", "Confusion of labels"),
     "numbers": ("Largest errors", "By label"),
-    "tags": ("What it confuses", "Largest errors"),
+    "tags": ("By label", "Largest errors"),
     "writer": ("By slice", "By label"),
 }
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 
 WIDTH, HEIGHT = 400, 240
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 48, 20, 14, 40
 BINS = 20
 POINTS = 600  # of a scatter plot
 

@@ -130,20 +130,20 @@ def _label(label: Any, kind: str) -> str:
     return label if isinstance(label, str) else ", ".join(label or []) or "no label"
 
 
-def drift_sentence(found: Drift) -> str:
-    """Whether training and test are alike, in plain words."""
-    differing = drift.different(found.traits)
+def drift_sentence(found: Drift, split: str) -> str:
+    """Whether the training split and another are alike, in plain words."""
+    differing = [name.removesuffix(", %") for name in drift.different(found.traits)]
     traits_say = f" They differ in {wording.listed(differing)}." if differing else ""
     if found.auc is None:
         few = "The splits hold too few separate documents for a classifier to tell whether they differ."
         return few + traits_say
     figures = f"AUC {found.auc:.2f}, {wording.INTERVAL} {found.low:.2f} to {found.high:.2f}; 0.5 is pure guessing"
     if not found.differs:
-        return f"A simple classifier cannot tell test examples from training examples ({figures}).{traits_say}"
+        return f"A simple classifier cannot tell {split} examples from training examples ({figures}).{traits_say}"
     how = "easily" if found.auc >= 0.8 else "often" if found.auc >= 0.65 else "a little better than by chance"
     return (
-        f"A simple classifier can tell test examples from training examples {how} ({figures}): figures on the test "
-        f"split may not be those of training-like data.{traits_say}"
+        f"A simple classifier can tell {split} examples from training examples {how} ({figures}): figures on the "
+        f"{split} split need not hold for data like the training data.{traits_say}"
     )
 
 

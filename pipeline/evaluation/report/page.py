@@ -20,7 +20,6 @@ from pipeline.runtime import strict_json
 
 REPORT = paths.EVALUATION / "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
-SHIFT = ("train", "test")
 
 
 class Run(NamedTuple):
@@ -64,7 +63,7 @@ def contents(run: Run) -> dict[str, Any]:
         split: _headline(task.headline(figures), run.failures[split]) for split, figures in run.figures.items()
     }
     failures = run.failures["test"]
-    found = drift.between(*SHIFT, seed)
+    found = {split: drift.between("train", split, seed) for split in run.figures}
     balance, more_labels = data.balance(report) if task.class_word else ([], 0)
     legend, mistakes = failing.mistakes(run.predictor, run.tree, run.network, failures.outcomes)
     doubted, doubts = failing.doubts()
@@ -102,8 +101,7 @@ def contents(run: Run) -> dict[str, Any]:
         "encoded": data.encoded(features),  # type: ignore[arg-type]
         "sheet": data.sheet(seed, labelled=task.labels_are is not None),
         "seed": seed,
-        "drift": found,
-        "drift_sentence": data.drift_sentence(found),
+        "drifts": [(split, one, data.drift_sentence(one, split)) for split, one in found.items()],
         "params": params(run, trained, report),
         "versions": sorted((trained["versions"] | run.provenance["versions"]).items()),
         "device": {"train": trained.get("device", {}), "evaluate": run.provenance["device"]},
@@ -133,6 +131,9 @@ def summary(parts: dict[str, Any], kind: str) -> list[str]:
     ]
     if headline.beats_baseline is False:
         sentences.append("That is not clearly better: train longer, or look at the data.")
+    for split, other in list(parts["headlines"].items())[1:]:
+        span = wording.span(other.low, other.high, is_share=other.is_share, unit=other.unit)
+        sentences.append(f"On the {split} split it is {other.text(other.value)} ({wording.INTERVAL} {span}).")
     sure = [row for row in parts["classes"] if not row["few"]]
     if sure and sure[0]["f1"] < sure[-1]["f1"]:
         worst, pair = sure[0], parts["pairs"][:1]
@@ -148,7 +149,7 @@ def summary(parts: dict[str, Any], kind: str) -> list[str]:
     if parts["doubted"]:
         labels = "One test label looks" if parts["doubted"] == 1 else f"{parts['doubted']:,} test labels look"
         sentences.append(f"{labels} doubtful.")
-    return [*sentences, parts["drift_sentence"]]
+    return [*sentences, *(sentence for _, _, sentence in parts["drifts"])]
 
 
 def curves(metric: str) -> list[Chart]:
