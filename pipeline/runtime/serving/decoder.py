@@ -19,7 +19,6 @@ from ..encoders.byte_tokenizer import START
 from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token, until
 from .failures import Busy, Leaving
 
-
 GROUP = 8  # texts that share a step
 
 
