@@ -17,7 +17,7 @@ test: .venv/dev  ## run the whole test suite (`pytest` alone: the fast tests)
 	python -m pytest -n 2 --dist loadgroup -m "not long"
 
 # The columns of `dvc exp show`: the headline metrics and what was changed, in 100 characters.
-COLUMNS_SHOWN = Experiment$$|(model|dataset|seed)$$|(models|datasets)[.]|(test|shifted)[.](accuracy|(macro|micro|spans)[.]f1|nats_per_character|(.*[.])?(mae|r2))$$
+COLUMNS_SHOWN = Experiment$$|(model|dataset|seed)$$|(models|datasets)[.]|(test|shifted)[.](accuracy|(macro|micro|span)_f1|nats_per_character|(.*[.])?(mae|r2))$$
 
 experiments:  ## a table of all experiments, in few columns; `dvc exp show` has every figure
 	@dvc exp show --no-pager --only-changed --hide-workspace --drop '^(?!$(COLUMNS_SHOWN))'

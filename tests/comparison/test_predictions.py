@@ -32,16 +32,16 @@ def names_and_values(found: Predictions) -> dict[str, float]:
 def test_metrics_are_those_of_evaluate(four_packages: list[Path]) -> None:
     """Of classes, of words and of texts; of several labels and of numbers, see tests/stages/test_tasks.py."""
     wanted: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
-        "images": lambda m: {"accuracy": m["accuracy"], "macro F1": m["macro"]["f1"], "log loss": m["loss"]},
-        "texts": lambda m: {"accuracy": m["accuracy"], "macro F1": m["macro"]["f1"], "log loss": m["loss"]},
-        "tags": lambda m: {"span F1": m["spans"]["f1"], "accuracy": m["accuracy"]},
+        "images": lambda m: {"accuracy": m["accuracy"], "macro F1": m["macro_f1"], "log loss": m["loss"]},
+        "texts": lambda m: {"accuracy": m["accuracy"], "macro F1": m["macro_f1"], "log loss": m["loss"]},
+        "tags": lambda m: {"span F1": m["span_f1"], "accuracy": m["accuracy"]},
         "writer": lambda m: {"nats a character": m["nats_per_character"]},
     }
     for package in four_packages:
         folder = package.parent
         task = json.loads((folder / "data/features/task.json").read_text())["name"]
         found = TASKS[task].compared(lambda name, top=folder: pd.read_parquet(top / "evaluation" / name), "test")
-        figures = json.loads((folder / "metrics/evaluate.json").read_text())["test"]
+        figures = json.loads((folder / "metrics/details.json").read_text())["test"]
         assert names_and_values(found) == pytest.approx(wanted[folder.name](figures), rel=1e-5), folder.name
         if len(found.rows) > 1:
             same = pairing.compare([found], [found], ["a", "b"])
