@@ -43,11 +43,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get(ID.encode(), "")
-        request = (
-            given if given.isascii() and given.isprintable() and 0 < len(given) <= LONGEST_ID else uuid.uuid4().hex
-        )
+        headers = dict(scope["headers"])
+        given = headers.get(ID.encode(), b"").decode("latin-1")
+        is_fit = given.isascii() and given.isprintable() and 0 < len(given) <= LONGEST_ID
+        request = given if is_fit else uuid.uuid4().hex
         started, status, received = time.perf_counter(), 0, 0
 
         async def receive_counted() -> Message:
@@ -84,14 +83,14 @@ class Guard:
             await _respond(failure, request, send)
         self._record(scope, request, status, time.perf_counter() - started)
 
-    def _check(self, path: str, headers: dict[bytes, str]) -> None:
+    def _check(self, path: str, headers: dict[bytes, bytes]) -> None:
         """Raises Failure for a request that is not let in."""
         if self._limits.key and path not in OPEN:
-            given = headers.get(b"authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), self._limits.key.encode()):
+            given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+            if not hmac.compare_digest(given, self._limits.key.encode()):
                 raise Failure(401, "the API key is missing or wrong", {"WWW-Authenticate": "Bearer"})
-        length = headers.get(b"content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._limits.body:
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._limits.body:
             raise self._too_large()
 
     def _too_large(self) -> Failure:

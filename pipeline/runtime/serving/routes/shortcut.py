@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from starlette.requests import Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +19,7 @@ class Shortcut:
                 match, found = route.matches(scope)
                 if match is Match.FULL:
                     scope.update(found, route=route)
-                    await route.handle(scope, receive, send)
+                    response = await route.endpoint(Request(scope, receive, send))
+                    await response(scope, receive, send)
                     return
         await self._app(scope, receive, send)
