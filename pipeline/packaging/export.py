@@ -53,19 +53,22 @@ def export_image_slopes(predictor: Predictor, tree: Tree) -> bytes:
 
 
 def export_token_slopes(predictor: Predictor, tree: Tree) -> bytes | None:
-    """(weights, ROWS texts of any length, of each the number of an output, and a scale) -> the TokenSlopes of these
-    outputs' scores. None where the network has no vectors of tokens.
+    """(weights, ROWS texts of any length, of each the number of an output, a scale, and, where each token has outputs,
+    the place of one) -> the TokenSlopes of these outputs' scores. None where the network has no vectors of tokens.
     """
     rebuild, shapes = _by_name(tree)
 
-    def function(arrays: Arrays, tokens: Array, outputs: Array, scales: Array) -> tuple[Array, ...]:
-        restored = rebuild(arrays)
-        return tuple(token_slopes(predictor, restored["params"], restored["model_state"], tokens, outputs, scales))
-
     (t,) = export.symbolic_shape("t")
-    given = [((ROWS, t), np.int32), ((ROWS,), np.int32), ((ROWS,), np.float32)]
+    inputs = list(predictor.task.inputs.signature(ROWS, t).values())
+
+    def function(arrays: Arrays, *given: Array) -> tuple[Array, ...]:
+        restored = rebuild(arrays)
+        texts, of = given[: len(inputs)], given[len(inputs) :]
+        return tuple(token_slopes(predictor, restored["params"], restored["model_state"], texts, *of))
+
+    of = [np.int32, np.float32, *([np.int32] if predictor.task.inputs.per_token else [])]
     try:
-        return _serialise(function, shapes, *(jax.ShapeDtypeStruct(*one) for one in given))
+        return _serialise(function, shapes, *inputs, *(jax.ShapeDtypeStruct((ROWS,), kind) for kind in of))
     except NoVectors:
         return None
 

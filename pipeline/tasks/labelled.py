@@ -124,8 +124,8 @@ class Labelled(Task):
     def export_explanations(self, predictor: "Predictor", tree: "Tree") -> bytes | None:
         from pipeline.packaging import export
 
-        exports = {"images": export.export_image_slopes, "texts": export.export_token_slopes}
-        return exports[self.inputs.kind](predictor, tree) if self.inputs.kind in exports else None
+        slopes = export.export_image_slopes if self.inputs.kind == "images" else export.export_token_slopes
+        return slopes(predictor, tree)
 
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         from pipeline.packaging.onnx import export

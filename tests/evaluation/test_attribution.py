@@ -15,7 +15,7 @@ from flax import nnx
 from sources import picture
 
 from pipeline.config import paths
-from pipeline.config.networks import CNNConfig, LinearConfig, NetworkSettings, TextCNNConfig
+from pipeline.config.networks import CNNConfig, LinearConfig, LSTMConfig, NetworkSettings, TextCNNConfig
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.encoding import fit_tokenizer
 from pipeline.evaluation import metrics
@@ -85,22 +85,41 @@ def test_token_slopes_are_those_of_the_vectors():
     def score(scale: float) -> float:
         one = np.full(1, scale, np.float32)
         return float(
-            attribution.token_slopes(predictor, tree["params"], tree["model_state"], tokens, outputs, one)[0][0]
+            attribution.token_slopes(predictor, tree["params"], tree["model_state"], [tokens], outputs, one)[0][0]
         )
 
     halved = tree["params"] | {"embed": {"table": tree["params"]["embed"]["table"] / 2}}
-    found = attribution.token_slopes(predictor, halved, tree["model_state"], tokens, outputs, np.ones(1, np.float32))
+    found = attribution.token_slopes(predictor, halved, tree["model_state"], [tokens], outputs, np.ones(1, np.float32))
     assert score(0.5) == pytest.approx(float(found[0][0]), abs=1e-6)
     _, slopes = attribution.token_slopes(
-        predictor, tree["params"], tree["model_state"], tokens, outputs, np.ones(1, np.float32)
+        predictor, tree["params"], tree["model_state"], [tokens], outputs, np.ones(1, np.float32)
     )
     assert float(slopes.sum()) == pytest.approx((score(1.001) - score(0.999)) / 0.002, rel=0.05, abs=1e-3)
     assert float(slopes[0, 3]) == 0  # padding
     predictor, tree = untrained(LinearConfig(ngrams=1, buckets=1_000), task)
     with pytest.raises(attribution.NoVectors):
         attribution.token_slopes(
-            predictor, tree["params"], tree["model_state"], tokens, outputs, np.ones(1, np.float32)
+            predictor, tree["params"], tree["model_state"], [tokens], outputs, np.ones(1, np.float32)
         )
+
+
+def test_token_slopes_of_a_tag_add_up():
+    """To what the tag's score gains from vectors of zeros, by the places of the words."""
+    task = small_tasks.tagging()
+    predictor, tree = untrained(LSTMConfig(width=8, dropout=0.0), task)
+    random = np.random.default_rng(0)
+    ids = random.integers(2, 52, 5).astype(np.int32)
+    characters = random.integers(1, 30, (5, 6)).astype(np.int32)
+
+    def slopes(*given: np.ndarray) -> words.TokenSlopes:
+        texts, of = given[:2], given[2:]
+        found = attribution.token_slopes(predictor, tree["params"], tree["model_state"], texts, *of)
+        return words.TokenSlopes(*map(np.asarray, found))
+
+    one, other = (words.integrated([ids, characters], np.arange(6), 1, slopes, place) for place in (0, 3))
+    assert one.gap < 0.01 * np.abs(one.weights).sum()
+    assert other.gap < 0.01 * np.abs(other.weights).sum()
+    assert not np.allclose(one.weights, other.weights)
 
 
 def test_baselines_are_means_of_many_images_and_few_where_these_are_alike():

@@ -138,7 +138,7 @@ def test_integrated_gradients_of_texts_add_up():
         sums = votes[tokens].sum(1) * scales
         return words.TokenSlopes(sums**3, 3 * sums[:, None] ** 2 * votes[tokens])
 
-    found = words.integrated(np.array([1, 2, 5]), np.array([0, 2, 3]), 0, slopes)
+    found = words.integrated([np.array([1, 2, 5])], np.array([0, 2, 3]), 0, slopes)
     assert found.total == pytest.approx(8.0**3)
     assert found.gap < 0.01 * found.total
     assert found.weights == pytest.approx(np.array([3, 5]) / 8 * 8**3, rel=1e-3)
@@ -171,6 +171,14 @@ def test_which_words_made_a_tag(capsys):
     assert one["of"] == "verb"
     texts.Explanation([one["title"]], [one]).show()
     assert capsys.readouterr().out == "  run: verb 0.8808: to +2.00\n"
+
+    def slopes(ids: np.ndarray, characters: np.ndarray, of: np.ndarray, scales: np.ndarray, places: np.ndarray):
+        before = np.arange(ids.shape[1])[None] == np.maximum(places - 1, 0)[:, None]
+        votes = before * 2.0 * (ids == 2)
+        return words.TokenSlopes((votes * scales[:, None]).sum(1), votes)
+
+    added = Sentences(made, of=1, slopes=slopes).facts(content, arrays, rows)
+    assert np.array([[part["weight"] for part in fact["parts"]] for fact in added]) == pytest.approx(weights, abs=1e-5)
 
 
 def test_which_words_made_the_next_token():

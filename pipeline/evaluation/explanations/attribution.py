@@ -60,12 +60,14 @@ def token_slopes(
     predictor: Predictor,
     params: Tree,
     model_state: Tree,
-    tokens: Int[Array | np.ndarray, "b t"],
+    inputs: Sequence[Int[Array | np.ndarray, "b t ..."]],
     outputs: Int[Array | np.ndarray, " b"],
     scales: Float[Array | np.ndarray, " b"],
+    places: Int[Array | np.ndarray, " b"] | None = None,
 ) -> tuple[Float[Array, " b"], Float[Array, "b t"]]:
     """As words.TokenSlopes: the evidence for one output of each text whose tokens' vectors are multiplied by its scale,
-    and its derivative for the scale of each token: over vectors, the gradient times the vector.
+    and its derivative for the scale of each token: over vectors, the gradient times the vector. `inputs` are what the
+    network takes. Where each token has outputs, `places` says which one's it is.
 
     Raises NoVectors where the network has no vectors of tokens.
     """
@@ -74,9 +76,12 @@ def token_slopes(
         model: Any = predictor.model(params, model_state)
         if not embedding.scale_tokens(model, each):
             raise NoVectors
-        return predictor.task.evidence(model(jnp.asarray(tokens)), jnp.asarray(outputs))
+        logits = model(predictor.task.inputs.model_inputs(*map(jnp.asarray, inputs)))
+        if places is not None:  # b t k
+            logits = jnp.take_along_axis(logits, jnp.asarray(places)[:, None, None], axis=1)[:, 0]
+        return predictor.task.evidence(logits, jnp.asarray(outputs))
 
-    each = jnp.broadcast_to(jnp.asarray(scales)[:, None], tokens.shape)
+    each = jnp.broadcast_to(jnp.asarray(scales)[:, None], inputs[0].shape[:2])
     scores, back = jax.vjp(evidence, each)
     return scores, back(jnp.ones_like(scores))[0]
 

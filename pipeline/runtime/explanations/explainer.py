@@ -19,7 +19,7 @@ from ..predictor import Predictor
 MOST = 5  # labels that an error lists
 FUNCTION, REQUIREMENTS = "explain.jaxexp", "requirements-explain.txt"
 NEEDS = ("jax", "flatbuffers", "safetensors")  # what runs that function
-OF_WORDS = {False: ("occlusion", "integrated"), True: ("occlusion",)}  # by whether each word has an answer
+OF_WORDS = ("occlusion", "integrated")
 
 
 class Given(Protocol):
@@ -52,9 +52,8 @@ def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
     prepare(arguments)
     if predictor.inputs.from_files:
         return _module("images").load(predictor, arguments.package, arguments.explain, of, arguments.method)
-    methods = OF_WORDS[predictor.inputs.from_words]
-    if arguments.method is not None and arguments.method not in methods:
-        raise UserError(f"--method: for these inputs must be {' or '.join(methods)}, not {arguments.method}")
+    if arguments.method is not None and arguments.method not in OF_WORDS:
+        raise UserError(f"--method: for these inputs must be {' or '.join(OF_WORDS)}, not {arguments.method}")
     texts = _module("texts")
     slopes = texts.slopes(arguments.package) if arguments.method == "integrated" else None
     return texts.load(of_words(predictor, of, slopes), arguments.explain)
@@ -63,7 +62,7 @@ def load(predictor: Predictor, arguments: argparse.Namespace) -> Explainer:
 def of_words(predictor: Predictor, of: int | None = None, slopes: Any = None) -> Any:
     """What explains texts, or the tags of sentences, word by word: a texts.OfWords."""
     if predictor.inputs.from_words:
-        return _module("sentences").Sentences(predictor, of)
+        return _module("sentences").Sentences(predictor, of, slopes)
     return _module("texts").Texts(predictor, of, slopes)
 
 

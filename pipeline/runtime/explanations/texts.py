@@ -56,7 +56,7 @@ class Texts:
             starts, drops = words.leave_one_out(tokens, starts, targets, score)
             weights = list(drops.T)
         else:
-            found = [words.integrated(tokens, starts, target, self._slopes) for target in targets]
+            found = [words.integrated(arrays, starts, target, self._slopes) for target in targets]
             weights = [one.weights for one in found]
             facts = [{"completeness_error": round(one.gap, 6)} for one in found]
         texts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]

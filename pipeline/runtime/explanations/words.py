@@ -20,7 +20,8 @@ JOINS = frozenset("'\N{RIGHT SINGLE QUOTATION MARK}-_")  # within a word
 
 Tokens: TypeAlias = Integer[np.ndarray, " _"]
 Scores: TypeAlias = Callable[[list[Tokens]], Float[np.ndarray, "n k"]]
-Slopes: TypeAlias = Callable[..., "TokenSlopes"]  # of ROWS texts, of each the number of an output, and a scale
+# Of ROWS texts, of each the number of an output, a scale, and, where each token has outputs, the place of one.
+Slopes: TypeAlias = Callable[..., "TokenSlopes"]
 
 
 class Parts(NamedTuple):
@@ -94,19 +95,30 @@ class Integrated(NamedTuple):
     gap: float  # how far they are off
 
 
-def integrated(tokens: Tokens, words: Int[np.ndarray, " m"], output: int, slopes: Slopes) -> Integrated:
-    """By the midpoint rule over POINTS scales, in texts padded to few lengths, as each is compiled."""
+def integrated(
+    inputs: Sequence[Integer[np.ndarray, "t ..."]],
+    words: Int[np.ndarray, " m"],
+    output: int,
+    slopes: Slopes,
+    place: int | None = None,
+) -> Integrated:
+    """Of a text, as the arrays that the model takes. By the midpoint rule over POINTS scales, in texts padded to few
+    lengths, as each is compiled.
+    """
     if len(words) < 2:
         return Integrated(np.zeros(0), 0.0, 0.0)
-    length = max(LEAST, 1 << (len(tokens) - 1).bit_length())
-    rows = np.zeros((ROWS, length), np.int32)
-    rows[:, : len(tokens)] = tokens
-    of, total = np.full(ROWS, output, np.int32), np.zeros(len(tokens))
+    size = len(inputs[0])
+    length = max(LEAST, 1 << (size - 1).bit_length())
+    rows = [np.zeros((ROWS, length, *array.shape[1:]), np.int32) for array in inputs]
+    for padded, array in zip(rows, inputs):
+        padded[:, :size] = array
+    of, total = np.full(ROWS, output, np.int32), np.zeros(size)
+    at = [] if place is None else [np.full(ROWS, place, np.int32)]
     scales = ((np.arange(POINTS) + 0.5) / POINTS).astype(np.float32)
     for start in range(0, POINTS, ROWS):
-        found = slopes(rows, of, scales[start : start + ROWS])
-        total += np.asarray(found.tokens, np.float64)[:, : len(tokens)].sum(0) / POINTS
-    ends = slopes(rows, of, np.linspace(1, 0, ROWS).astype(np.float32)).scores
+        found = slopes(*rows, of, scales[start : start + ROWS], *at)
+        total += np.asarray(found.tokens, np.float64)[:, :size].sum(0) / POINTS
+    ends = slopes(*rows, of, np.linspace(1, 0, ROWS).astype(np.float32), *at).scores
     wanted = float(ends[0]) - float(ends[-1])
     return Integrated(np.add.reduceat(total, words[:-1]), wanted, abs(float(total.sum()) - wanted))
 
