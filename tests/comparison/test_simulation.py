@@ -125,12 +125,7 @@ def test_false_alarms(name, trials, monkeypatch):
 
 def exact_size() -> float:
     """How often the test must reject where `independent` has no gain: 14 % of 250 examples differ, by a fair coin."""
-<<<<<<< HEAD
-    counts = np.arange(10, 65)
-    return float(scipy.stats.binom.pmf(counts, 250, 0.14) @ [size_of_sign_test(int(n)) for n in counts])
-=======
     return float(sum(scipy.stats.binom.pmf(n, 250, 0.14) * size_of_sign_test(n) for n in range(10, 65)))
->>>>>>> compare
 
 
 def size_of_sign_test(n: int) -> float:
