@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from imports import TOP
 
@@ -32,6 +33,11 @@ class Answer(NamedTuple):
 class Server(NamedTuple):
     url: str
     process: subprocess.Popen[str]
+    log: IO[str]  # standard error: a file, since a pipe that nobody reads fills up and stops the server
+
+    def said(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
 
     def ask(self, path: str, body: bytes | str | None = None, **headers: str) -> Answer:
         """GET, or with a body POST. A keyword content_type is the header Content-Type."""
@@ -56,24 +62,26 @@ def serve(
     environment: Mapping[str, str] = os.environ,
     **more: str,
 ) -> Iterator[Server]:
-    """In an environment and what is added to it. Ends with SIGTERM; standard error, the log, stays with the process."""
+    """In an environment and what is added to it. Ends with SIGTERM."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     whole = [*map(str, command), "serve", *map(str, arguments), "--port", str(port)]
+    log = tempfile.TemporaryFile("w+", encoding="utf-8")
     process = subprocess.Popen(
-        whole, cwd=folder, env={**environment, **more}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        whole, cwd=folder, env={**environment, **more}, stdout=subprocess.PIPE, stderr=log, text=True
     )
-    server = Server(f"http://127.0.0.1:{port}", process)
+    server = Server(f"http://127.0.0.1:{port}", process, log)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert server.url in line, line + (process.stderr.read() if process.stderr else "")
+        assert server.url in line, line + server.said()
         wait_for_port(port)
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
+        log.close()
 
 
 def wait_for_port(port: int) -> None:

@@ -74,7 +74,8 @@ def test_sigterm_answers_what_was_accepted(four_packages: list[Path]):
         server.process.send_signal(signal.SIGTERM)
         for one in asking:
             one.join()
-        log = server.process.communicate(timeout=60)[1]
+        server.process.wait(60)
+        log = server.said()
     assert len(answered) >= accepted // 100
     assert set(answered) <= {200, 503}  # 503: the queue was full
     assert 200 in answered
