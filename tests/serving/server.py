@@ -67,7 +67,7 @@ def serve(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     whole = [*map(str, command), "serve", *map(str, arguments), "--port", str(port)]
-    log = tempfile.TemporaryFile("w+", encoding="utf-8")
+    log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115, closed below
     process = subprocess.Popen(
         whole, cwd=folder, env={**environment, **more}, stdout=subprocess.PIPE, stderr=log, text=True
     )

@@ -210,7 +210,7 @@ def test_answers_that_are_not_sure_say_so(browser: Browser, four_packages: list[
             check(page)
             page.screenshot(path=tmp_path / f"{name}.png")
             if name == "tags":
-                expect(page.locator(".word.unsure").first).to_have_attribute("title", re.compile(", not sure: why))
+                expect(page.locator(".word.unsure").first).to_have_attribute("title", re.compile(", not sure: why"))
         page.close()
         answer = server.ask("/predict?model=texts", "a text", content_type="text/plain").json
         assert answer["sure"] is False

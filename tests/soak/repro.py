@@ -16,7 +16,8 @@ from tally import Log
 from pipeline.commands import check
 
 STAGES = ("prepare", "preprocess", "train", "evaluate", "package")
-OUTPUTS = ("data/prepared", "data/features", "trained", "evaluation", "package", "plots", "metrics")
+PLOTS = ("plots/history.csv", "plots/images", "plots/tables")
+OUTPUTS = ("data/prepared", "data/features", "trained", "evaluation", "package", *PLOTS, "metrics")
 LEFT = (*OUTPUTS, "dvc.lock", ".checkpoints", "logs", ".dvc/cache", ".dvc/tmp")
 EPOCHS = 40
 SECONDS = "0.1"  # between checkpoints
