@@ -26,7 +26,7 @@ def metrics(folder: Path, name: str = "evaluate") -> dict:
 
 
 def test_a_fresh_run_leaves_every_result(small):
-    figures = metrics(small)["test"]
+    figures = metrics(small, "details")["test"]
     assert figures["examples"] == 200
     assert figures["accuracy"] > 0.5
     assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
