@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGEST = 64 << 10  # bytes of a head
+LINGER = 1.0  # seconds in which a server that ends reads what has arrived
 TOO_SLOW, TOO_LARGE = "408 Request Timeout", "431 Request Header Fields Too Large"
 
 
@@ -35,6 +36,10 @@ def connection(seconds: float) -> type[HttpToolsProtocol]:
                 self._received += len(data)
                 if self._received > LARGEST:
                     self._refuse(TOO_LARGE)
+
+        def shutdown(self) -> None:
+            """When the server ends: what the client has sent already is read first."""
+            self.loop.call_later(LINGER, super().shutdown)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
