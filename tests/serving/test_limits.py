@@ -83,23 +83,6 @@ def test_sigterm_answers_what_was_accepted(four_packages: list[Path]):
     assert log.endswith("stopped: what was accepted is answered\n")
 
 
-def test_sigterm_answers_what_open_connections_have_sent(four_packages: list[Path]):
-    """Whether it has been read or not."""
-    with serve(four_packages[0]) as server:
-        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        asked = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-        clients = [socket.create_connection(address, timeout=30) for _ in range(100)]
-        for client in clients:  # now each is accepted
-            client.sendall(asked)
-            assert client.recv(1_000).startswith(b"HTTP/1.1 200")
-        server.process.send_signal(signal.SIGTERM)
-        for client in clients:
-            client.sendall(asked)
-        for client in clients:
-            assert client.recv(1_000).startswith(b"HTTP/1.1 200")
-            client.close()
-
-
 def waiting(server: Server) -> int:
     """How many inputs are in the queue."""
     lines = server.ask("/metrics").body.decode().splitlines()
