@@ -120,7 +120,8 @@ class GPT(nnx.Module):
                     new = new.astype(cached[j].dtype).transpose(0, 2, 1, 3)  # b g t e
                     place = (i, rows, heads, positions[:, None])
                     cached[j] = cached[j].at[place].set(new, mode="drop", unique_indices=True)
-                return cached_attention(apply_rotary(q, angles), *(one[i] for one in cached), visible)
+                keys, values = (one[i] for one in cached)
+                return cached_attention(apply_rotary(q, angles), keys, values, visible)
 
             x = block(x, weights, attend, self.config.size)
             return (x, *cached), None
