@@ -68,8 +68,8 @@ def test_tests_exist(text):
 
 @every_text
 def test_benchmarks_exist(text):
-    for name, rest in re.findall(r"python -m benchmarks\.(\w+)([^\n`|]*)", text):
-        source = (TOP / f"benchmarks/{name}.py").read_text()
+    for name, rest in re.findall(r"python -m benchmarks\.(\w+\.\w+)([^\n`|]*)", text):
+        source = (TOP / f"benchmarks/{name.replace('.', '/')}.py").read_text()
         for option in re.findall(r"--[a-z-]+", rest):
             assert f'"{option}"' in source, f"{name} {option}"
 

@@ -1,10 +1,10 @@
 """Requests a second of the server, from raw PNG files over loopback, and the time of each: by one connection and by 32.
 
-    python -m benchmarks.server [--package package] [--seconds 5] [--rounds 3] [--peers .venv-peers/bin/python]
+    python -m benchmarks.serving.server [--package package] [--seconds 5] [--rounds 3] [--peers .venv-peers/bin/python]
 
 With --peers, LitServe and MLServer serve the same ONNX model from the same files, in turn with this server, each at the
 better of its settings with and without batches. Its environment: `python -m venv .venv-peers` and
-`.venv-peers/bin/pip install -r benchmarks/peers/requirements.txt`. The client shares the machine's cores with them.
+`.venv-peers/bin/pip install -r benchmarks/serving/peers/requirements.txt`. The client shares the machine's cores with them.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.load import Answers, load, post, until_answered
+from benchmarks.serving.load import Answers, load, post, until_answered
 
 PORT = 8765
 CONNECTIONS = (1, 32)
@@ -100,7 +100,7 @@ def measure(name: str, server: Server, seconds: float) -> dict[int, Answers]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.server", description=__doc__)
     parser.add_argument("--package", type=Path, default=Path("package"), help="folder of a package of images")
     parser.add_argument("--seconds", type=float, default=5, help="how long each load lasts (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")

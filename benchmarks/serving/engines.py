@@ -1,6 +1,6 @@
 """Times a package in use: the engines onnx and jax, ONNX Runtime by itself, and a cold start.
 
-    python -m benchmarks.engines [--package package] [--rounds 15]
+    python -m benchmarks.serving.engines [--package package] [--rounds 15]
 
 Ratios are above 1 where the first is faster. In each round all take many short turns, and the fastest run counts, since
 other load on the machine comes and goes. It prints medians over the rounds, with the least and the largest ratio.

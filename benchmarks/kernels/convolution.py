@@ -1,4 +1,4 @@
-"""Times convolutions forward and backward, alone and in a loop: `python -m benchmarks.convolution`.
+"""Times convolutions forward and backward, alone and in a loop: `python -m benchmarks.kernels.convolution`.
 
 Milliseconds a step, the least of several; the ratio is ours in a loop to autodiff outside one.
 """

@@ -1,6 +1,6 @@
 """How long a training step of the language model takes to trace and compile, with 12 layers and with 48.
 
-    python -m benchmarks.layers [--rounds 3]
+    python -m benchmarks.kernels.layers [--rounds 3]
 
 In turns, each in a fresh process without the compiler's cache; the ratio is that of the medians.
 """

@@ -1,6 +1,6 @@
 """Tokens a second that the server writes: 16 texts at once, against one by one.
 
-    python -m benchmarks.streams PACKAGE [--tokens 200] [--rounds 5]
+    python -m benchmarks.serving.streams PACKAGE [--tokens 200] [--rounds 5]
 
 PACKAGE holds a language model. Each round asks for the same texts both ways, by their seeds, and checks that they are
 the same.
@@ -13,8 +13,8 @@ import statistics
 import time
 from pathlib import Path
 
-from benchmarks.load import Connection, post, until_answered
-from benchmarks.server import PORT, own, running
+from benchmarks.serving.load import Connection, post, until_answered
+from benchmarks.serving.server import PORT, own, running
 
 TEXTS = 16
 
@@ -35,7 +35,7 @@ async def write(asked: list[bytes], *, at_once: bool) -> tuple[float, list[dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.streams", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.streams", description=__doc__)
     parser.add_argument("package", type=Path, help="folder of a package of a language model")
     parser.add_argument("--tokens", type=int, default=200, help="of a text (default: 200)")
     parser.add_argument("--rounds", type=int, default=5, help="(default: 5)")

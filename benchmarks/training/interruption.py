@@ -1,6 +1,6 @@
 """Trains the language model of 124 million parameters on Shakespeare, once without a stop and once killed and resumed.
 
-    python -m benchmarks.interruption [--steps 24] [--batch 4] [--context 512]
+    python -m benchmarks.training.interruption [--steps 24] [--batch 4] [--context 512]
 
 Both are the train stage itself, in new processes. The one that is killed (SIGKILL) has written a checkpoint by then and
 taken steps since. Reports whether both produce the same bytes, how long the steps took, and a process's peak memory.
@@ -25,7 +25,7 @@ from pipeline.readers.example import Example
 from pipeline.readers.formats.text import Reader
 from pipeline.runtime.hashes import sha256
 
-TOP = Path(__file__).parents[1]
+TOP = Path(__file__).parents[2]
 HELD_OUT = 20_000  # characters of a work, to validate on
 
 

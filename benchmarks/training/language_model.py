@@ -1,8 +1,8 @@
 """Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, by turns on the same device.
 
     pip install torch==2.13.0       (in an environment of its own: it is large)
-    python -m benchmarks.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
-    python -m benchmarks.language_model --batch 32 --context 1024 --steps 30 --precision bfloat16 --card h200
+    python -m benchmarks.training.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
+    python -m benchmarks.training.language_model --batch 32 --context 1024 --steps 30 --precision bfloat16 --card h200
 
 Both train the same network, with as many parameters and operations, with AdamW on the same windows of the same text.
 Reported are tokens a second, in the median of blocks of steps after the first steps, the losses and the peak memory:
@@ -197,7 +197,7 @@ def main() -> None:
         windows(*size, data)
         options = [f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size)]
         options += [f"--precision={arguments.precision}", f"--remat={arguments.remat}"]
-        mine = [sys.executable, "-m", "benchmarks.language_model", *options, f"--ours={data}"]
+        mine = [sys.executable, "-m", "benchmarks.training.language_model", *options, f"--ours={data}"]
         theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM_UP, BLOCK)), str(data), arguments.precision]
         for number in range(arguments.rounds):
             rates = []

@@ -1,6 +1,6 @@
 """The server under more requests than it can answer: nothing may break, grow or stay slow.
 
-    python -m benchmarks.overload [--package package] [--minutes 10] [--times 2]
+    python -m benchmarks.serving.overload [--package package] [--minutes 10] [--times 2]
 
 Requests of 32 images each come at a fixed rate, whether or not earlier ones have been answered: twice as many as the
 server answers when it is asked as fast as it can. Before and after, single images by one connection.
@@ -14,8 +14,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.load import Answers, Connection, load, post, until_answered
-from benchmarks.server import PORT, own, resident, running
+from benchmarks.serving.load import Answers, Connection, load, post, until_answered
+from benchmarks.serving.server import PORT, own, resident, running
 
 IMAGES, CONNECTIONS = 32, 8  # of a request; that find the capacity
 SECONDS = 10  # that each measurement of a rate lasts
@@ -53,7 +53,7 @@ async def flood(request: bytes, rate: float, seconds: float, process: subprocess
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.overload", description=__doc__)
     parser.add_argument("--package", type=Path, default=Path("package"), help="folder of a package of images")
     parser.add_argument("--minutes", type=float, default=10, help="how long (default: 10)")
     parser.add_argument("--times", type=float, default=2, help="of the capacity (default: 2)")

@@ -1,6 +1,6 @@
 """Times resnet's training steps in one compiled loop against the same steps dispatched one by one.
 
-    python -m benchmarks.resnet_steps [--steps 16] [--rounds 3]
+    python -m benchmarks.training.resnet_steps [--steps 16] [--rounds 3]
 
 Three ways, in turns, in one process: the loop that training uses, its steps one by one, and one by one with the
 library's own convolution and autodiff, which is at its best outside a loop.
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from benchmarks.fashion_mnist import TASK
+from benchmarks.training.fashion_mnist import TASK
 from pipeline.config.networks import ResNetConfig
 from pipeline.config.optimizers import SGD
 from pipeline.examples.batch import Examples

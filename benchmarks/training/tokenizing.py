@@ -1,6 +1,6 @@
 """Prepares and tokenizes a large text with the two stages, and reports their speed and memory.
 
-    python -m benchmarks.tokenizing linux-source-6.1.tar.xz [--files '*.[ch]'] [--vocabulary 32000]
+    python -m benchmarks.training.tokenizing linux-source-6.1.tar.xz [--files '*.[ch]'] [--vocabulary 32000]
 
 SOURCE is a folder or an archive of text files. Those that match the pattern are read, except for files that are not
 UTF-8. Speeds are in bytes of text; memory is the peak of the stage's process.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-TOP = Path(__file__).parents[1]
+TOP = Path(__file__).parents[2]
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Trains the reference network on Fashion-MNIST here and in Keras on TensorFlow, in turns on the same cores.
 
     pip install '.[benchmark]'      (in an environment of its own: Keras and TensorFlow are large)
-    python -m benchmarks.reference_cnn [--batch 32] [--epochs 2] [--rounds 3] [--keras /path/to/that/python]
+    python -m benchmarks.training.reference_cnn [--batch 32] [--epochs 2] [--rounds 3] [--keras /path/to/that/python]
 
 Both train the same network with Adam at 1e-3 on the 60,000 training images and report images a second, the first
 epoch, which compiles, left out. Each round runs both in fresh processes; the ratio is taken round by round.
@@ -37,7 +37,7 @@ def ours(batch: int, epochs: int, data: str) -> float:
     import jax
     import numpy as np
 
-    from benchmarks.fashion_mnist import TASK
+    from benchmarks.training.fashion_mnist import TASK
     from pipeline.config.networks import CNNConfig
     from pipeline.config.optimizers import Adam
     from pipeline.examples.batch import Examples
@@ -87,7 +87,7 @@ def main() -> None:
         labels = read_array(source / "train-labels-idx1-ubyte.gz", axes=1).astype(np.int32)
         np.savez(data, x=images, y=labels)
         size = ["--batch", str(arguments.batch), "--epochs", str(arguments.epochs)]
-        mine = [sys.executable, "-m", "benchmarks.reference_cnn", *size, "--ours", data]
+        mine = [sys.executable, "-m", "benchmarks.training.reference_cnn", *size, "--ours", data]
         theirs = [arguments.keras, "-c", KERAS, str(arguments.batch), str(arguments.epochs), data]
         rounds = []
         for number in range(arguments.rounds):

@@ -1,6 +1,6 @@
 """Times recurrent layers forward and backward against the textbook cell and, with --torch, against PyTorch.
 
-    python -m benchmarks.recurrent [--rounds 5] [--torch /path/to/a/python/that/has/torch]
+    python -m benchmarks.kernels.recurrent [--rounds 5] [--torch /path/to/a/python/that/has/torch]
 
 Milliseconds a step, in a loop of steps. In each round all take turns, and the fastest run of a turn counts, since other
 load on the machine slows torch's threads far more than ours. It prints medians over the rounds, and ratios with their

@@ -1,6 +1,6 @@
 """How long training waits for a checkpoint of a large state.
 
-    python -m benchmarks.checkpoint [--vocabulary 950000] [--saves 5] [--folder /tmp]
+    python -m benchmarks.training.checkpoint [--vocabulary 950000] [--saves 5] [--folder /tmp]
 
 Trains a real model whose state (parameters and Adam's two averages) is 1.4 GiB by default, on random texts, and writes
 the checkpoints that training writes. It times the saves, the steps during which one is written, and the other steps.

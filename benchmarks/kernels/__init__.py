@@ -1,0 +1,1 @@
+"""Layers, against what the libraries have."""

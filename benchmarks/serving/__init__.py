@@ -1,0 +1,1 @@
+"""A package in use: its engines, the server, and the server beside others."""

@@ -1,0 +1,1 @@
+"""Training steps, checkpoints and what an interruption costs."""
