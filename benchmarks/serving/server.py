@@ -3,8 +3,8 @@
     python -m benchmarks.serving.server [--package package] [--seconds 5] [--rounds 3] [--peers .venv-peers/bin/python]
 
 With --peers, LitServe and MLServer serve the same ONNX model from the same files, in turn with this server, each at the
-better of its settings with and without batches. Its environment: `python -m venv .venv-peers` and
-`.venv-peers/bin/pip install -r benchmarks/serving/peers/requirements.txt`. The client shares the machine's cores with them.
+better of its settings with and without batches. Its environment: `python -m venv .venv-peers` and `.venv-peers/bin/pip
+install -r benchmarks/serving/peers/requirements.txt`. The client shares the machine's cores with them.
 """
 
 import argparse

@@ -106,14 +106,11 @@ def measure(
     output: int = 0,
     place: Int[np.ndarray, " n"] | None = None,
 ) -> Measured:
-    """Of one output of each input: `arrays` are what the network takes, of one length. Where each token has outputs,
-    `place` is that of the token. Batches are full, and lengths few, since each shape is compiled.
+    """Of one output of each input: `arrays` are what the network takes, of texts made by `few_lengths`. Where each
+    token has outputs, `place` is that of the token. Batches are full, since each shape is compiled.
     """
     count = len(arrays[0])
     missing = -count % ROWS
-    if predictor.task.inputs.kind != "images":
-        length = max(LEAST, 1 << (arrays[0].shape[1] - 1).bit_length())
-        arrays = [np.pad(x, [(0, 0), (0, length - x.shape[1]), *[(0, 0)] * (x.ndim - 2)]) for x in arrays]
     arrays = [np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)]) for x in arrays]
     places = None if place is None else np.concatenate([place, np.zeros(missing, int)]).astype(np.int32)
     found = []
@@ -123,6 +120,12 @@ def measure(
         found.append(_measure(predictor, tree, [x[some] for x in arrays], np.int32(output), at))
     evidence, answers, likeliest = (np.concatenate(column)[:count] for column in zip(*found))
     return Measured(evidence.astype(np.float64), answers.astype(np.float64), likeliest)
+
+
+def few_lengths(*texts: Shaped[np.ndarray, "n t ..."]) -> list[Shaped[np.ndarray, "n l ..."]]:
+    """Padded to one of few lengths, since each is compiled."""
+    length = max(LEAST, 1 << (texts[0].shape[1] - 1).bit_length())
+    return [np.pad(x, [(0, 0), (0, length - x.shape[1]), *[(0, 0)] * (x.ndim - 2)]) for x in texts]
 
 
 @partial(jax.jit, static_argnums=0)

@@ -5,7 +5,6 @@ The report and the page of mistakes show them.
 
 from collections.abc import Sequence
 
-from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
 from pipeline.evaluation.explanations.explainable import Explainable, Explained
 from pipeline.evaluation.explanations.of_corpus import Corpus
@@ -13,16 +12,13 @@ from pipeline.evaluation.explanations.of_images import Images
 from pipeline.evaluation.explanations.of_sentences import Sentences
 from pipeline.evaluation.explanations.of_texts import Texts
 from pipeline.evaluation.predictor import Predictor, Tree
-from pipeline.loaders import buckets
 
 KINDS = {"images": Images, "texts": Texts, "sentences": Sentences, "corpus": Corpus}  # by the task's kind of input
 
 
 def explainable(predictor: Predictor, tree: Tree, network: NetworkSettings, split: str) -> Explainable:
     """The examples of a split. Of a language model, evaluation/SPLIT.parquet must be there."""
-    inputs = predictor.task.inputs
-    test = None if inputs.kind == "corpus" else buckets.load(paths.features(split), inputs)
-    return KINDS[inputs.kind](predictor, tree, network, split, test)  # type: ignore[arg-type]
+    return KINDS[predictor.task.inputs.kind](predictor, tree, network, split)
 
 
 def explain(

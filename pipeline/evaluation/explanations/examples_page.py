@@ -9,7 +9,7 @@ from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
 from pipeline.evaluation import plots
 from pipeline.evaluation.explanations import examples, html
-from pipeline.evaluation.explanations.explainable import Explained
+from pipeline.evaluation.explanations.explainable import Explained, Pictured
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.runtime.explanations import page
 
@@ -40,8 +40,8 @@ def write(predictor: Predictor, tree: Tree, network: NetworkSettings, shown: Seq
         for one, own in zip(shown, explained, strict=True)
     ]
     html.write(paths.EVALUATION / f"{NAME}.html", title, kind.legend, sections)
-    if predictor.task.inputs.kind == "images":
-        _picture(np.asarray(kind.images[rows]), explained, shown, f"{title}. {kind.legend}")  # type: ignore[attr-defined]
+    if isinstance(kind, Pictured):
+        _picture(kind.seen(rows), explained, shown, f"{title}. {kind.legend}")
 
 
 def _picture(images: np.ndarray, explained: Sequence[Explained], shown: Sequence[Shown], note: str) -> None:

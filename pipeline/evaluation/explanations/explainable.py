@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 
 class Attribution(NamedTuple):
@@ -59,3 +59,12 @@ class Explainable(Protocol):
         ...
 
     def show(self, rows: Sequence[int], found: Sequence[Attribution]) -> list[Explained]: ...
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """Those that are images."""
+
+    def seen(self, rows: Sequence[int]) -> UInt8[np.ndarray, "n h w c"]:
+        """As the model sees them."""
+        ...

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
-from jaxtyping import Array, Bool, Float, Int, Integer
+from jaxtyping import Array, Bool, Float, Int
 
 from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
@@ -23,9 +23,7 @@ from pipeline.models import LanguageModel
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.byte_tokenizer import START, ByteTokenizer
 from pipeline.runtime.explanations import page, words
-from pipeline.runtime.explanations.words import CONTEXT, ROWS
-
-Tokens = Integer[np.ndarray, " _"]
+from pipeline.runtime.explanations.words import CONTEXT, ROWS, Tokens
 
 
 class Corpus:
@@ -36,7 +34,7 @@ class Corpus:
         "likelier, blue ones less likely."
     )
 
-    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str, test: Any) -> None:
+    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str) -> None:
         self._predictor, self._tree, self._split = predictor, tree, split
         self._text = token_store.load(paths.features(split))
         table = pq.read_table(paths.EVALUATION / f"{split}.parquet", columns=["place", "guess"])

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
+from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.evaluation import sources
 from pipeline.evaluation.explanations import attribution, baselines, html
 from pipeline.evaluation.explanations.explainable import Attribution, Explained
 from pipeline.evaluation.predictor import Predictor, Tree
-from pipeline.examples.batch import Examples
+from pipeline.loaders import buckets
 from pipeline.runtime.explanations import drawing, methods
 
 
@@ -23,19 +24,23 @@ class Images:
         "the answer, blue ones against it."
     )
 
-    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str, test: Examples) -> None:
+    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str) -> None:
+        test = buckets.load(paths.features(split), predictor.task.inputs)
         settings = predictor.task.inputs.settings
         assert isinstance(settings, ImagePreprocessing)
         self._predictor, self._tree, self._split, self._spec = predictor, tree, split, settings.spec
-        self.images, self.rows = np.asarray(test.inputs["images"]), len(test)
+        self._images, self.rows = np.asarray(test.inputs["images"]), len(test)
         self._baselines = baselines.load(self._spec)
         self._gradient = attribution.gradient(predictor, tree)
 
+    def seen(self, rows: Sequence[int]) -> UInt8[np.ndarray, "n h w c"]:
+        return self._images[list(rows)]
+
     def likeliest(self, rows: Sequence[int]) -> list[int]:
-        return attribution.measure(self._predictor, self._tree, [self.images[list(rows)]]).likeliest.tolist()
+        return attribution.measure(self._predictor, self._tree, [self.seen(rows)]).likeliest.tolist()
 
     def attribute(self, rows: Sequence[int], outputs: Sequence[int]) -> list[Attribution]:
-        images, of = self.images[list(rows)], np.array(outputs, np.int32)
+        images, of = self.seen(rows), np.array(outputs, np.int32)
         maps, totals, gaps = methods.integrated(self._gradient, images, of, self._baselines)
         return [Attribution(own.ravel(), None, float(sum_), float(gap)) for own, sum_, gap in zip(maps, totals, gaps)]
 
@@ -43,12 +48,12 @@ class Images:
         self, row: int, output: int, parts: Attribution, kept: Bool[np.ndarray, "n p"]
     ) -> Float[np.ndarray, " n"]:
         """Where a pixel is not kept, the mean of the typical images stands."""
-        image, fill = self.images[row], self._baselines.mean(0).round().astype(np.uint8)
+        image, fill = self._images[row], self._baselines.mean(0).round().astype(np.uint8)
         variants = np.where(kept.reshape(-1, *image.shape[:2], 1), image[None], fill[None])
         return attribution.measure(self._predictor, self._tree, [variants], output).answers
 
     def show(self, rows: Sequence[int], found: Sequence[Attribution]) -> list[Explained]:
-        shape, shown = self.images.shape[1:3], []
+        shape, shown = self._images.shape[1:3], []
         for own, one in zip(sources.examples(self._split, rows, ["image", "source"]), found, strict=True):
             weights = one.weights.reshape(shape)
             picture = drawing.shown(own["image"])

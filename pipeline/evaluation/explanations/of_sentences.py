@@ -16,7 +16,8 @@ from pipeline.evaluation.explanations import attribution
 from pipeline.evaluation.explanations.attribution import Measured
 from pipeline.evaluation.explanations.explainable import Attribution, Explained
 from pipeline.evaluation.predictor import Predictor, Tree
-from pipeline.examples.batch import PAD, Examples
+from pipeline.examples.batch import PAD
+from pipeline.loaders import buckets
 from pipeline.runtime.encoders.word_vocabulary import UNKNOWN
 from pipeline.runtime.explanations import page, words
 
@@ -29,7 +30,8 @@ class Sentences:
         "speak for the tag, blue ones against it."
     )
 
-    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str, test: Examples) -> None:
+    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str) -> None:
+        test = buckets.load(paths.features(split), predictor.task.inputs)
         self._predictor, self._tree, self._split = predictor, tree, split
         self._words, self._characters = (np.asarray(test.inputs[name]) for name in ("words", "characters"))
         self._starts, self.rows = np.asarray(test.starts), len(test.targets)
@@ -87,4 +89,5 @@ class Sentences:
         ids = np.where(seen, self._words[first:end].astype(np.int32)[None], UNKNOWN)
         characters = np.where(seen[..., None], self._characters[first:end].astype(np.int32)[None], PAD)
         place = np.full(len(kept), row - first)
-        return attribution.measure(self._predictor, self._tree, [ids, characters], output, place)
+        arrays = attribution.few_lengths(ids, characters)
+        return attribution.measure(self._predictor, self._tree, arrays, output, place)

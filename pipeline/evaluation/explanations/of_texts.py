@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 
 from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
@@ -13,13 +13,13 @@ from pipeline.evaluation.explanations import attribution
 from pipeline.evaluation.explanations.attribution import Measured
 from pipeline.evaluation.explanations.explainable import Attribution, Explained
 from pipeline.evaluation.predictor import Predictor, Tree
-from pipeline.examples.batch import PAD, Examples
+from pipeline.examples.batch import PAD
+from pipeline.loaders import buckets
 from pipeline.runtime.encoders import text_tokenizer
 from pipeline.runtime.encoders.specs import TextSpec
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.explanations import page, words
-
-Tokens = Integer[np.ndarray, " _"]
+from pipeline.runtime.explanations.words import Tokens
 
 
 class Texts:
@@ -30,7 +30,8 @@ class Texts:
         f"than {words.EVALUATIONS} words, some stand together. [...] marks what max_length cut out."
     )
 
-    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str, test: Examples) -> None:
+    def __init__(self, predictor: Predictor, tree: Tree, network: NetworkSettings, split: str) -> None:
+        test = buckets.load(paths.features(split), predictor.task.inputs)
         self._predictor, self._tree, self._split = predictor, tree, split
         self._tokens, self._starts, self.rows = np.asarray(test.inputs["tokens"]), np.asarray(test.starts), len(test)
         self._tokenizer = text_tokenizer.load(paths.TOKENIZER)
@@ -86,4 +87,4 @@ class Texts:
         tokens = np.full((len(texts), max(map(len, texts), default=0) or 1), PAD, np.int32)
         for row, text in zip(tokens, texts):
             row[: len(text)] = text
-        return attribution.measure(self._predictor, self._tree, [tokens], output)
+        return attribution.measure(self._predictor, self._tree, attribution.few_lengths(tokens), output)
