@@ -36,6 +36,11 @@ class InputKind(Section):
         return inputs
 
 
+    def as_in_use(self, examples: Examples) -> Examples:
+        """Training examples as a model in use sees such ones: without what only augmentation needs."""
+        return examples
+
+
 class Images(InputKind):
     """uint8 images `b h w c`, all of one size."""
 
@@ -59,6 +64,12 @@ class Images(InputKind):
     def batch(self, data: Examples, rows: Int[Array, " b"], length: int) -> Batch:
         """The examples `rows`; a row of -1 is padding. All images have one size: `length` is not used."""
         return Batch(jnp.asarray(data.inputs["images"])[rows], jnp.asarray(data.targets)[rows], rows >= 0)
+
+    def as_in_use(self, examples: Examples) -> Examples:
+        """Without the margin around training images."""
+        images, (height, width, _) = np.asarray(examples.inputs["images"]), self.shape
+        top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
+        return examples._replace(inputs={"images": images[:, top : top + height, left : left + width]})
 
     def signature(self, b: object, t: object) -> Signature:
         """The names, shapes and types of the model's inputs, `b` of them."""

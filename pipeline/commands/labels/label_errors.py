@@ -25,7 +25,6 @@ from pipeline.config import paths
 from pipeline.evaluation.failures import label_errors
 from pipeline.evaluation.predictor import predict, restore
 from pipeline.examples.batch import Examples
-from pipeline.examples.inputs import Images
 from pipeline.examples.task import Task
 from pipeline.loaders import buckets
 from pipeline.readers import Example, split
@@ -75,7 +74,7 @@ def out_of_sample(task: Task, params: Params, folds: int) -> Float[np.ndarray, "
             train(Path(folder), taken(whole, np.flatnonzero(number != fold)))
             predictor, tree = restore(params.network, task, Path(folder) / paths.TRAINED / "weights.safetensors")
         held_out = np.flatnonzero(number == fold)
-        examples = as_in_use(task, taken(whole, held_out))
+        examples = task.inputs.as_in_use(taken(whole, held_out))
         found[places(whole, held_out)] = predict(predictor, tree["params"], tree["model_state"], examples)
     return found
 
@@ -96,7 +95,7 @@ def assigned(task: Task, whole: Examples, folds: int) -> Int[np.ndarray, " e"]:
     if len(np.unique(groups)) < folds:
         raise UserError(f"--folds: {folds} are more than the {len(np.unique(groups)):,} different training examples")
     targets = np.asarray(whole.targets)
-    is_class = task.labels_are == "label"
+    is_class = np.issubdtype(targets.dtype, np.integer) and targets.shape == (len(keys),)  # one for each example
     maker: Any = StratifiedGroupKFold if is_class else GroupKFold
     number = np.zeros(len(keys), int)
     parts = maker(folds, shuffle=True, random_state=SEED).split(keys, targets if is_class else None, groups)
@@ -127,16 +126,6 @@ def places(whole: Examples, rows: Int[np.ndarray, " r"]) -> Int[np.ndarray, " p"
     if whole.starts is None or len(whole.targets) == len(whole.starts) - 1:
         return rows
     return spans(whole, rows)
-
-
-def as_in_use(task: Task, examples: Examples) -> Examples:
-    """Without the margin of training images."""
-    if not isinstance(task.inputs, Images):
-        return examples
-    (images,), (height, width, _) = examples.inputs.values(), task.inputs.shape
-    top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
-    cropped = images[:, top : top + height, left : left + width]
-    return Examples({"images": cropped}, examples.targets, None)
 
 
 def train(folder: Path, examples: Examples) -> None:
