@@ -35,7 +35,6 @@ class InputKind(Section):
         """The inputs of a training batch, changed at random as the settings `augmentation` say: targets stay valid."""
         return inputs
 
-
     def as_in_use(self, examples: Examples) -> Examples:
         """Training examples as a model in use sees such ones: without what only augmentation needs."""
         return examples

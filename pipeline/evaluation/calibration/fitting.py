@@ -81,7 +81,7 @@ def _record(found: Temperature, targets: int) -> dict[str, Any]:
 
 def _print(found: Temperature, targets: int) -> None:
     if found.why_one:
-        print(f"temperature 1: {found.why_one}")
+        print(f"probabilities stay as they are (temperature 1): {found.why_one}")
     else:
         print(
             f"temperature {found.value:.3f}, by which logits are divided: the loss of {targets:,} validation targets "

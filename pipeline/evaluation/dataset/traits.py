@@ -86,7 +86,7 @@ def of_text(text: str) -> dict[str, float | int]:
         "characters": len(text),
         "capitals, %": 100 * sum(map(str.isupper, text)) / size,
         "digits, %": 100 * sum(map(str.isdigit, text)) / size,
-        "not ASCII, %": 0.0 if text.isascii() else 100 * sum(c > "\x7f" for c in text) / size,
+        "characters beyond ASCII, %": 0.0 if text.isascii() else 100 * sum(c > "\x7f" for c in text) / size,
     }
 
 

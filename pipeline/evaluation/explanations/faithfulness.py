@@ -63,7 +63,7 @@ def write(predictor: Predictor, tree: Tree, network: NetworkSettings, split: str
     plots.save(plots.faithfulness(curves._asdict(), kind.method), paths.IMAGES / "explanations.png")
     deletion, insertion = results["deletion"], results["insertion"]
     print(
-        f"explanations of {len(rows)} {split} examples: deletion {deletion['area']:.3f} (random order "
+        f"explanations tested on {len(rows)} {split} examples: deletion {deletion['area']:.3f} (random order "
         f"{deletion['random']:.3f}), insertion {insertion['area']:.3f} ({insertion['random']:.3f})"
     )
 

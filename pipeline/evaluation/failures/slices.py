@@ -55,7 +55,7 @@ def rate(
 
 def table(outcomes: Outcomes, traits: pd.DataFrame) -> pd.DataFrame:
     """A row for each slice: `by` and `value`, the numbers of answers and of independent groups, the figure and its
-    interval, and whether there are few groups. The surely worst come first: by the better end of the interval.
+    interval, and whether there are few groups. The worst come first, by the better end of the interval.
 
     `traits` has a row for each example of the split. What has one value in all answers, or divides them as
     another column does, makes no slices.

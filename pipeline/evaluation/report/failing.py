@@ -92,7 +92,7 @@ def pairs(outcomes: Outcomes) -> list[dict[str, Any]]:
 
 
 def slices(failures: Failures) -> list[Slice]:
-    """All slices but the labels, the surely worst first."""
+    """All slices but the labels, the worst first, by the better end of the interval."""
     measure, label = failures.outcomes.measure, failures.outcomes.label
     rows = [row for row in failures.slices.to_dict("records") if row["by"] != label]
     most = 1.0 if measure.is_share else max((row[measure.name] for row in rows), default=1.0)
