@@ -200,7 +200,7 @@ def test_text(tmp_path):
         ("two", "b", "a/b/2.txt"),
     ]
     write(tmp_path, {"a/1.txt": b"\xe9", "a/b/2.txt": " \n"})
-    not_utf_8 = "is not UTF-8: save it as UTF-8, or set encoding, such as cp1252"
+    not_utf_8 = "is not UTF-8: save it as UTF-8, or set encoding (--encoding of add and predict), such as cp1252"
     assert refused(tmp_path, format="text", files="a/*") == {not_utf_8: "a/1.txt", "is empty": "a/b/2.txt"}
 
 

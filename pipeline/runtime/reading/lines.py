@@ -66,7 +66,7 @@ def cure(encoding: str | None) -> str:
     """What to do about a text that is not in this encoding; None: not in UTF-8."""
     if encoding is not None:
         return "correct encoding, or save it as UTF-8"
-    return "save it as UTF-8, or set `encoding` (of add: --encoding), such as cp1252"
+    return "save it as UTF-8, or set encoding (--encoding of add and predict), such as cp1252"
 
 
 def lines(entry: Entry, encoding: str | None = None) -> Iterator[str]:
