@@ -37,11 +37,13 @@ class Server(NamedTuple):
     request: bytes
     port: int
     folder: Path
+    last_to_warm: bytes | None = None  # a request that is answered when nothing is left to be loaded or compiled
 
 
 def own(package: Path, png: bytes) -> Server:
     command = [sys.executable, "-m", "pipeline", "serve", str(package), "--port", str(PORT)]
-    return Server(command, post("/predict", "image/png", png), PORT, Path())
+    explain = post("/explain", "image/png", png)
+    return Server(command, post("/predict", "image/png", png), PORT, Path(), explain)
 
 
 def litserve(python: Path, package: Path, png: bytes, batch: int) -> Server:
@@ -90,7 +92,9 @@ def resident(process: subprocess.Popen[bytes]) -> float:
 def measure(name: str, server: Server, seconds: float) -> dict[int, Answers]:
     with running(server) as process:
         ready = asyncio.run(until_answered(server.port, server.request))
-        asyncio.run(load(server.port, server.request, max(CONNECTIONS), 1.0))  # warm
+        if server.last_to_warm:
+            asyncio.run(until_answered(server.port, server.last_to_warm))
+        asyncio.run(load(server.port, server.request, max(CONNECTIONS), 1.0))
         found = {count: asyncio.run(load(server.port, server.request, count, seconds)) for count in CONNECTIONS}
         print(f"{name}: answers after {ready:.2f} s, {resident(process):,.0f} MB")
     for count, answers in found.items():

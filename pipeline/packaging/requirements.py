@@ -19,6 +19,7 @@ ALWAYS = ("jaxtyping", "numpy")
 SERVER = (
     "fastapi",
     "httptools",
+    "orjson",
     "prometheus-client",
     "pydantic",
     "python-multipart",

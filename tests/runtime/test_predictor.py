@@ -19,7 +19,7 @@ from pipeline.runtime.predictor import Predictor
 
 LIBRARIES = {"jax", "jaxtyping", "numpy", "onnxruntime", "PIL", "safetensors", "tiktoken", "tokenizers", "webencodings"}
 LIBRARIES |= {"pyarrow"}  # for Parquet alone, and not asked for
-LIBRARIES |= {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}  # of the server
+LIBRARIES |= {"fastapi", "orjson", "prometheus_client", "pydantic", "starlette", "uvicorn"}  # of the server
 IMAGES: Any = object.__new__(Images)  # how they are encoded is not tried here
 TEXTS: Any = object.__new__(Texts)
 FILES = sorted((TOP / "pipeline/runtime").rglob("*.py"))

@@ -5,6 +5,7 @@ python -m runtime serve .
 
 import argparse
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -74,9 +75,10 @@ async def serve(repository: "Repository", limits: "Limits", address: socket.sock
 
     for name in repository.folders:
         await repository.start(name)
+    application, shortcut = app.create(repository, limits, may_load=may_load)
     config = uvicorn.Config(
-        app.create(repository, limits, may_load=may_load),
-        http=connection(limits.seconds),
+        application,
+        http=connection(limits.seconds, shortcut),
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -86,6 +88,7 @@ async def serve(repository: "Repository", limits: "Limits", address: socket.sock
     host, port = address.getsockname()[:2]
     models = ", ".join(f"{name} (by {repository.get(name).engine})" for name in repository.folders)
     print(f"http://{host}:{port}: {models}; Ctrl-C ends it", flush=True)
+    gc.freeze()  # what is loaded stays: it need not be searched for garbage
     await uvicorn.Server(config).serve([address])
 
 

@@ -118,10 +118,12 @@ def _pixels(image: Image.Image, spec: ImageSpec, margin: int) -> UInt8[np.ndarra
         image = Image.alpha_composite(Image.new("RGBA", image.size, _background(image, spec)), image)
     else:
         image = colours.to_srgb(image, profile)
-    image = image.convert("L" if spec.colour == "grey" else "RGB")
+    mode = "L" if spec.colour == "grey" else "RGB"
+    image = image if image.mode == mode else image.convert(mode)  # which would copy it
     image = _resize(image, spec, (spec.width + spec.margin, spec.height + spec.margin))
-    left = (spec.margin - margin) // 2
-    image = image.crop((left, left, left + spec.width + margin, left + spec.height + margin))
+    if margin < spec.margin:
+        left = (spec.margin - margin) // 2
+        image = image.crop((left, left, left + spec.width + margin, left + spec.height + margin))
     return np.asarray(image).reshape(spec.height + margin, spec.width + margin, spec.channels)
 
 

@@ -18,7 +18,7 @@ from .failures import Failure
 from .guard import Guard, Limits
 from .repository import Repository
 from .routes import explanations, open_inference, page, predictions
-from .routes.shortcut import Shortcut
+from .shortcut import Shortcut
 
 
 class Refusal(BaseModel):
@@ -27,7 +27,9 @@ class Refusal(BaseModel):
     error: str  # one line: what, where, and the cure
 
 
-def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp:
+def create(repository: Repository, limits: Limits, *, may_load: bool) -> tuple[ASGIApp, Shortcut]:
+    """The application, and what answers some of its requests without it."""
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
@@ -67,4 +69,5 @@ def create(repository: Repository, limits: Limits, *, may_load: bool) -> ASGIApp
         Route("/v2/models/{name}/infer", infer, methods=["POST"]),
         Route("/v2/models/{name}/versions/{version}/infer", infer, methods=["POST"]),
     ]
-    return Guard(Shortcut(app, hot), limits)
+    guard = Guard(app, limits)
+    return guard, Shortcut(hot, guard)

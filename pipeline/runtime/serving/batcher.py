@@ -1,13 +1,13 @@
 """Requests that wait for the same model are answered together.
 
 A batch is what waits when the model is free: nothing waits for more to come. A window of 2 ms would make a lone client
-nine times slower, and 32 clients hardly faster.
+nine times slower, and 32 clients hardly faster. Where the model is busy, a second batch is sent as soon as it is as
+large as the first, so that the model need not wait either, for the answers to be sent and asked for anew.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from .failures import Busy, Leaving
@@ -22,22 +22,22 @@ class _Waiting(NamedTuple, Generic[Given, Result]):
 
 
 class Batcher(Generic[Given, Result]):
-    """Runs `run`, from inputs to as many results, in a thread of its own: up to `largest` inputs at a time, and with up
-    to `room` inputs waiting. Its methods are for the thread of one event loop.
+    """Runs `run`, from inputs to as many results: up to `largest` inputs at a time, and up to `at_once` times before it
+    has returned; and up to `room` inputs wait. Its methods are for the thread of one event loop.
     """
 
     def __init__(
         self,
-        run: Callable[[list[Given]], list[Result]],
+        run: Callable[[list[Given]], Awaitable[list[Result]]],
         *,
         largest: int,
         room: int,
+        at_once: int = 1,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
-        self._run, self._largest, self._room, self._on_batch = run, largest, room, on_batch
+        self._run, self._largest, self._room, self._at_once, self._on_batch = run, largest, room, at_once, on_batch
         self._queue: deque[_Waiting[Given, Result]] = deque()
-        self._thread = ThreadPoolExecutor(1)
-        self._worker: asyncio.Task[None] | None = None
+        self._batches: dict[asyncio.Task[None], int] = {}  # that run, and their inputs
         self._closed = False
         self.waiting = 0  # inputs in the queue
 
@@ -55,48 +55,41 @@ class Batcher(Generic[Given, Result]):
         waiting = _Waiting(inputs, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self.waiting += len(inputs)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+        self._start()
         return await waiting.results
-
-    def before(self, work: Callable[[], None]) -> None:
-        """Runs `work` in the thread, before the inputs that come from now on. From any thread."""
-        self._thread.submit(work)
 
     async def close(self) -> None:
         """Answers what waits, and takes no more."""
         self._closed = True
-        if self._worker:
-            await self._worker
-        self._thread.shutdown(wait=False)
+        while self._batches:
+            await asyncio.wait(self._batches)
 
-    async def _work(self) -> None:
-        """Until nothing waits."""
-        loop = asyncio.get_running_loop()
+    def _start(self) -> None:
+        """The next batch, if it is time."""
+        if len(self._batches) < self._at_once and self.waiting >= sum(self._batches.values()):
+            batch = self._take()
+            if batch:
+                size = sum(len(waiting.inputs) for waiting in batch)
+                task = asyncio.create_task(self._answer(batch, size))
+                self._batches[task] = size
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        del self._batches[task]
+        self._start()
+
+    async def _answer(self, batch: list[_Waiting[Given, Result]], size: int) -> None:
         try:
-            while batch := await self._next():
-                inputs = [one for waiting in batch for one in waiting.inputs]
-                try:
-                    self._on_batch(len(inputs))
-                    results = iter(await loop.run_in_executor(self._thread, self._run, inputs))
-                    for waiting in batch:
-                        own = [next(results) for _ in waiting.inputs]
-                        if not waiting.results.done():  # its client may have gone
-                            waiting.results.set_result(own)
-                except Exception as error:  # theirs alone: the next batch may do
-                    for waiting in batch:
-                        if not waiting.results.done():
-                            waiting.results.set_exception(error)
-        finally:
-            self._worker = None
-
-    async def _next(self) -> list[_Waiting[Given, Result]]:
-        """The next batch, after the answers that are ready have gone out and what has arrived has been read: the loop
-        runs twice. So clients that ask again at once are in one batch, and no time is waited for them.
-        """
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        return self._take()
+            self._on_batch(size)
+            results = iter(await self._run([one for waiting in batch for one in waiting.inputs]))
+            for waiting in batch:
+                own = [next(results) for _ in waiting.inputs]
+                if not waiting.results.done():  # its client may have gone
+                    waiting.results.set_result(own)
+        except Exception as error:  # theirs alone: the next batch may do
+            for waiting in batch:
+                if not waiting.results.done():
+                    waiting.results.set_exception(error)
 
     def _take(self) -> list[_Waiting[Given, Result]]:
         """Requests from the queue's front with no more than `largest` inputs, or one with more."""

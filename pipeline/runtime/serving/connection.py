@@ -1,21 +1,28 @@
-"""Connections of clients that send a request's head slowly, without end, or not at all: uvicorn would wait for them."""
+"""Connections: uvicorn's, with two changes.
+
+Clients that send a request's head slowly, without end, or not at all are refused: uvicorn would wait for them. And a
+request that has arrived whole may be answered by the shortcut, past ASGI.
+"""
 
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from .shortcut import Shortcut
 
 LARGEST = 64 << 10  # bytes of a head
 LINGER = 1.0  # seconds in which a server that ends reads what has arrived
 TOO_SLOW, TOO_LARGE = "408 Request Timeout", "431 Request Header Fields Too Large"
 
 
-def connection(seconds: float) -> type[HttpToolsProtocol]:
+def connection(seconds: float, shortcut: Shortcut) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, in which a head must have come `seconds` after its first byte, or after the connection."""
 
     class Connection(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None  # runs while a head is awaited
         _received = 0  # bytes, since then
+        _begun: tuple[RequestResponseCycle, Any] | None = None  # a request whose head was read, and its application
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -36,6 +43,43 @@ def connection(seconds: float) -> type[HttpToolsProtocol]:
                 self._received += len(data)
                 if self._received > LARGEST:
                     self._refuse(TOO_LARGE)
+            self._start()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._start()  # the next one, if it came before this response
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._begun = cycle, app  # not before all that came with the head is read
+
+        def _start(self) -> None:
+            if self._begun is None:
+                return
+            (cycle, app), self._begun = self._begun, None
+            if cycle.more_body or not shortcut.serves(cycle.scope):
+                super()._start_asgi_task(cycle, app)
+                return
+            task = self.loop.create_task(self._respond(cycle))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+        async def _respond(self, cycle: RequestResponseCycle) -> None:
+            response = await shortcut.respond(cycle.scope, bytes(cycle.body))
+            if self.flow.write_paused and not cycle.disconnected:
+                await self.flow.drain()
+            if cycle.disconnected:
+                return
+            headers = [*self.server_state.default_headers, *response.raw_headers]
+            if (b"connection", b"close") in response.raw_headers:
+                cycle.keep_alive = False
+            elif not cycle.keep_alive:
+                headers.append((b"connection", b"close"))
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self.transport.write(b"".join([STATUS_LINE[response.status_code], *lines, b"\r\n", response.body]))
+            cycle.response_complete = True
+            if not cycle.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
 
         def shutdown(self) -> None:
             """When the server ends: what the client has sent already is read first."""

@@ -1,6 +1,8 @@
-"""What explains a served model's answers, in a thread of its own, so that other requests need not wait for it."""
+"""What explains a served model's answers, beside its other requests."""
 
+import asyncio
 import base64
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -9,6 +11,7 @@ from ..errors import UserError
 from ..inputs import Raw
 from ..predictor import Predictor
 from .batcher import Batcher
+from .failures import Failure
 
 ROOM = 16  # explanations that may wait for a model: each takes as long as a hundred answers
 
@@ -22,11 +25,11 @@ class Asked(NamedTuple):
 
 
 class Explains(Protocol):
-    def explain(self, asked: Asked) -> dict[str, Any]:
+    async def explain(self, asked: Asked) -> dict[str, Any]:
         """The answer, and what spoke for it. Raises UserError."""
         ...
 
-    def warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """Compiles what has one shape. Raises UserError."""
         ...
 
@@ -41,23 +44,24 @@ class Explainer:
         self.batcher: Batcher[Asked, dict[str, Any] | UserError] = Batcher(self._explain, largest=1, room=ROOM)
 
     def warm_up(self) -> None:
-        """Soon, in the explainer's thread."""
-        self.batcher.before(self._warm_up)
+        """Soon: what is asked later waits for it."""
+        self._warming = asyncio.create_task(self._warm_up())
 
-    def _warm_up(self) -> None:
+    async def close(self) -> None:
+        """Answers what waits, and takes no more."""
+        await self._warming
+        await self.batcher.close()
+
+    async def _warm_up(self) -> None:
+        with suppress(UserError, Failure):  # said to whoever asks
+            await self._of.warm_up()
+
+    async def _explain(self, asked: list[Asked]) -> list[dict[str, Any] | UserError]:
+        await self._warming
         try:
-            self._of.warm_up()
-        except UserError:  # said to whoever asks
-            return
-
-    def _explain(self, asked: list[Asked]) -> list[dict[str, Any] | UserError]:
-        return [self._one(one) for one in asked]
-
-    def _one(self, asked: Asked) -> dict[str, Any] | UserError:
-        try:
-            return self._of.explain(asked)
+            return [await self._of.explain(one) for one in asked]
         except UserError as error:
-            return error
+            return [error]
 
 
 class Answers:

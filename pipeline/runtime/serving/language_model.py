@@ -1,5 +1,7 @@
 """A language model that is served: its texts share decoding steps."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,23 +20,23 @@ GROUPS = 2  # of texts that are written at once
 
 
 class NextTokens:
-    """Explanations of what follows a text."""
+    """Explanations of what follows a text, in a thread of their own."""
 
     def __init__(self, generator: Generator) -> None:
-        self._of = NextToken(generator)
+        self._of, self._thread = NextToken(generator), ThreadPoolExecutor(1)
 
-    def explain(self, asked: Asked) -> dict[str, Any]:
+    async def explain(self, asked: Asked) -> dict[str, Any]:
         text = valid_text(str(asked.content), asked.name)
         if not text:
             raise UserError(f"{asked.name}: has no text")
-        return {"explanations": self._of.facts(text)}
+        return {"explanations": await asyncio.get_running_loop().run_in_executor(self._thread, self._of.facts, text)}
 
-    def warm_up(self) -> None:
-        self._of.warm_up()
+    async def warm_up(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._of.warm_up)
 
 
 class LanguageModel:
-    """Raises UserError for a folder that is not such a package, or is damaged."""
+    """Warm. Raises UserError for a folder that is not such a package, or is damaged."""
 
     generates: Literal[True] = True  # text
     engine = "jax"
@@ -52,15 +54,12 @@ class LanguageModel:
         ]
         self.explainer = Explainer(NextTokens(self.generator))
         self.decoder = Decoder(self.generator, groups=GROUPS, room=room)
+        self.decoder.warm_up()
 
     @property
     def waiting(self) -> int:
         return self.decoder.waiting
 
-    def warm_up(self) -> None:
-        self.decoder.warm_up()
-        self.explainer.warm_up()
-
     async def close(self) -> None:
         await self.decoder.close()
-        await self.explainer.batcher.close()
+        await self.explainer.close()

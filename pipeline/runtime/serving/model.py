@@ -1,33 +1,25 @@
-"""A package that is served: its model, warm, and the batcher that its requests share."""
+"""A package that is served: what its requests need to know of it, and the batcher that they share."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeVar
 
-import numpy as np
-from jaxtyping import Float
-
-from .. import strict_json
+from .. import inputs, strict_json, tasks
 from ..errors import UserError
 from ..hashes import sha256
-from ..inputs import Arrays, Raw
-from ..package import read_object
-from ..predictor import Predictor
+from ..inputs import Arrays
+from ..package import open_package, read_object
 from ..tasks import Answer
 from ..trust.manifest import MANIFEST
 from . import telemetry
 from .batcher import Batcher
-from .explainer import Answers, Explainer
+from .explainer import Asked, Explainer
+from .failures import Failure
+from .telemetry import log
+from .worker import Ended, Given, Outputs, Worker
 
-
-class Given(NamedTuple):
-    """An input as a client sent it, and what errors call it."""
-
-    content: Raw
-    name: str
-
-
-Outputs: TypeAlias = Float[np.ndarray, "*t k"]
+T = TypeVar("T")
 
 
 class Model:
@@ -36,24 +28,28 @@ class Model:
     generates: Literal[False] = False  # text
 
     def __init__(self, name: str, folder: Path, *, engine: str, room: int) -> None:
-        self.name, self.folder, self.room = name, folder, room
+        self.name, self.folder, self.engine, self.room = name, folder, engine, room
         self.version = sha256(folder / MANIFEST)[:12]
-        self.predictor = Predictor(folder, engine, shared=True)
-        self.config = self.predictor.config
+        self.config = open_package(folder)
+        kind = read_object(folder / "config.json", "input_kind")["input_kind"]
+        self.inputs = inputs.load(kind, folder, self.config["preprocessing"])
         self.signature = read_object(folder / "signature.json", "inputs", "outputs", "raw_inputs", "buckets")
+        self.task = tasks.load(self.config["task"], folder, self.signature["outputs"][0]["shape"][-1])
         self.samples: list[dict[str, Any]] = strict_json.read(folder / "sample" / "expected.json")["samples"]
         self.batcher: Batcher[Given | Arrays, Outputs | UserError] = Batcher(
             self._outputs,
-            largest=self.predictor.inputs.batch_size,
+            largest=self.inputs.batch_size,
             room=room,
+            at_once=2,
             on_batch=telemetry.batches(name, self.version),
         )
+        self.explainer = Explainer(self)
+        self._starting = asyncio.Lock()
 
-        self.explainer = Explainer(Answers(self.predictor, folder))
-
-    @property
-    def engine(self) -> str:
-        return self.predictor.engine.name
+    async def start(self) -> None:
+        """Before anything else. Raises UserError."""
+        self._worker = await Worker.start(self.folder, self.engine)
+        self.engine = self._worker.engine
 
     @property
     def waiting(self) -> int:
@@ -62,43 +58,37 @@ class Model:
     async def close(self) -> None:
         """Answers what waits, and takes no more."""
         await self.batcher.close()
-        await self.explainer.batcher.close()
-
-    def warm_up(self) -> None:
-        """Runs every shape that a request can have, where each is compiled, so that no request waits for that."""
-        self.explainer.warm_up()
-        engine, arrays = self.predictor.engine, self.predictor.encode(*self.sample(0))
-        self.predictor.outputs([arrays])
-        if not engine.compiles:
-            return
-        for length in self.signature["buckets"].get("length", [0]):
-            stretched = tuple(np.resize(array, (length, *array.shape[1:])) if length else array for array in arrays)
-            for size in (1, 2):  # alone, and in a full batch
-                self.predictor.outputs([stretched] * size)
+        await self.explainer.close()
+        await self._worker.close()
 
     async def outputs(self, given: Sequence[Given | Arrays]) -> list[Outputs | UserError]:
-        """What the model says of each input, or what is wrong with it. Raises Busy."""
+        """What the model says of each input, or what is wrong with it. Raises Failure."""
         return await self.batcher.submit(given)
 
     def answer(self, outputs: Outputs | UserError) -> Answer:
         """The answer that outputs mean, or the error."""
-        return {"error": str(outputs)} if isinstance(outputs, UserError) else self.predictor.task.answer(outputs)
+        return {"error": str(outputs)} if isinstance(outputs, UserError) else self.task.answer(outputs)
 
-    def sample(self, number: int) -> Given:
-        """One of the package's own inputs, as a client would send it."""
-        sample = self.samples[number]
-        if "file" in sample:
-            return Given((self.folder / "sample" / sample["file"]).read_bytes(), sample["file"])
-        return Given(sample.get("words") or sample["text"], f"sample {number}")
+    async def explain(self, asked: Asked) -> dict[str, Any]:
+        """For the explainer. Raises UserError and Failure."""
+        return await self._by_worker(lambda worker: worker.explain(asked))
 
-    def _outputs(self, given: Sequence[Given | Arrays]) -> list[Outputs | UserError]:
-        """In the batcher's thread."""
-        encoded = [self._encode(one) if isinstance(one, Given) else one for one in given]
-        outputs = iter(self.predictor.outputs([one for one in encoded if not isinstance(one, UserError)]))
-        return [one if isinstance(one, UserError) else next(outputs) for one in encoded]
+    async def warm_up(self) -> None:
+        """For the explainer. Raises UserError and Failure."""
+        await self._by_worker(lambda worker: worker.warm_up())
 
-    def _encode(self, given: Given) -> Arrays | UserError:
+    async def _outputs(self, given: Sequence[Given | Arrays]) -> list[Outputs | UserError]:
+        return await self._by_worker(lambda worker: worker.outputs(given))
+
+    async def _by_worker(self, work: Callable[[Worker], Awaitable[T]]) -> T:
+        """Where it has ended, it is started anew for others."""
+        worker = self._worker
         try:
-            return self.predictor.encode(*given)
-        except UserError as error:
-            return error
+            return await work(worker)
+        except Ended as end:
+            async with self._starting:
+                if worker is self._worker:
+                    log("model ended", model=self.name)
+                    await worker.close()
+                    self._worker = await Worker.start(self.folder, self.engine)
+            raise Failure(503, "the model had to be started anew: try again", {"Retry-After": "1"}) from end

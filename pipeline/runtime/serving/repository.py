@@ -93,7 +93,7 @@ class Repository:
     async def start(self, name: str) -> Served:
         """As `load`, for a name that it has. Raises UserError."""
         async with self._loading:
-            model = await asyncio.to_thread(self._warm, name)
+            model = await self._warm(name)
             old = self._loaded.get(name)
             self._loaded[name] = model
             _count(model, 1)
@@ -122,7 +122,14 @@ class Repository:
         if not (same := self._loaded.get(model.name)) or same.version != model.version:
             _count(model, 0)
 
-    def _warm(self, name: str) -> Served:
+    async def _warm(self, name: str) -> Served:
+        model = await asyncio.to_thread(self._open, name)
+        if model.generates is False:
+            await model.start()
+        model.explainer.warm_up()
+        return model
+
+    def _open(self, name: str) -> Served:
         folder = self.folders[name]
         signatures.require(folder, self._key)
         if not (folder / "signature.json").exists() and (folder / MANIFEST).exists():
@@ -130,11 +137,8 @@ class Repository:
         if tasks.generates(package.task_of(folder)):
             from .language_model import LanguageModel
 
-            model: Served = LanguageModel(name, folder, room=self._room)
-        else:
-            model = Model(name, folder, engine=self._engine, room=self._room)
-        model.warm_up()
-        return model
+            return LanguageModel(name, folder, room=self._room)
+        return Model(name, folder, engine=self._engine, room=self._room)
 
 
 def _count(model: Served, number: int) -> None:

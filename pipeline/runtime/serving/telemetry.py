@@ -1,7 +1,11 @@
-"""What the server measures of itself, for Prometheus."""
+"""What the server says of itself: a log, and measurements for Prometheus."""
 
+import sys
+import time
 from collections.abc import Callable
+from typing import Any
 
+import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
@@ -18,3 +22,9 @@ MODELS = Gauge("model_info", "Models that are served", ("model", "version", "tas
 def batches(model: str, version: str) -> Callable[[int], None]:
     """Counts the inputs of a batch."""
     return BATCHES.labels(model, version).observe
+
+
+def log(event: str, **facts: Any) -> None:
+    """One line of JSON on standard error."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    print(orjson.dumps({"time": moment, "event": event, **facts}).decode(), file=sys.stderr)

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Request, Response
 from ...errors import UserError
 from ...inputs import Arrays
 from ..failures import Failure
-from ..model import Given, Model, Outputs
+from ..model import Model
 from ..repository import Repository, Served
+from ..worker import Given, Outputs
 from . import tensors
 from .tensors import Tensor
 
@@ -124,7 +125,7 @@ def raw_name(model: Model) -> str:
 
 def raw_inputs(model: Model, tensor: Tensor) -> list[Given]:
     """The bytes of image files, texts, or sentences: each a text, or a row of words that ends with empty ones."""
-    where, inputs = f"input {tensor.name!r}", model.predictor.inputs
+    where, inputs = f"input {tensor.name!r}", model.inputs
     if tensor.datatype != "BYTES":
         raise Failure(400, f"{where}: its datatype must be BYTES")
     names = (f"{tensor.name} {i}" for i in count(1))

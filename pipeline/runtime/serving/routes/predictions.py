@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
 from ..failures import Failure
-from ..model import Given, Model
+from ..json_response import Json
+from ..model import Model
 from ..repository import Repository
+from ..worker import Given
 from . import tables
 from .tensors import parse_json
 
@@ -47,7 +48,7 @@ def endpoint(repository: Repository) -> Callable[[Request], Awaitable[Response]]
         if alone and "error" in answers[0]:
             raise Failure(400, answers[0]["error"])
         facts = answers[0] if alone else {"answers": answers}
-        return JSONResponse({"model": served.name, "version": served.version, **facts})
+        return Json({"model": served.name, "version": served.version, **facts})
 
     return answer
 
@@ -81,8 +82,8 @@ async def inputs(model: Model, request: Request) -> tuple[list[Given], bool]:
         return _from_json(model, parse_json(await request.body())), False
     if kind == "multipart/form-data":
         return await _from_form(model, request), False
-    wants = "text/plain" if not model.predictor.inputs.from_files else "an image's type"
-    if (kind == "text/plain") == model.predictor.inputs.from_files or kind not in ("text/plain", *IMAGES):
+    wants = "text/plain" if not model.inputs.from_files else "an image's type"
+    if (kind == "text/plain") == model.inputs.from_files or kind not in ("text/plain", *IMAGES):
         raise Failure(415, f"content type {kind[:60]!r}: {model.name} takes {wants}, application/json or a form")
     return [_given(model, await request.body(), "the input")], True
 
@@ -94,11 +95,11 @@ def _kind(request: Request) -> str:
 def _from_json(model: Model, content: Any) -> list[Given]:
     listed = content.get("inputs") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        what = "image files in base64" if model.predictor.inputs.from_files else "texts"
+        what = "image files in base64" if model.inputs.from_files else "texts"
         raise Failure(400, f"the body must be an object with a list `inputs` of {what}")
     _check_count(model, listed)
-    if not model.predictor.inputs.from_files:
-        return [Given(model.predictor.inputs.parse(text), f"input {i}") for i, text in enumerate(listed, start=1)]
+    if not model.inputs.from_files:
+        return [Given(model.inputs.parse(text), f"input {i}") for i, text in enumerate(listed, start=1)]
     try:
         return [Given(base64.b64decode(one, validate=True), f"input {i}") for i, one in enumerate(listed, start=1)]
     except (binascii.Error, ValueError) as error:
@@ -121,10 +122,10 @@ async def _from_form(model: Model, request: Request) -> list[Given]:
 
 
 def _given(model: Model, content: bytes, name: str) -> Given:
-    if model.predictor.inputs.from_files:
+    if model.inputs.from_files:
         return Given(content, name)
     try:
-        return Given(model.predictor.inputs.parse(content.decode("utf-8-sig")), name)
+        return Given(model.inputs.parse(content.decode("utf-8-sig")), name)
     except UnicodeDecodeError as error:
         raise Failure(400, f"{name}: is not UTF-8") from error
 

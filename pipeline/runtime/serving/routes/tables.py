@@ -12,7 +12,7 @@ from ...errors import UserError
 from ...inputs import Raw
 from ...reading import files, table_rows
 from ..failures import Failure
-from ..model import Given, Model
+from ..model import Model
 
 NAME = "the table"
 
@@ -28,23 +28,23 @@ class Answered(NamedTuple):
 
 async def answered(model: Model, body: bytes, column: str) -> bytes:
     """The table with the answers in further columns; a row that has none keeps them empty. Raises Failure."""
-    if model.predictor.inputs.from_files:
+    if model.inputs.from_files:
         raise Failure(415, f"{model.name} takes images: a table holds texts")
     entry = files.Entry("table.csv", NAME, lambda: io.BytesIO(body))
     try:
         kept, texts = await asyncio.to_thread(
-            _read, entry, Form(column, words=model.predictor.inputs.from_words, keep=True)
+            _read, entry, Form(column, words=model.inputs.from_words, keep=True)
         )
     except UserError as error:
         raise Failure(400, str(error)) from error
     if len(texts) > model.room:
         raise Failure(413, f"{len(texts):,} rows: at most {model.room:,} are taken at a time")
-    parse = model.predictor.inputs.parse
+    parse = model.inputs.parse
     contents = [parse(text.content) if isinstance(text.content, str) else text.content for text in texts]
     given = [Given(content, text.name) for content, text in zip(contents, texts) if not isinstance(content, UserError)]
     outputs = iter(await model.outputs(given))
     out = io.StringIO()
-    written = forms.Csv(View(model.predictor.task), kept, out)
+    written = forms.Csv(View(model.task), kept, out)
     for content, text in zip(contents, texts):
         row = Answered(text.name, "" if isinstance(content, UserError) else content, str(text.content), text.row)
         found = UserError("") if isinstance(content, UserError) else next(outputs)
