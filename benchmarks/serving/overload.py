@@ -61,8 +61,9 @@ def main() -> None:
     png = next((arguments.package / "sample").glob("*.png")).read_bytes()
     body = json.dumps({"inputs": [base64.b64encode(png).decode()] * IMAGES}).encode()
     one, many = post("/predict", "image/png", png), post("/predict", "application/json", body)
-    with running(own(arguments.package.resolve(), png)) as process:
-        asyncio.run(until_answered(PORT, one))
+    server = own(arguments.package.resolve(), png)
+    with running(server) as process:
+        asyncio.run(until_answered(PORT, server.last_to_warm or one))
         capacity = asyncio.run(load(PORT, many, CONNECTIONS, SECONDS)).rate
         before = asyncio.run(load(PORT, one, 1, SECONDS))
         memory = resident(process)

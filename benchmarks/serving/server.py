@@ -84,9 +84,9 @@ def running(server: Server) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def resident(process: subprocess.Popen[bytes]) -> float:
-    """Megabytes of a process and its children."""
+    """Megabytes of a process and its children. What they share, such as libraries, counts once."""
     parent = psutil.Process(process.pid)
-    return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / 1e6
+    return sum(one.memory_full_info().pss for one in (parent, *parent.children(recursive=True))) / 1e6
 
 
 def measure(name: str, server: Server, seconds: float) -> dict[int, Answers]:

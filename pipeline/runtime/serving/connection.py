@@ -5,14 +5,16 @@ request that has arrived whole may be answered by the shortcut, past ASGI.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from .shortcut import Shortcut
 
 LARGEST = 64 << 10  # bytes of a head
 LINGER = 1.0  # seconds in which a server that ends reads what has arrived
+SOON = 0.02  # seconds in which a small body follows its head
 TOO_SLOW, TOO_LARGE = "408 Request Timeout", "431 Request Header Fields Too Large"
 
 
@@ -23,6 +25,7 @@ def connection(seconds: float, shortcut: Shortcut) -> type[HttpToolsProtocol]:
         _timer: asyncio.TimerHandle | None = None  # runs while a head is awaited
         _received = 0  # bytes, since then
         _begun: tuple[RequestResponseCycle, Any] | None = None  # a request whose head was read, and its application
+        _late: asyncio.TimerHandle | None = None  # runs while its body is awaited
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -50,13 +53,25 @@ def connection(seconds: float, shortcut: Shortcut) -> type[HttpToolsProtocol]:
             self._start()  # the next one, if it came before this response
 
         def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-            self._begun = cycle, app  # not before all that came with the head is read
+            self._begun = cycle, app  # what came with the head is read first
 
-        def _start(self) -> None:
+        def _start(self, *, is_late: bool = False) -> None:
+            """The request whose head was read. Many clients send a head and a small body one after the other."""
             if self._begun is None:
                 return
-            (cycle, app), self._begun = self._begun, None
-            if cycle.more_body or not shortcut.serves(cycle.scope):
+            cycle, app = self._begun
+            scope = cast(Scope, cycle.scope)
+            is_whole = not cycle.more_body
+            may_be_soon = not (is_late or self.flow.read_paused or cycle.waiting_for_100_continue)
+            if not is_whole and may_be_soon and shortcut.serves(scope):
+                if self._late is None:
+                    self._late = self.loop.call_later(SOON, lambda: self._start(is_late=True))
+                return
+            self._begun = None
+            if self._late is not None:
+                self._late.cancel()
+                self._late = None
+            if not is_whole or not shortcut.serves(scope):
                 super()._start_asgi_task(cycle, app)
                 return
             task = self.loop.create_task(self._respond(cycle))
@@ -64,7 +79,7 @@ def connection(seconds: float, shortcut: Shortcut) -> type[HttpToolsProtocol]:
             task.add_done_callback(self.tasks.discard)
 
         async def _respond(self, cycle: RequestResponseCycle) -> None:
-            response = await shortcut.respond(cycle.scope, bytes(cycle.body))
+            response = await shortcut.respond(cast(Scope, cycle.scope), bytes(cycle.body))
             if self.flow.write_paused and not cycle.disconnected:
                 await self.flow.drain()
             if cycle.disconnected:
@@ -88,6 +103,7 @@ def connection(seconds: float, shortcut: Shortcut) -> type[HttpToolsProtocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
             super().connection_lost(exc)
+            self._start(is_late=True)
 
         def _await_head(self) -> None:
             self._received = 0

@@ -88,7 +88,13 @@ class Model:
         except Ended as end:
             async with self._starting:
                 if worker is self._worker:
-                    log("model ended", model=self.name)
-                    await worker.close()
-                    self._worker = await Worker.start(self.folder, self.engine)
+                    await self._start_anew()
             raise Failure(503, "the model had to be started anew: try again", {"Retry-After": "1"}) from end
+
+    async def _start_anew(self) -> None:
+        log("model ended", model=self.name)
+        await self._worker.close()
+        try:
+            self._worker = await Worker.start(self.folder, self.engine)
+        except UserError as error:  # the next request tries again
+            log("model does not start", model=self.name, why=str(error))

@@ -57,7 +57,13 @@ class Worker:
         theirs.close()
         theirs_too.close()
         worker = cls(process, await Line.open(answers), await Line.open(explanations))
-        worker.engine = await worker._answers.ask(None)
+        try:
+            worker.engine = await worker._answers.ask(None)
+        except Ended as end:
+            raise UserError(f"{folder}: its process ended while it started: is there enough memory?") from end
+        finally:
+            if not worker.engine:
+                await worker.close()
         return worker
 
     def __init__(self, process: SpawnProcess, answers: "Line", explanations: "Line") -> None:

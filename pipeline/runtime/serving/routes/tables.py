@@ -13,6 +13,7 @@ from ...inputs import Raw
 from ...reading import files, table_rows
 from ..failures import Failure
 from ..model import Model
+from ..worker import Given
 
 NAME = "the table"
 
@@ -32,9 +33,7 @@ async def answered(model: Model, body: bytes, column: str) -> bytes:
         raise Failure(415, f"{model.name} takes images: a table holds texts")
     entry = files.Entry("table.csv", NAME, lambda: io.BytesIO(body))
     try:
-        kept, texts = await asyncio.to_thread(
-            _read, entry, Form(column, words=model.inputs.from_words, keep=True)
-        )
+        kept, texts = await asyncio.to_thread(_read, entry, Form(column, words=model.inputs.from_words, keep=True))
     except UserError as error:
         raise Failure(400, str(error)) from error
     if len(texts) > model.room:
