@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.serving.load import Answers, Connection, load, post, until_answered
 from benchmarks.serving.server import PORT, own, resident, running
 
-IMAGES, CONNECTIONS = 32, 8  # of a request; that find the capacity
+IMAGES, CONNECTIONS = 32, 32  # of a request; that find the capacity
 SECONDS = 10  # that each measurement of a rate lasts
 EVERY = 30  # seconds between two looks at the memory
 
@@ -28,9 +28,17 @@ async def flood(request: bytes, rate: float, seconds: float, process: subprocess
     started = looked = time.perf_counter()
 
     async def ask() -> None:
-        connection = free.pop() if free else await Connection.open(PORT)
         sent = time.perf_counter()
-        status, _ = await connection.ask(request)
+        while free:
+            connection = free.pop()
+            try:
+                status, _ = await connection.ask(request)
+                break
+            except (asyncio.IncompleteReadError, ConnectionError):  # closed by the server, since it was long idle
+                continue
+        else:
+            connection = await Connection.open(PORT)
+            status, _ = await connection.ask(request)
         answers.statuses[status] += 1
         if status == 200:
             answers.times.append(time.perf_counter() - sent)

@@ -91,7 +91,7 @@ def restore(
     config: NetworkSettings, task: Task, path: Path = paths.TRAINED / "weights.safetensors"
 ) -> tuple[Predictor, Tree]:
     """A predictor, and the {"params": ..., "model_state": ...} that training wrote to `path`. Raises UserError."""
-    model = build(config, task.inputs, task.outputs, rngs=nnx.Rngs(0))
+    model = nnx.eval_shape(lambda: build(config, task.inputs, task.outputs, rngs=nnx.Rngs(0)))  # computes no number
     like = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
     return Predictor(task, nnx.graphdef(model)), weights.read(path, like)
 

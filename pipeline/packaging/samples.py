@@ -17,8 +17,9 @@ def raw_inputs(folder: Path) -> list[dict[str, Any]]:
     samples: list[dict[str, Any]] = []
     for i, row in enumerate(next(table.iter_batches(batch_size=SAMPLES)).to_pylist()):
         if "image" in row:
-            name = f"{i}.{images.suffix(row['image'])}"
-            (folder / name).write_bytes(row["image"])
+            content = images.portable(row["image"])
+            name = f"{i}.{images.suffix(content)}"
+            (folder / name).write_bytes(content)
             samples.append({"file": name})
         elif "words" in row:
             samples.append({"words": row["words"]})

@@ -28,8 +28,9 @@ class TableWriter:
     """A Parquet file, written row group by row group."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        # PNG and JPEG are compressed already.
-        compression: Any = {"source": "zstd"} if schema.names[1] == "image" else "zstd"
+        compression: Any = "zstd"
+        if schema.names[1] == "image":  # PNG and JPEG are compressed already; raw pixels are read sooner as they are
+            compression = {"source": "zstd"}
         self.schema, self.writer = schema, pq.ParquetWriter(path, schema, compression=compression)
         self.content = str(schema.names[1])
         self.rows: list[dict[str, Any]] = []

@@ -105,7 +105,6 @@ class Classification(Scaled):
         """The baseline always predicts the most frequent label of the training split."""
         from pipeline.evaluation import metrics, plots
         from pipeline.evaluation.calibration import measuring
-        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -131,23 +130,6 @@ class Classification(Scaled):
         results |= measuring.ranks(split, probabilities, truths, self.labels, rarer)
         if split == "test":
             plots.write_confusion(targets, guesses, self.labels, errors_only=False)
-            wrong = np.flatnonzero(guesses != targets)
-            most_confident = wrong[np.argsort(-probabilities[wrong].max(-1), kind="stable")]
-            examples_page.write(
-                predictor,
-                tree,
-                network,
-                [
-                    examples_page.Shown(
-                        int(i),
-                        int(guesses[i]),
-                        f"{self.labels[guesses[i]]} {probabilities[i].max():.2f}",
-                        f"true: {self.labels[targets[i]]}",
-                    )
-                    for i in most_confident[: examples_page.MOST]
-                ],
-                title="The most confident mistakes",
-            )
         return results
 
     def _table(self, split: str, probabilities: Float[np.ndarray, "n k"], targets: np.ndarray) -> "pd.DataFrame":

@@ -137,7 +137,6 @@ class MultiLabelClassification(Scaled):
 
         from pipeline.evaluation import multi_label, sources
         from pipeline.evaluation.calibration import measuring
-        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -171,25 +170,6 @@ class MultiLabelClassification(Scaled):
         )
         micro = results["micro"]
         note_baseline(split, reached=micro["f1"], low=micro["f1_low"], baseline=results["baseline_micro_f1"])
-        if split == "test":
-            errors = np.where(guesses != targets, np.abs(probabilities - thresholds[None]), -1.0)
-            worst = np.argsort(-errors.max(axis=1), kind="stable")[: examples_page.MOST]
-            wrong = [(int(i), int(errors[i].argmax())) for i in worst if errors[i].max() >= 0]
-            examples_page.write(
-                predictor,
-                tree,
-                network,
-                [
-                    examples_page.Shown(
-                        i,
-                        k,
-                        f"{'' if guesses[i, k] else 'not '}{self.labels[k]} {probabilities[i, k]:.2f}",
-                        f"true: {', '.join(self._names(targets[i : i + 1])[0]) or 'none'}",
-                    )
-                    for i, k in wrong
-                ],
-                title="The most confident mistakes",
-            )
         return {"examples": len(targets), **results}
 
     @classmethod

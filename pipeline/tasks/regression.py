@@ -160,7 +160,6 @@ class Regression(Labelled):
 
         from pipeline.evaluation import metrics, plots, sources, summaries
         from pipeline.evaluation.calibration import measuring
-        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -188,20 +187,6 @@ class Regression(Labelled):
             table = {"actual": targets[:, 0], "predicted": values[:, 0]}
             pd.DataFrame(table).to_csv(paths.PREDICTED, index=False, lineterminator="\n")
             plots.save(plots.regression(values, targets, self._titles()), paths.IMAGES / "predicted.png")
-            errors = np.abs(values - targets) / std
-            worst = np.argsort(-errors.max(axis=1), kind="stable")[: examples_page.MOST].tolist()
-            examples_page.write(
-                predictor,
-                tree,
-                network,
-                [
-                    examples_page.Shown(
-                        i, int(k), f"{self._titles()[k]} {values[i, k]:.4g}", f"true: {targets[i, k]:.4g}"
-                    )
-                    for i, k in ((i, errors[i].argmax()) for i in worst)
-                ],
-                title="The largest errors",
-            )
         return {"examples": len(targets), **results}
 
     @classmethod

@@ -155,7 +155,6 @@ class SequenceTagging(Scaled):
         """The baseline gives each word the tag that it has most often in the training split."""
         from pipeline.evaluation import metrics, plots, summaries, words
         from pipeline.evaluation.calibration import measuring
-        from pipeline.evaluation.explanations import examples_page
         from pipeline.evaluation.failures import label_errors
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
@@ -187,14 +186,6 @@ class SequenceTagging(Scaled):
         results |= measuring.of_classes(split, plain, probabilities, guesses, targets, fitted, sentences)
         if split == "test":
             plots.write_confusion(targets, guesses, labels, errors_only=True)
-            wrong = np.flatnonzero(guesses != targets)
-            shown = [
-                examples_page.Shown(
-                    i, int(guesses[i]), f"{labels[guesses[i]]} {confidence[i]:.2f}", f"true: {labels[targets[i]]}"
-                )
-                for i in wrong[np.argsort(-confidence[wrong], kind="stable")][: examples_page.MOST].tolist()
-            ]
-            examples_page.write(predictor, tree, network, shown, title="The most confident mistakes")
         return results
 
     def outcomes(self, split: str) -> "Outcomes":

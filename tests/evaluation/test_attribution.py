@@ -7,11 +7,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import small_tasks
 from flax import nnx
+from PIL import Image
 from sources import picture
 
 from pipeline.config import paths
@@ -19,8 +21,9 @@ from pipeline.config.networks import CNNConfig, LinearConfig, LSTMConfig, Networ
 from pipeline.config.preprocessing import TextPreprocessing
 from pipeline.encoding import fit_tokenizer
 from pipeline.evaluation import metrics
-from pipeline.evaluation.explanations import attribution, baselines, examples, examples_page, faithfulness
+from pipeline.evaluation.explanations import attribution, baselines, examples, faithfulness
 from pipeline.evaluation.predictor import Predictor, Tree, predict, variables
+from pipeline.evaluation.report import examples as report_examples
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Texts
 from pipeline.examples.task import Task
@@ -131,8 +134,8 @@ def test_baselines_are_means_of_many_images_and_few_where_these_are_alike():
     assert baselines.centres(dark[:3]).shape == (1, 6, 5, 1)
 
 
-def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monkeypatch):
-    """The user's own text is on the page; tokenized and predicted again, it gives the probability on the page."""
+def test_what_is_shown_of_a_text_is_the_input_that_was_predicted(tmp_path, monkeypatch):
+    """The user's own text; tokenized and predicted again, it gives the same answer."""
     monkeypatch.chdir(tmp_path)
     folders()
     random = np.random.default_rng(0)
@@ -159,21 +162,13 @@ def test_the_page_of_mistakes_shows_the_input_that_was_predicted(tmp_path, monke
     probabilities, data = predicted(texts)
     for name, array in (("tokens", data.inputs["tokens"]), ("targets", data.targets), ("starts", data.starts)):
         np.save(paths.features("test") / f"{name}.npy", np.asarray(array))
-    shown = [
-        examples_page.Shown(i, int(row.argmax()), f"{task.labels[row.argmax()]} {row.max():.3f}", "true: another")
-        for i, row in enumerate(probabilities)
-    ]
-    examples_page.write(predictor, tree, network, shown, title="Mistakes")
-    page = (paths.EVALUATION / "mistakes.html").read_text()
-    pattern = r"<b>(.) (\S+)</b> \(true: another\)</h2>\n<code>(.*?)</code>\n<figure[^>]*><p[^>]*>(.*?)</p>"
-    stated = re.findall(pattern, page, re.DOTALL)
-    own = [unescape(re.sub("<[^>]+>", "", text)) for *_, text in stated]
-    assert sorted(own) == sorted(texts)
-    assert [source for *_, source, _ in stated] == [f"mails.csv row {len(text)}" for text in own]
-    again, _ = predicted(own)
-    for (label, probability, *_), row in zip(stated, again):
-        assert label == task.labels[row.argmax()]
-        assert float(probability) == pytest.approx(row.max(), abs=6e-4)
+    kind, rows = examples.explainable(predictor, tree, network, "test"), list(range(len(texts)))
+    shown = kind.show(rows, kind.attribute(rows, probabilities.argmax(-1).tolist()))
+    stated = [re.search(r"<figure[^>]*><p[^>]*>(.*?)</p>", one.html(), re.DOTALL) for one in shown]
+    own = [unescape(re.sub("<[^>]+>", "", found[1])) for found in stated if found]
+    assert own == texts
+    assert [one.source for one in shown] == [f"mails.csv row {len(text)}" for text in own]
+    np.testing.assert_allclose(predicted(own)[0], probabilities, atol=1e-6)
 
 
 OWN = ("The CAFÉ is o\u0301pen ﬁne 👍🏽 कि", "漢字 Ünïcode  two  blanks\n", "x" * 30)
@@ -197,18 +192,16 @@ def test_pieces_are_the_users_own_text_and_words_are_whole(kind):
     assert cut[3].endswith("t")
 
 
-def test_pictures_of_mistakes_name_their_source_and_say_in_words_what_counts(tmp_path, monkeypatch):
+def test_pictures_of_mistakes_say_in_words_what_counts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store_images(2)
     task: Any = small_tasks.images()
     predictor, tree = untrained(CNN, task)
-    examples_page.write(predictor, tree, CNN, [examples_page.Shown(1, 0, "v 0.90", "true: w")], title="Mistakes")
-    page = (paths.EVALUATION / "mistakes.html").read_text()
-    assert "<b>v 0.90</b> (true: w)</h2>\n<code>x.zip: &lt;1&gt;.png</code>\n<figure" in page
-    assert re.search(r'alt="What counts in it. Most for it: (top|middle|bottom|centre)', page)
-    (one,) = examples.explain(predictor, tree, CNN, "test", [1], [0])
-    assert one.html() in page
-    assert examples.explain(predictor, tree, CNN, "test", [], []) == []
+    worst = pd.DataFrame({"row": [1], "output": [0], "answer": ["v"], "truth": ["w"], "remark": ["90 % sure"]})
+    _, (shown,) = report_examples.explained(predictor, tree, CNN, worst)
+    assert re.search(r'alt="What counts in it. Most for it: (top|middle|bottom|centre)', shown)
+    with Image.open(paths.IMAGES / "mistakes.png") as written:
+        assert written.width > 500
 
 
 def test_explanations_of_a_network_that_looks_at_one_place_are_found_faithful(tmp_path, monkeypatch):

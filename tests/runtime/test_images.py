@@ -39,6 +39,31 @@ def test_an_image_of_the_right_size_is_untouched():
     np.testing.assert_array_equal(images.decode(images.encode(pixels), GREY, "x")[..., 0], pixels)
 
 
+@pytest.mark.parametrize("spec", [GREY, RGB])
+@pytest.mark.parametrize("margin", [0, 1, 4])
+@pytest.mark.parametrize("size", [(28, 28), (32, 32), (20, 30), (21, 31), (50, 40)])
+def test_raw_pixels_are_as_those_of_a_png_file(spec, margin, size):
+    """Whether they have the right size, so that nothing is decoded, or are resized."""
+    spec = replace(spec, margin=margin)
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, spec.channels), np.uint8)
+    content, file = images.raw(pixels), images.encode(pixels)
+    for kept in {0, margin}:
+        np.testing.assert_array_equal(
+            images.decode(content, spec, "x", margin=kept), images.decode(file, spec, "x", margin=kept)
+        )
+    assert images.outside(content) == images.outside(file)
+    np.testing.assert_array_equal(images.decode(images.portable(content), spec, "x"), images.decode(file, spec, "x"))
+    assert images.portable(content).startswith(b"\x89PNG")
+    assert images.portable(file) is file
+
+
+@pytest.mark.parametrize("change", [lambda c: c[:-1], lambda c: c[:15], lambda c: b"P5 99999 99999 255\n" + c[13:]])
+def test_raw_pixels_that_are_cut_off_or_too_many_are_refused(change):
+    content = images.raw(np.zeros((28, 28), np.uint8))
+    with pytest.raises(UserError, match=r"x: is not a readable|x: has too many pixels"):
+        images.decode(change(content), GREY, "x")
+
+
 def bordered(mode: str) -> Image.Image:
     """A wide image of red with a blue corner and a green middle. The palette of the mode P has these colours."""
     image = Image.new("RGBA", (30, 10), (204, 51, 0, 255))

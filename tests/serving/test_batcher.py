@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from pipeline.runtime.serving.batcher import Batcher
 from pipeline.runtime.serving.failures import Busy, Leaving
+from pipeline.runtime.serving.models.batcher import Batcher
 
 
 def test_what_waits_is_one_batch():

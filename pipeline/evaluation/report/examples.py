@@ -9,8 +9,12 @@ import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
+from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
+from pipeline.evaluation import plots
+from pipeline.evaluation.explanations import html
 from pipeline.evaluation.explanations.examples import explainable
+from pipeline.evaluation.explanations.explainable import Pictured
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.runtime.encoders import images
 
@@ -18,14 +22,25 @@ SIDE = 144  # pixels of a picture
 SMALL = 64  # up to here a PNG file is small, and shows each pixel
 CHARACTERS = 600  # of a text
 AROUND = 30  # words around a marked one
+TITLE = "The worst mistakes"
 
 
 def explained(
     predictor: Predictor, tree: Tree, network: NetworkSettings, mistakes: pd.DataFrame
 ) -> tuple[str, list[Markup]]:
-    """How to read the explanations, and each of these mistakes on the test split with what in it led to the answer."""
+    """How to read the explanations, and each of these mistakes on the test split with what in it led to the answer. Of
+    images they are also written as a picture.
+    """
     kind, rows = explainable(predictor, tree, network, "test"), mistakes["row"].tolist()
     shown = kind.show(rows, kind.attribute(rows, mistakes["output"].tolist()))
+    if isinstance(kind, Pictured):
+        titles = [
+            (f"{answer} {remark}", f"(true: {truth})")
+            for answer, remark, truth in mistakes[["answer", "remark", "truth"]].to_numpy().tolist()
+        ]
+        seen = kind.seen(rows)
+        overlays = [html.over(image, own.weights) for image, own in zip(seen, shown)]
+        plots.save(plots.explained(seen, overlays, titles, f"{TITLE}. {kind.legend}"), paths.IMAGES / "mistakes.png")
     return kind.legend, [Markup(one.html()) for one in shown]
 
 

@@ -7,6 +7,7 @@ and compares. Axes: n examples, k outputs.
 import json
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,16 +55,17 @@ def _compare_predictor(folder: Path, prepared: Path, predictions: Path, work: Pa
     signature = strict_json.read(folder / "signature.json")
     answers = tasks.load(package.task_of(folder), folder, signature["outputs"][0]["shape"][-1])
     _write_raw_inputs(prepared, work)
-    found, sizes = [], np.zeros(0, np.int64)
-    for engine in signature["engines"]:
-        _replay(folder, work, engine, _libraries(folder, engine))
-        outputs, sizes = np.load(work / "outputs.npy"), np.load(work / "sizes.npy")
+    found, sizes, engines = [], np.zeros(0, np.int64), signature["engines"]
+    with ThreadPoolExecutor() as pool:  # the processes of all engines run side by side
+        list(pool.map(lambda engine: _replay(folder, work, engine, _libraries(folder, engine)), engines))
+    for engine in engines:
+        outputs, sizes = (np.load(work / engine / f"{name}.npy") for name in ("outputs", "sizes"))
         is_per_token = len(outputs) != len(sizes) or len(signature["outputs"][0]["shape"]) == 3
         each = np.split(outputs, np.cumsum(sizes)[:-1]) if is_per_token else list(outputs)
         tolerance = ROUNDED_PROBABILITIES if rounds else PROBABILITIES
         worst = _check(f"{folder}: its predictions by {engine}", answers.deviations(each, table), tolerance)
         if not rounds:  # else a label may be another one
-            check_samples(folder, _answers(work))
+            check_samples(folder, _answers(work / engine))
         found.append(f"to {worst:.1g} by {engine}")
     return f"{len(sizes):,} predictions from raw inputs equal evaluate's {' and '.join(found)}"
 
@@ -89,12 +91,12 @@ def _compare_generator(folder: Path, prepared: Path, predictions: Path, work: Pa
     np.save(work / "tokens.npy", token[np.concatenate(kept)])
     np.save(work / "starts.npy", np.array(ends))
     _replay(folder, work, "generator", _libraries(folder, "jax"))
-    losses = np.load(work / "losses.npy")
+    losses = np.load(work / "generator" / "losses.npy")
     errors = [
         np.abs(losses[first : first + count] - loss[rows[:count]]) for first, rows, count in zip(ends, kept, compared)
     ]
     worst = _check(f"{folder}: its losses", np.concatenate(errors), tolerance, " nats")
-    check_texts(folder, _answers(work), tolerance.mean)
+    check_texts(folder, _answers(work / "generator"), tolerance.mean)
     return f"{sum(compared):,} tokens' losses equal evaluate's to {worst:.1g} nats"
 
 

@@ -3,7 +3,7 @@
 This is a script: `clean_process` runs it, and `comparison` reads what it writes. It imports nothing of this project but
 the package's `runtime`.
 
-python replay.py WORK ENGINE, in the package's folder
+python replay.py WORK ENGINE, in the package's folder; what it writes is in WORK/ENGINE
 """
 
 import json
@@ -23,17 +23,19 @@ def main() -> None:
     work, engine = Path(sys.argv[1]), sys.argv[2]
     import_module("runtime.environment").set_up()
     user_error: Any = import_module("runtime.errors").UserError
+    made = work / engine
+    made.mkdir()
     try:
         if engine == "generator":
-            write_losses(work)
+            write_losses(work, made)
         else:
-            write_outputs(work, engine)
+            write_outputs(work, engine, made)
     except (user_error, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)
 
 
-def write_outputs(work: Path, engine: str) -> None:
+def write_outputs(work: Path, engine: str, made: Path) -> None:
     """Of each raw input, and the answers to the samples: outputs.npy, sizes.npy, answers.json."""
     predictor: Any = import_module("runtime.predictor").Predictor(Path(), engine)
     rows, sizes = [], []
@@ -46,9 +48,9 @@ def write_outputs(work: Path, engine: str) -> None:
                 outputs = [row[None] for row in outputs]
             sizes += map(len, outputs)
             rows += outputs
-    np.save(work / "outputs.npy", np.concatenate(rows))
-    np.save(work / "sizes.npy", np.array(sizes, np.int64))
-    (work / "answers.json").write_text(json.dumps(answers(predictor, Path())), encoding="utf-8")
+    np.save(made / "outputs.npy", np.concatenate(rows))
+    np.save(made / "sizes.npy", np.array(sizes, np.int64))
+    (made / "answers.json").write_text(json.dumps(answers(predictor, Path())), encoding="utf-8")
 
 
 def answers(predictor: Any, folder: Path) -> list[dict[str, Any]]:
@@ -72,13 +74,13 @@ def raw_inputs(work: Path) -> Iterator[tuple[list[str], list[bytes]]]:
             done += len(block)
 
 
-def write_losses(work: Path) -> None:
+def write_losses(work: Path, made: Path) -> None:
     """Of the tokens of each document, and of the samples: losses.npy, answers.json."""
     generator: Any = import_module("runtime.generator").Generator(Path())
     starts, tokens = np.load(work / "starts.npy").tolist(), np.load(work / "tokens.npy")
     losses = [generator.token_losses(tokens[start:end]) for start, end in zip(starts, starts[1:])]
-    np.save(work / "losses.npy", np.concatenate(losses))
-    (work / "answers.json").write_text(json.dumps(losses_of_samples(generator, Path())), encoding="utf-8")
+    np.save(made / "losses.npy", np.concatenate(losses))
+    (made / "answers.json").write_text(json.dumps(losses_of_samples(generator, Path())), encoding="utf-8")
 
 
 def losses_of_samples(generator: Any, folder: Path) -> list[dict[str, Any]]:

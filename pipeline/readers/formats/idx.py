@@ -62,7 +62,7 @@ class Reader(DataSection):
             for row, (picture, label) in enumerate(zip(pixels, labels)):
                 yield Example(
                     where=f"{image_file}: image {row}",
-                    content=images.encode(picture),
+                    content=images.raw(picture),
                     label=names[label] if names else str(label),
                     split=split,
                     key=picture.tobytes(),

@@ -16,8 +16,8 @@ from ..engines import NAMES
 from ..errors import Stopped, UserError
 
 if TYPE_CHECKING:
-    from ..serving.guard import Limits
-    from ..serving.repository import Repository
+    from ..serving.http.guard import Limits
+    from ..serving.models.repository import Repository
 
 KEY = "SERVE_API_KEY"  # the environment variable with the key that clients must send
 DRAIN = 30  # seconds that accepted requests have to end after SIGTERM
@@ -29,8 +29,8 @@ def main() -> int:
     # What follows loads slowly: --help and a mistake on the command line should not wait for it.
     from uvicorn.loops.auto import auto_loop_factory
 
-    from ..serving.guard import Limits
-    from ..serving.repository import Repository
+    from ..serving.http.guard import Limits
+    from ..serving.models.repository import Repository
 
     folders: dict[str, Path] = {}
     for given in arguments.packages:
@@ -71,7 +71,7 @@ async def serve(repository: "Repository", limits: "Limits", address: socket.sock
     import uvicorn
 
     from ..serving import app
-    from ..serving.connection import connection
+    from ..serving.http.connection import connection
 
     for name in repository.folders:
         await repository.start(name)

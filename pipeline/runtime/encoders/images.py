@@ -15,6 +15,8 @@ Python's warning filters are shared by all threads: see `environment.set_up`.
 """
 
 import io
+import math
+import re
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +27,8 @@ from . import colours, metadata
 from .specs import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+OPENED = (*FORMATS, "PPM")  # the last is Netpbm, in which tables hold what came as pixels
+RAW = re.compile(rb"P([56]) (\d{1,9}) (\d{1,9}) 255\n")  # Netpbm's header of grey or RGB pixels, as `raw` writes it
 MAX_PIXELS = 100_000_000  # 300 MB decoded: enough for a large photograph, too little for a decompression bomb
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,11 +46,26 @@ def decode(content: bytes, spec: ImageSpec, name: str, *, margin: int = 0) -> UI
 
     Raises UserError that names the image as `name`.
     """
+    if (pixels := _as_they_are(content, spec, margin)) is not None:
+        return pixels
     try:
         wanted = (2 * (spec.width + spec.margin), 2 * (spec.height + spec.margin))
         return _pixels(load(content, "L" if spec.colour == "grey" else "RGB", wanted), spec, margin)
     except Exception as error:  # Pillow's decoders raise a dozen kinds of error for a damaged file
         raise UserError(f"{name}: {_what(content, error)}") from error
+
+
+def _as_they_are(content: bytes, spec: ImageSpec, margin: int) -> UInt8[np.ndarray, "h w c"] | None:
+    """The pixels of a raw image that need no change but to be cropped."""
+    if not (head := RAW.match(content)):
+        return None
+    shape = int(head[3]), int(head[2]), 1 if head[1] == b"5" else 3
+    is_whole = len(content) - head.end() == math.prod(shape)
+    if not is_whole or shape != (spec.height + spec.margin, spec.width + spec.margin, spec.channels):
+        return None
+    left = (spec.margin - margin) // 2
+    pixels = np.frombuffer(content, np.uint8, offset=head.end()).reshape(shape)
+    return pixels[left : left + spec.height + margin, left : left + spec.width + margin]
 
 
 def check(content: bytes) -> str | None:
@@ -70,7 +89,7 @@ def load(content: bytes, mode: str, size: tuple[int, int]) -> Image.Image:
     """
 
     def loaded(content: bytes) -> Image.Image:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=OPENED) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             needs_colours = "icc_profile" in image.info and colours.transform(image.info["icc_profile"], image.mode)
@@ -86,7 +105,7 @@ def outside(content: bytes) -> tuple[int, int, str, bool]:
     """Width and height of an upright image, its mode, and whether it may be transparent, without decoding it."""
 
     def look(content: bytes) -> tuple[int, int, str, bool]:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=OPENED) as image:
             width, height = image.size if orientation(image) < 5 else image.size[::-1]
             return width, height, image.mode, _is_transparent(image)
 
@@ -159,3 +178,14 @@ def encode(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(out, "PNG", compress_level=1)
     return out.getvalue()
+
+
+def portable(content: bytes) -> bytes:
+    """The image file, of raw pixels as PNG: browsers and other programs show it."""
+    return encode(np.asarray(load(content, "RGB", (1, 1)))) if RAW.match(content) else content
+
+
+def raw(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
+    """A grey (one channel or none) or RGB image as a Netpbm file, which is its pixels after a line of text."""
+    kind = 6 if pixels.shape[2:] == (3,) else 5
+    return b"P%d %d %d 255\n" % (kind, pixels.shape[1], pixels.shape[0]) + pixels.tobytes()

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp
 
 from . import telemetry
 from .failures import Failure
-from .guard import Guard, Limits
-from .repository import Repository
+from .http.guard import Guard, Limits
+from .http.shortcut import Shortcut
+from .models.repository import Repository
 from .routes import explanations, open_inference, page, predictions
-from .shortcut import Shortcut
 
 
 class Refusal(BaseModel):

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from ...errors import UserError
-from ..explainer import Asked
 from ..failures import Failure
-from ..repository import Repository
+from ..models.explainer import Asked
+from ..models.repository import Repository
 from . import predictions
 from .tensors import parse_json
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...encoders.valid_text import valid_text
 from ...generator import Sampling
-from ..decoder import Stream
 from ..failures import Failure
-from ..repository import Repository
+from ..models.decoder import Stream
+from ..models.repository import Repository
 
 MOST = 10_000  # tokens of an answer
 STOPS = 4  # as OpenAI's

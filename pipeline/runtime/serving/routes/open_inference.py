@@ -13,9 +13,9 @@ from fastapi import APIRouter, Request, Response
 from ...errors import UserError
 from ...inputs import Arrays
 from ..failures import Failure
-from ..model import Model
-from ..repository import Repository, Served
-from ..worker import Given, Outputs
+from ..models.model import Model
+from ..models.repository import Repository, Served
+from ..models.worker import Given, Outputs
 from . import tensors
 from .tensors import Tensor
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
 from ..failures import Failure
-from ..repository import Repository, Served
+from ..models.repository import Repository, Served
 
 FOLDER = Path(__file__).with_name("page")
 FILES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}

@@ -11,9 +11,9 @@ from starlette.formparsers import MultiPartException
 
 from ..failures import Failure
 from ..json_response import Json
-from ..model import Model
-from ..repository import Repository
-from ..worker import Given
+from ..models.model import Model
+from ..models.repository import Repository
+from ..models.worker import Given
 from . import tables
 from .tensors import parse_json
 

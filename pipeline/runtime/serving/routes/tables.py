@@ -12,8 +12,8 @@ from ...errors import UserError
 from ...inputs import Raw
 from ...reading import files, table_rows
 from ..failures import Failure
-from ..model import Model
-from ..worker import Given
+from ..models.model import Model
+from ..models.worker import Given
 
 NAME = "the table"
 

@@ -5,18 +5,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from .. import inputs, strict_json, tasks
-from ..errors import UserError
-from ..hashes import sha256
-from ..inputs import Arrays
-from ..package import open_package, read_object
-from ..tasks import Answer
-from ..trust.manifest import MANIFEST
-from . import telemetry
+from ... import inputs, strict_json, tasks
+from ...errors import UserError
+from ...hashes import sha256
+from ...inputs import Arrays
+from ...package import open_package, read_object
+from ...tasks import Answer
+from ...trust.manifest import MANIFEST
+from .. import telemetry
+from ..failures import Failure
+from ..telemetry import log
 from .batcher import Batcher
 from .explainer import Asked, Explainer
-from .failures import Failure
-from .telemetry import log
 from .worker import Ended, Given, Outputs, Worker
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import UserError, refusal
-from . import telemetry
-from .failures import Failure
-from .telemetry import log
+from ...errors import UserError, refusal
+from .. import telemetry
+from ..failures import Failure
+from ..telemetry import log
 
 OPEN = ("/", "/page.css", "/page.js", "/v2/health/live", "/v2/health/ready")  # need no key
 ID = b"x-request-id"

@@ -15,9 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..encoders.byte_tokenizer import START
-from ..generator import CHUNKS, Generator, Sampling, Tokens, sample_token, until
-from .failures import Busy, Leaving
+from ...encoders.byte_tokenizer import START
+from ...generator import CHUNKS, Generator, Sampling, Tokens, sample_token, until
+from ..failures import Busy, Leaving
 
 GROUP = 8  # texts that share a step
 

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import strict_json
-from ..encoders.valid_text import valid_text
-from ..errors import UserError
-from ..explanations.next_token import NextToken
-from ..generator import Generator
-from ..hashes import sha256
-from ..package import read_object
-from ..trust.manifest import MANIFEST
+from ... import strict_json
+from ...encoders.valid_text import valid_text
+from ...errors import UserError
+from ...explanations.next_token import NextToken
+from ...generator import Generator
+from ...hashes import sha256
+from ...package import read_object
+from ...trust.manifest import MANIFEST
 from .decoder import Decoder
 from .explainer import Asked, Explainer
 

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import UserError
-from ..inputs import Raw
-from ..predictor import Predictor
+from ...errors import UserError
+from ...inputs import Raw
+from ...predictor import Predictor
+from ..failures import Failure
 from .batcher import Batcher
-from .failures import Failure
 
 ROOM = 16  # explanations that may wait for a model: each takes as long as a hundred answers
 
@@ -92,9 +92,9 @@ class Answers:
     def _of(self) -> Any:
         """Loaded in the explainer's thread: what it needs is not there for every kind of input."""
         if self._predictor.inputs.from_files:
-            from ..explanations.images import Images
+            from ...explanations.images import Images
 
             return Images(self._predictor, self._folder)
-        from ..explanations.explainer import of_words
+        from ...explanations.explainer import of_words
 
         return of_words(self._predictor)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from .failures import Busy, Leaving
+from ..failures import Busy, Leaving
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")

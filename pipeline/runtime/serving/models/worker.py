@@ -21,11 +21,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from .. import environment, strict_json
-from ..errors import UserError
-from ..inputs import Arrays, Raw
-from ..package import read_object
-from ..predictor import Predictor
+from ... import environment, strict_json
+from ...errors import UserError
+from ...inputs import Arrays, Raw
+from ...package import read_object
+from ...predictor import Predictor
 from .explainer import Answers, Asked
 
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from .. import package, tasks
-from ..errors import UserError
-from ..trust import signatures
-from ..trust.manifest import MANIFEST
-from . import telemetry
-from .failures import Failure
+from ... import package, tasks
+from ...errors import UserError
+from ...trust import signatures
+from ...trust.manifest import MANIFEST
+from .. import telemetry
+from ..failures import Failure
 from .model import Model
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The models that are served, their batches, and the processes and threads that run them."""
