@@ -68,7 +68,7 @@ def main() -> int:
         train_loop_config={
             "command": arguments.command,
             "folder": here,
-            # As under DVC: a process whose parent has died ends (stages/parent_watch.py).
+            # As under DVC: a process whose parent has died ends (stages/process/parent_watch.py).
             "environment": {"DVC_STAGE": "train", **environment},
         },
         scaling_config=ScalingConfig(

@@ -106,8 +106,9 @@ def differences(recorded: Mapping[str, Any], machine: Mapping[str, Any]) -> list
 
 
 def environment() -> dict[str, str]:
-    """For commands in the clone: nothing that points to this repository, and this Python first."""
+    """For commands in the clone: nothing that points to this repository, this Python first, and all compiled anew."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "GIT_"))}
+    kept["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"}
 
 

@@ -4,13 +4,17 @@ It only refuses and warns, so no result depends on it. The stage's own module, w
 """
 
 import importlib
+from contextlib import nullcontext
 
 from pipeline.config import params as yaml
 from pipeline.config import paths
 from pipeline.readers import raw_data
 from pipeline.runtime import printing
 from pipeline.runtime.errors import UserError
-from pipeline.stages import check, library_versions, parent_watch, stage_files
+from pipeline.stages import check, library_versions, stage_files
+from pipeline.stages.process import compile_cache, parent_watch
+
+COMPILES = ("train", "evaluate", "package")
 
 
 def run(name: str, *, started_by: int) -> None:
@@ -33,7 +37,8 @@ def once(name: str) -> None:
     inputs = stage_files.take(
         name, dataset=dataset, source=getattr(params, "source", None), model=getattr(params, "model", None)
     )
-    stage.main(params, inputs)
+    with compile_cache.kept() if name in COMPILES else nullcontext():
+        stage.main(params, inputs)
     inputs.check()
     if stage.Params.load() != params:
         raise UserError(

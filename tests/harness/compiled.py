@@ -37,6 +37,7 @@ def begin() -> None:
         VARIABLE: str(own),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",  # else the folder is part of each entry's name
     }
 
 

@@ -18,7 +18,7 @@ from pipeline.evaluation import token_losses
 from pipeline.examples.task import Task
 from pipeline.loaders.loader import ExampleLoader, Loader, WindowLoader
 from pipeline.runtime.errors import Stop, Stopped, UserError
-from pipeline.stages import parent_watch
+from pipeline.stages.process import parent_watch
 from pipeline.tasks.language_modelling import LanguageModelling
 from pipeline.training import loop, optimizers
 from pipeline.training.checkpoints.files import Checkpoint

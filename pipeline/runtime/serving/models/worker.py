@@ -26,6 +26,7 @@ from ...errors import UserError
 from ...inputs import Arrays, Raw
 from ...package import read_object
 from ...predictor import Predictor
+from . import memory
 from .explainer import Answers, Asked
 
 
@@ -136,6 +137,7 @@ def _main(folder: Path, engine: str, answers: socket.socket, explanations: socke
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server, which first answers
     try:
         environment.set_up()
+        memory.use_one_arena()
         predictor = Predictor(folder, engine, shared=True)
         _warm_up(predictor, folder)
     except Exception as error:
@@ -145,7 +147,11 @@ def _main(folder: Path, engine: str, answers: socket.socket, explanations: socke
     of = Answers(predictor, folder)
 
     def explain(asked: Asked | None) -> dict[str, Any] | None:
-        return of.warm_up() if asked is None else of.explain(asked)
+        if asked is not None:
+            return of.explain(asked)
+        of.warm_up()
+        memory.return_unused()
+        return None
 
     def answer(given: Sequence[Given | Arrays] | None) -> list[Outputs | UserError] | str:
         return predictor.engine.name if given is None else _outputs(predictor, given)
