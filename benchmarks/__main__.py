@@ -44,6 +44,7 @@ def rows(name: str, options: Options) -> Iterator[Row]:
 
 def main() -> None:
     parser = alone.parser(__doc__)
+    parser.prog = "python -m benchmarks"
     parser.add_argument("--only", nargs="+", metavar="WORD", help="benchmarks whose names hold one of these words")
     arguments = parser.parse_args()
     options = alone.options(arguments)

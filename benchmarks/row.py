@@ -101,7 +101,7 @@ def in_turns(
         try:
             done.append({name: way() for name, way in ways})
         except Exception as error:  # the other rows still run
-            return Row(what, unit, (), ", ".join(theirs or {}), failed=f"{error}")
+            return Row(what, unit, (), ", ".join(theirs or {}), failed=f"{type(error).__name__}: {error}")
         figures = ", ".join(f"{name or 'here'} {told(turn)}" for name, turn in done[-1].items())
         print(f"  {what}, round {number_of_round + 1}, {unit}: {figures}", flush=True)
     return of_rounds(what, unit, done, tuple(theirs or ()), within=within, same=same, least=least)
@@ -177,5 +177,7 @@ def output(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str]
     """What a process prints. Where it fails, the error has what it said."""
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}")
+        raise RuntimeError(
+            f"{Path(command[0]).name} ended with {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}"
+        )
     return done.stdout

@@ -75,5 +75,7 @@ def seconds_of(command: list[str], folder: Path) -> Turn:
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     seconds = time.perf_counter() - began
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join([Path(command[0]).name, *command[1:]])} ended with {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}"
+        )
     return Turn(seconds)
