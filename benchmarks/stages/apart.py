@@ -22,7 +22,8 @@ def rows(options: Options) -> Iterator[Row]:
     yield in_turns("compare of two runs", "s", {"": partial(python, command)}, rounds=options.rounds)
     for stage in () if options.quick else STAGES:  # they all ran when the clone was made
         command = [sys.executable, "-m", "pipeline", stage]
-        yield in_turns(stage, "s", {"": partial(python, command)}, rounds=options.rounds, same=NOTES.get(stage, ""))
+        ours = {"": partial(python, command)}
+        yield in_turns(f"{stage} alone", "s", ours, rounds=options.rounds, same=NOTES.get(stage, ""))
     bare = {"import jax, flax": partial(python, [sys.executable, "-c", "import jax, flax"])}
     for stage in ("train",) if options.quick else STAGES:
         code = f"from pipeline.stages import runner; import pipeline.stages.{stage}"

@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -70,12 +69,8 @@ def package(options: Options) -> Path:
 
 
 def seconds_of(command: list[str], folder: Path) -> Turn:
-    """A shell's, in that folder."""
+    """Of a process there. Training starts anew, and not from what another run left."""
+    shutil.rmtree(folder / ".checkpoints", ignore_errors=True)
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
-    seconds = time.perf_counter() - began
-    if done.returncode:
-        raise RuntimeError(
-            f"{' '.join([Path(command[0]).name, *command[1:]])} ended with {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}"
-        )
-    return Turn(seconds)
+    output(*command, cwd=folder, env=environment())
+    return Turn(time.perf_counter() - began)
