@@ -12,9 +12,11 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,9 +70,24 @@ def mlserver(python: Path, package: Path, png: bytes, batch: int, folder: Path) 
     return Server([str(python.with_name("mlserver")), "start", str(folder)], request, PORT, PEERS)
 
 
+def wait_until_free(port: int, patience: float = 10) -> None:
+    """The last server's workers may still be ending. Raises OSError where another server keeps the port: it would be
+    the one that is measured.
+    """
+    end = time.perf_counter() + patience
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            if time.perf_counter() > end:
+                raise OSError(f"port {port} is taken by another server") from error
+            time.sleep(0.1)
+
+
 @contextmanager
 def running(server: Server) -> Iterator[subprocess.Popen[bytes]]:
     """In a process group of its own: peers start workers that outlive them."""
+    wait_until_free(server.port)
     environment = os.environ | {"PYTHONPATH": str(server.folder.resolve())}
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(server.command, stdout=quiet, stderr=quiet, env=environment, start_new_session=True)
@@ -110,8 +127,10 @@ def measure(name: str, server: Server, seconds: float) -> dict[int, Turn]:
 
 async def ask(server: Server) -> bytes:
     connection = await Connection.open(server.port)
-    _, body = await connection.ask(server.request)
+    status, body = await connection.ask(server.request)
     connection.close()
+    if status != 200:
+        raise OtherWork(f"a request was answered with {status}")
     return body
 
 
