@@ -26,6 +26,12 @@ soak: .venv/dev  ## the long tests; then interrupt, damage and fuzz at length: n
 	python -m pytest -n 2 --dist loadgroup -m long
 	PYTHONPATH=.:tests/harness:tests/samples:tests/serving:tests/soak python tests/soak/soak.py $(SOAK)
 
+bench: .venv/run .venv-benchmarks/ready .venv-servers/ready  ## time this beside Keras, PyTorch and others: benchmarks/RESULTS.md (an hour)
+	python -m benchmarks $(BENCH)
+
+bench-quick: .venv/run  ## each benchmark once, small: does it run, and is each fast path still fast? (3 minutes)
+	python -m benchmarks --quick
+
 lint: .venv/dev  ## check style and types
 	ruff check .
 	ruff format --check .
@@ -41,8 +47,8 @@ pins: .venv/dev  ## resolve pyproject.toml into requirements*.txt and versions.y
 	    pinned = lambda name: " or ".join(re.findall(rf"(?m)^{name}==(\S+)", pins)); \
 	    file.write_text(re.sub(r"(?m)^([a-z-]+): .*", lambda line: f"{line[1]}: \"{pinned(line[1])}\"", file.read_text()))'
 
-clean:  ## remove the environment and all that the stages wrote; the DVC cache stays
-	rm -rf .venv data/prepared data/features trained evaluation package plots/tables logs
+clean:  ## remove the environments and all that the stages wrote; the DVC cache stays
+	rm -rf .venv .venv-benchmarks .venv-servers data/prepared data/features trained evaluation package plots/tables logs
 
 .venv/run: requirements.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -55,4 +61,12 @@ clean:  ## remove the environment and all that the stages wrote; the DVC cache s
 	@$(INSTALL) -r requirements-dev.txt
 	@touch .venv/dev
 
-.PHONY: help repro experiments test soak lint pins clean
+.venv-benchmarks/ready: benchmarks/requirements.txt
+.venv-servers/ready: benchmarks/serving/peers/requirements.txt
+.venv-%/ready:
+	@echo "installing what $< pins into $(@D): some minutes, once"
+	@"$(PYTHON)" -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: help repro experiments test bench bench-quick soak lint pins clean

@@ -1,9 +1,13 @@
-"""Speed, as ratios measured in one run: python -m benchmarks.FOLDER.NAME
+"""Speed, as ratios measured in one run: `make bench` writes RESULTS.md, and each benchmark runs alone too.
 
-- serving: server, streams, overload; engines, which are ONNX Runtime and JAX
-- training: reference_cnn beside Keras, language_model beside PyTorch; resnet_steps, tokenizing, interruption,
-  checkpoint
-- kernels: convolution, recurrent, layers
+    python -m benchmarks [--quick] [--only WORD ...]
+    python -m benchmarks.FOLDER.NAME
+
+- serving: server and engines; streams, overload
+- training: reference_cnn and whole_job beside Keras, resnet_steps and language_model beside PyTorch; tokenizing,
+  interruption, checkpoint
+- kernels: recurrent beside PyTorch, convolution; layers
+- stages: unchanged beside bare DVC, apart
 """
 
 from pipeline.runtime import environment

@@ -1,10 +1,12 @@
-"""Times convolutions forward and backward, alone and in a loop: `python -m benchmarks.kernels.convolution`.
+"""Times convolutions forward and backward, alone and in a loop.
+
+    python -m benchmarks.kernels.convolution [--rounds 3]
 
 Milliseconds a step, the least of several; the ratio is ours in a loop to autodiff outside one.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
@@ -13,6 +15,8 @@ import numpy as np
 from flax import nnx
 from jax import Array, lax
 
+from benchmarks.alone import run
+from benchmarks.row import Options, Row, Turn, in_turns
 from pipeline.layers.convolution import conv, conv_relu_pool, max_pool
 
 BATCH = 128
@@ -67,33 +71,41 @@ def convolutions() -> None:
         print(f"{shape} {alone:9.1f} {slow / STEPS:10.1f} {fast / STEPS:7.1f} {fast / STEPS / alone:6.2f}", flush=True)
 
 
-def first_layer() -> None:
-    def library(x: Array, kernel: Array, bias: Array) -> Array:
-        y = nnx.relu(library_conv(x, kernel, padding="VALID") + bias.reshape(1, 1, 1, -1))
-        return nnx.max_pool(y, (2, 2), strides=(2, 2))
+def library_layer(x: Array, kernel: Array, bias: Array) -> Array:
+    y = nnx.relu(library_conv(x, kernel, padding="VALID") + bias.reshape(1, 1, 1, -1))
+    return nnx.max_pool(y, (2, 2), strides=(2, 2))
 
-    def general(x: Array, kernel: Array, bias: Array) -> Array:
-        return nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias.reshape(1, 1, 1, -1), 2))
 
+def general_layer(x: Array, kernel: Array, bias: Array) -> Array:
+    return nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias.reshape(1, 1, 1, -1), 2))
+
+
+@partial(jax.jit, static_argnames="layer")
+def train(xs: Array, params: tuple[Array, Array], *, layer: Callable) -> tuple:
+    def step(params: tuple[Array, Array], x: Array) -> tuple:
+        y, pull = jax.vjp(partial(layer, x), *params)
+        return tuple(p - 1e-6 * dp for p, dp in zip(params, pull(y))), None
+
+    return lax.scan(step, params, xs)[0]
+
+
+def rows(options: Options) -> Iterator[Row]:
+    """The reference network's first layer, as training runs it, beside the library's."""
     xs, params = normal(BATCHES, BATCH, 28, 28, 1), (normal(3, 3, 1, 32), normal(32))
+    seconds = 0.3 if options.quick else 2.0
 
-    def train(xs: Array, params: tuple[Array, Array], *, layer: Callable) -> tuple:
-        def step(params: tuple[Array, Array], x: Array) -> tuple:
-            y, pull = jax.vjp(partial(layer, x), *params)
-            return tuple(p - 1e-6 * dp for p, dp in zip(params, pull(y))), None
+    def timed(layer: Callable) -> Callable[[], Turn]:
+        return lambda: Turn(best(partial(train, xs, params, layer=layer), seconds=seconds) / BATCHES)
 
-        return lax.scan(step, params, xs)[0]
-
-    print(f"\n{BATCH} x 28 x 28 x 1, 32 filters of 3 x 3, relu, pool of 2, in a loop")
-    for name, layer in (
-        ("library", library),
-        ("conv, max_pool", general),
-        ("conv_relu_pool", conv_relu_pool),
+    what = f"convolution, relu and pooling, {BATCH} x 28 x 28 x 1, 32 filters, in a loop"
+    for name, layer, least in (
+        ("the library's layers", library_layer, 5.0),
+        ("our layers for any shape", general_layer, 1.1),
     ):
-        ms = best(partial(jax.jit(partial(train, layer=layer)), xs, params)) / BATCHES
-        print(f"{name:>14} {ms:7.2f} ms, {1e3 * BATCH / ms:8,.0f} images/s", flush=True)
+        ways = {"": timed(conv_relu_pool)}, {name: timed(layer)}
+        yield in_turns(what, "ms", *ways, rounds=options.rounds, least=least)
 
 
 if __name__ == "__main__":
     convolutions()
-    first_layer()
+    run(rows, __doc__)

@@ -1,51 +1,34 @@
-"""Times recurrent layers forward and backward against the textbook cell and, with --torch, against PyTorch.
+"""Times recurrent layers forward and backward beside PyTorch, and beside the textbook cell in JAX.
 
-    python -m benchmarks.kernels.recurrent [--rounds 5] [--torch /path/to/a/python/that/has/torch]
+    python -m benchmarks.kernels.recurrent [--rounds 3] [--peers .venv-benchmarks]
 
 Milliseconds a step, in a loop of steps. In each round all take turns, and the fastest run of a turn counts, since other
-load on the machine slows torch's threads far more than ours. It prints medians over the rounds, and ratios with their
-least and largest. Torch runs in a process of its own in each round, with the same number of threads.
+load on the machine slows torch's threads far more than ours. PyTorch runs in a new process in each round, on the same
+inputs with the same weights.
 """
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from benchmarks.alone import run
+from benchmarks.row import Options, Row, Turn, answer, in_turns
 from pipeline.layers.recurrent import gru, lstm
 
 SHAPES = [(64, 200, 128), (32, 50, 128)]  # sequences, tokens, width of the input and of the state
 STEPS = 5  # of a loop
 SECONDS = 2.0  # for each in a round
+LEAST = 1.1  # times as fast as the textbook cell
 
-TORCH = """
-import json, sys, time, torch
-name, b, t, h, threads, seconds = sys.argv[1], *map(int, sys.argv[2:6]), float(sys.argv[6])
-torch.set_num_threads(threads)
-layer = getattr(torch.nn, name.upper())(h, h, batch_first=True)
-x, g = torch.randn(b, t, h, requires_grad=True), torch.randn(b, t, h)
-def step():
-    layer(x)[0].backward(g)
-    x.grad = None
-    layer.zero_grad()
-for _ in range(3):
-    step()
-times = []
-while len(times) < 3 or sum(times) < seconds:
-    start = time.perf_counter()
-    step()
-    times.append(time.perf_counter() - start)
-print(json.dumps(1e3 * min(times)))
-"""
+TORCH = Path(__file__).parent / "peers/torch_recurrent.py"
+WITHIN = {"output": 1e-3, "gradient": 1e-3}  # of the same weights
 
 
 def normal(*shape: int, scale: float = 1.0) -> Array:
@@ -93,56 +76,64 @@ def train(layer: Callable[..., Array], lengths: Array, g: Array, state: tuple[Ar
     return lax.fori_loop(0, STEPS, step, state)
 
 
-def best_ms(run: Callable[[], object]) -> float:
+def best_ms(run: Callable[[], object], seconds: float, facts: dict[str, float]) -> Turn:
     times: list[float] = []
-    while len(times) < 3 or sum(times) < SECONDS:
+    while len(times) < 3 or sum(times) < seconds:
         start = time.perf_counter()
         jax.block_until_ready(run())
         times.append(time.perf_counter() - start)
-    return 1e3 * min(times) / STEPS
+    return Turn(1e3 * min(times) / STEPS, facts)
 
 
-def torch_ms(python: str, name: str, shape: tuple[int, int, int]) -> float:
-    threads = len(os.sched_getaffinity(0))
-    command = [python, "-W", "ignore", "-c", TORCH, name, *map(str, (*shape, threads, SECONDS))]
-    return float(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has torch")
-    arguments = parser.parse_args()
+def rows(options: Options) -> Iterator[Row]:
     for name, ours, textbook, gates, biases in (
         ("lstm", lstm, textbook_lstm, 4, 1),
         ("gru", gru, textbook_gru, 3, 2),
     ):
-        for b, t, h in SHAPES:
-            matrix = normal(h, gates * h, scale=h**-0.5)
-            state = normal(b, t, h), matrix, matrix, *[jnp.zeros(gates * h)] * biases
-            lengths = jnp.full(b, t, jnp.int32)
-            runs = {
-                which: partial(jax.jit(partial(train, layer, lengths, normal(b, t, h))), state)
-                for which, layer in (("ours", ours), ("textbook", textbook))
-            }
-            for run in runs.values():
-                jax.block_until_ready(run())  # compiles
-            timers = {which: partial(best_ms, run) for which, run in runs.items()}
-            if arguments.torch:
-                timers["torch"] = partial(torch_ms, arguments.torch, name, (b, t, h))
-            rounds = [{which: timer() for which, timer in timers.items()} for _ in range(arguments.rounds)]
-            print(
-                f"{name} {b} x {t} x {h}, {arguments.rounds} rounds: ours {middle(rounds, 'ours'):.1f} ms", flush=True
-            )
-            for other in list(timers)[1:]:
-                ratios = [times[other] / times["ours"] for times in rounds]
-                spread = f"{statistics.median(ratios):.2f} times ours ({min(ratios):.2f} to {max(ratios):.2f})"
-                print(f"    {other} {middle(rounds, other):.1f} ms, {spread}", flush=True)
+        for shape in SHAPES[-1:] if options.quick else SHAPES:
+            yield from compared(name, ours, textbook, shape, gates, biases, options)
 
 
-def middle(rounds: list[dict[str, float]], which: str) -> float:
-    return statistics.median(times[which] for times in rounds)
+def compared(
+    name: str,
+    ours: Callable[..., Array],
+    textbook: Callable[..., Array],
+    shape: tuple[int, int, int],
+    gates: int,
+    biases: int,
+    options: Options,
+) -> Iterator[Row]:
+    b, t, h = shape
+    seconds = 0.2 if options.quick else SECONDS
+    x, g, matrix = normal(b, t, h), normal(b, t, h), normal(h, gates * h, scale=h**-0.5)
+    weights = matrix, matrix, *[jnp.zeros(gates * h)] * biases
+    lengths = jnp.full(b, t, jnp.int32)
+    facts = sizes(ours, lengths, g, x, weights)
+    ways = {
+        which: partial(best_ms, partial(jax.jit(partial(train, layer, lengths, g)), (x, *weights)), seconds, facts)
+        for which, layer in (("", ours), ("the textbook cell in JAX", textbook))
+    }
+    for way in ways.values():
+        way()  # compiles
+    mine, theirs = {"": ways.pop("")}, {}
+    what = f"{name} forward and backward, {b} x {t} x {h}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "given.npz"
+        bias = jnp.zeros(gates * h) + (jnp.arange(gates * h) // h == 1 if name == "lstm" else 0)  # see lstm: the 1
+        np.savez(path, x=x, g=g, kernel=matrix, recurrent=matrix, bias=bias)
+        if options.peers:
+            theirs = {"PyTorch": partial(answer, options.peers, TORCH, path, name, str(seconds))}
+        yield in_turns(what, "ms", mine, theirs, rounds=options.rounds, within=WITHIN)
+    yield in_turns(f"{what}, in a loop", "ms", mine, ways, rounds=options.rounds, least=LEAST)
+
+
+def sizes(
+    layer: Callable[..., Array], lengths: Array, g: Array, x: Array, weights: tuple[Array, ...]
+) -> dict[str, float]:
+    """Of the outputs, and of the gradient of the inputs."""
+    y, pull = jax.vjp(lambda x: layer(x, lengths, *weights), x)
+    return {"output": float(jnp.linalg.norm(y)), "gradient": float(jnp.linalg.norm(pull(g)[0]))}
 
 
 if __name__ == "__main__":
-    main()
+    run(rows, __doc__)

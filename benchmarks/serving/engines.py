@@ -1,24 +1,21 @@
 """Times a package in use: the engines onnx and jax, ONNX Runtime by itself, and a cold start.
 
-    python -m benchmarks.serving.engines [--package package] [--rounds 15]
+    python -m benchmarks.serving.engines [--package package] [--rounds 3]
 
-Ratios are above 1 where the first is faster. In each round all take many short turns, and the fastest run counts, since
-other load on the machine comes and goes. It prints medians over the rounds, with the least and the largest ratio.
+In each round all take many short turns, and the fastest run counts, since other load on the machine comes and goes.
 
 1. A package of images, one image and 256 at once, against a session of ONNX Runtime with its own settings: batches that
    are arrays already (`run`), and arrays of single images (`outputs`).
-2. onnx against jax for each network of params.yaml, one example and 64, texts of 200 tokens and sentences of 25 words.
+2. A process that answers one image and ends, against one that only loads numpy and ONNX Runtime and opens the model.
+3. onnx against jax for each network of params.yaml, one example and 64, texts of 200 tokens and sentences of 25 words.
    The weights are random.
-3. A process that answers one image and ends, by either engine, against one that only loads numpy and ONNX Runtime.
 """
 
-import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,9 @@ import numpy as np
 import onnxruntime
 from flax import nnx
 
+from benchmarks.alone import run
+from benchmarks.row import Options, OtherWork, Row, Turn, in_turns, of_rounds
+from benchmarks.stages import clone
 from pipeline.config import preprocessing
 from pipeline.config.networks import CNNConfig, LinearConfig, LSTMConfig, ResNetConfig, TextCNNConfig, TransformerConfig
 from pipeline.evaluation.predictor import Predictor as Network
@@ -40,15 +40,8 @@ from pipeline.tasks.classification import Classification
 from pipeline.tasks.sequence_tagging import SequenceTagging
 
 TURN, ROUND = 0.005, 0.5  # seconds, at least
+MORE = 5  # times as many rounds as benchmarks that take longer
 TOKENS, WORDS, VOCABULARY = 200, 25, 8_000
-ANSWER = """
-import sys
-sys.path.insert(0, ".")
-from pathlib import Path
-from runtime.predictor import Predictor
-predictor = Predictor(Path("."), sys.argv[1])
-print(predictor.answers([predictor.encode(Path(sys.argv[2]).read_bytes(), sys.argv[2])]))
-"""
 BARE = "import numpy, onnxruntime; onnxruntime.InferenceSession('model.onnx')"
 
 Timers = dict[str, Callable[[], object]]
@@ -64,8 +57,8 @@ def best(call: Callable[[], object]) -> float:
     return min(times)
 
 
-def compare(what: str, timers: Timers, rounds: int) -> None:
-    """The last of the timers against each of the others."""
+def compare(what: str, timers: Timers, peer: str, rounds: int, *, same: str = "") -> Row:
+    """All timers but `peer` are ours."""
     for call in timers.values():
         call()  # loads, compiles
     found = []
@@ -73,31 +66,35 @@ def compare(what: str, timers: Timers, rounds: int) -> None:
         turns, end = [], time.perf_counter() + ROUND
         while not turns or time.perf_counter() < end:
             turns.append({name: best(call) for name, call in timers.items()})
-        found.append({name: min(times[name] for times in turns) for name in timers})
-    *others, last = timers
-    print(f"{what}: {last} {1e3 * statistics.median(times[last] for times in found):.3g} ms", flush=True)
-    for name in others:
-        ratios = [times[last] / times[name] for times in found]
-        middle = 1e3 * statistics.median(times[name] for times in found)
-        spread = f"{statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"    {name} {middle:.3g} ms, {spread}", flush=True)
+        found.append({name: Turn(1e3 * min(times[name] for times in turns)) for name in timers})
+    return of_rounds(what, "ms", found, [peer], same=same)
 
 
-def in_use(package: Path, rounds: int) -> None:
+def in_use(package: Path, rounds: int) -> Iterator[Row]:
     predictor, session = Predictor(package, "onnx"), onnxruntime.InferenceSession(package / engines.MODEL)
     (given,) = session.get_inputs()
     images = np.random.default_rng(0).integers(0, 256, (256, *given.shape[1:])).astype(np.uint8)
     for count in (1, 256):
         some = images[:count]
-        timers = {
-            "run": partial(predictor.run, [some]),
-            "outputs": partial(predictor.outputs, [(image,) for image in some]),
-            "ONNX Runtime by itself": partial(session.run, None, {given.name: some}),
-        }
-        compare(f"{count} images at once", timers, rounds)
+        bare = partial(session.run, None, {given.name: some})
+        for name, call in (
+            ("an array", partial(predictor.run, [some])),
+            ("arrays of single images", partial(predictor.outputs, [(image,) for image in some])),
+        ):
+            timers: Timers = {"": call, "ONNX Runtime alone": bare}
+            what = f"prediction of {count} {'image' if count == 1 else 'images'} by the package, {name}"
+            yield compare(what, timers, "ONNX Runtime alone", rounds, same=agree(predictor.run([some]), bare()))
 
 
-def by_network(rounds: int) -> None:
+def agree(ours: Any, theirs: Any) -> str:
+    """How far the probabilities lie apart. Raises OtherWork where they differ."""
+    apart = float(np.abs(np.asarray(ours).reshape(-1) - np.asarray(theirs).reshape(-1)).max())
+    if apart > 1e-5:
+        raise OtherWork(f"the package's probabilities differ from ONNX Runtime's by {apart:.2g}")
+    return f"probabilities equal to {apart:.0e}" if apart else "equal probabilities"
+
+
+def by_network(rounds: int) -> Iterator[Row]:
     labels, ten = tuple("abcdefghij"), (1,) * 10
     image = preprocessing.ImagePreprocessing.model_validate({"height": 28, "width": 28, "colour": "grey"})
     images = Classification(inputs=Images(settings=image, mean=(0.3,), std=(0.3,)), labels=labels, counts=ten)
@@ -121,7 +118,8 @@ def by_network(rounds: int) -> None:
             both = {engine: engines.load(Path(folder), engine) for engine in ("onnx", "jax")}
         for count in (1, 64):
             arrays = examples(task.inputs, count)
-            compare(f"{name}, {count}", {n: partial(engine.run, arrays) for n, engine in both.items()}, rounds)
+            timers: Timers = {name: partial(engine.run, arrays) for name, engine in both.items()}
+            yield compare(f"{name}, {count}", timers, "jax", rounds)
 
 
 def write(folder: Path, task: Any, network: Any) -> None:
@@ -142,23 +140,38 @@ def examples(inputs: Any, count: int) -> list[np.ndarray]:
     return [random.integers(1, 80, x.shape).astype(x.dtype) for x in inputs.signature(count, length).values()]
 
 
-def cold(package: Path, rounds: int) -> None:
+def cold(package: Path, rounds: int) -> Iterator[Row]:
     sample = next((package / "sample").glob("*.[pjw]*g")).relative_to(package)
-    commands = {name: [ANSWER, name, str(sample)] for name in ("onnx", "jax")} | {"numpy and ONNX Runtime": [BARE]}
-    run = partial(subprocess.run, cwd=package, check=True, capture_output=True)
-    timers: Timers = {name: partial(run, [sys.executable, "-B", "-c", *rest]) for name, rest in commands.items()}
-    compare("a cold process", timers, rounds)
+    start = partial(subprocess.run, check=True, capture_output=True)
+    bare = partial(timed, partial(start, [sys.executable, "-B", "-c", BARE], cwd=package))
+    for command in (["pipeline", "predict", str(package), str(package / sample)], ["runtime", "predict", ".", sample]):
+        here = Path() if command[0] == "pipeline" else package
+        mine = partial(timed, partial(start, [sys.executable, "-B", "-m", *command], cwd=here))
+        yield in_turns(
+            f"a cold process that answers one image, python -m {command[0]} predict",
+            "s",
+            {"": mine},
+            {"only loading ONNX Runtime and the model": bare},
+            rounds=rounds,
+        )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", type=Path, default=Path("package"), help="a package of images")
-    parser.add_argument("--rounds", type=int, default=15)
-    arguments = parser.parse_args()
-    in_use(arguments.package, arguments.rounds)
-    cold(arguments.package, arguments.rounds)
-    by_network(arguments.rounds)
+def timed(call: Callable[[], object]) -> Turn:
+    began = time.perf_counter()
+    call()
+    return Turn(time.perf_counter() - began)
+
+
+def rows(options: Options) -> Iterator[Row]:
+    package, rounds = clone.package(options), options.rounds if options.quick else MORE * options.rounds
+    yield from in_use(package, rounds)
+    yield from cold(package, rounds)
+
+
+def every(options: Options) -> Iterator[Row]:
+    yield from rows(options)
+    yield from by_network(options.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    run(every, __doc__)

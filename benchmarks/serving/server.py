@@ -1,35 +1,39 @@
 """Requests a second of the server, from raw PNG files over loopback, and the time of each: by one connection and by 32.
 
-    python -m benchmarks.serving.server [--package package] [--seconds 5] [--rounds 3] [--peers .venv-peers/bin/python]
+    python -m benchmarks.serving.server [--package package] [--rounds 3] [--servers .venv-servers]
 
-With --peers, LitServe and MLServer serve the same ONNX model from the same files, in turn with this server, each at the
-better of its settings with and without batches. Its environment: `python -m venv .venv-peers` and `.venv-peers/bin/pip
-install -r benchmarks/serving/peers/requirements.txt`. The client shares the machine's cores with them.
+With --servers, LitServe and MLServer serve the same ONNX model from the same files, in turn with this server, each at
+the better of its settings with and without batches. The environment: `python -m venv .venv-servers` and
+`.venv-servers/bin/pip install -r benchmarks/serving/peers/requirements.txt`. The client shares the machine's cores.
 """
 
-import argparse
 import asyncio
 import base64
 import json
 import os
 import signal
-import statistics
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
-from benchmarks.serving.load import Answers, load, post, until_answered
+from benchmarks.alone import run
+from benchmarks.row import Options, OtherWork, Row, Turn, of_rounds
+from benchmarks.serving.load import Connection, load, post, until_answered
+from benchmarks.stages import clone
 
 PORT = 8765
 CONNECTIONS = (1, 32)
 PEERS = Path(__file__).parent.resolve() / "peers"
 LARGEST = 64  # batch of the peers
+SECONDS = 5.0  # that each load lasts
 
 
 class Server(NamedTuple):
@@ -66,9 +70,24 @@ def mlserver(python: Path, package: Path, png: bytes, batch: int, folder: Path) 
     return Server([str(python.with_name("mlserver")), "start", str(folder)], request, PORT, PEERS)
 
 
+def wait_until_free(port: int, patience: float = 10) -> None:
+    """The last server's workers may still be ending. Raises OSError where another server keeps the port: it would be
+    the one that is measured.
+    """
+    end = time.perf_counter() + patience
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            if time.perf_counter() > end:
+                raise OSError(f"port {port} is taken by another server") from error
+            time.sleep(0.1)
+
+
 @contextmanager
 def running(server: Server) -> Iterator[subprocess.Popen[bytes]]:
     """In a process group of its own: peers start workers that outlive them."""
+    wait_until_free(server.port)
     environment = os.environ | {"PYTHONPATH": str(server.folder.resolve())}
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(server.command, stdout=quiet, stderr=quiet, env=environment, start_new_session=True)
@@ -89,51 +108,63 @@ def resident(process: subprocess.Popen[bytes]) -> float:
     return sum(one.memory_full_info().pss for one in (parent, *parent.children(recursive=True))) / 1e6
 
 
-def measure(name: str, server: Server, seconds: float) -> dict[int, Answers]:
+def measure(name: str, server: Server, seconds: float) -> dict[int, Turn]:
+    """Requests a second by the number of connections, and the probability of the answer's label."""
     with running(server) as process:
         ready = asyncio.run(until_answered(server.port, server.request))
         if server.last_to_warm:
             asyncio.run(until_answered(server.port, server.last_to_warm))
-        asyncio.run(load(server.port, server.request, max(CONNECTIONS), 1.0))
+        surest = max(floats(json.loads(asyncio.run(ask(server)))))
+        asyncio.run(load(server.port, server.request, max(CONNECTIONS), seconds / 5))
         found = {count: asyncio.run(load(server.port, server.request, count, seconds)) for count in CONNECTIONS}
-        print(f"{name}: answers after {ready:.2f} s, {resident(process):,.0f} MB")
+        print(f"  {name}: answers after {ready:.2f} s, {resident(process):,.0f} MB")
     for count, answers in found.items():
-        failed = "" if answers.statuses.keys() == {200} else f"; statuses {dict(answers.statuses)}"
-        print(f"  {count:2} connections: {answers}{failed}")
-    return found
+        print(f"    {count:2} connections: {answers}", flush=True)
+        if answers.statuses.keys() != {200}:
+            raise OtherWork(f"{name} did not answer every request: statuses {dict(answers.statuses)}")
+    return {count: Turn(answers.rate, {"probability": surest}) for count, answers in found.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.server", description=__doc__)
-    parser.add_argument("--package", type=Path, default=Path("package"), help="folder of a package of images")
-    parser.add_argument("--seconds", type=float, default=5, help="how long each load lasts (default: 5)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
-    parser.add_argument("--peers", type=Path, help="the python of an environment with LitServe and MLServer")
-    arguments = parser.parse_args()
-    package = arguments.package.resolve()
+async def ask(server: Server) -> bytes:
+    connection = await Connection.open(server.port)
+    status, body = await connection.ask(server.request)
+    connection.close()
+    if status != 200:
+        raise OtherWork(f"a request was answered with {status}")
+    return body
+
+
+def floats(answer: Any) -> Iterator[float]:
+    """Those of an answer, at any depth."""
+    if isinstance(answer, float):
+        yield answer
+    for inside in answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else ():
+        yield from floats(inside)
+
+
+def rows(options: Options) -> Iterator[Row]:
+    package = clone.package(options)
     png = next((package / "sample").glob("*.png")).read_bytes()
     with tempfile.TemporaryDirectory() as temporary:
-        servers = {"this server": own(package, png)}
-        if arguments.peers:
-            python = arguments.peers.absolute()
+        servers = {"": own(package, png)}
+        if python := options.servers:
             for batch in (1, LARGEST):
-                servers[f"LitServe, batch {batch}"] = litserve(python, package, png, batch)
                 folder = Path(temporary) / str(batch)
-                servers[f"MLServer, batch {batch}"] = mlserver(python, package, png, batch, folder)
+                servers[f"LitServe, batches of {batch}"] = litserve(python, package, png, batch)
+                servers[f"MLServer, batches of {batch}"] = mlserver(python, package, png, batch, folder)
+        seconds = 0.5 if options.quick else SECONDS
         rounds = [
-            {name: measure(name, server, arguments.seconds) for name, server in servers.items()}
-            for _ in range(arguments.rounds)
+            {name: measure(name or "this server", server, seconds) for name, server in servers.items()}
+            for _ in range(options.rounds)
         ]
-    for count in CONNECTIONS if arguments.peers else ():
-        ratios = []
-        for found in rounds:
-            mine, *theirs = (answers[count].rate for answers in found.values())
-            ratios.append(mine / max(theirs))
-        print(
-            f"{count} connections: {statistics.median(ratios):.1f} times the best peer's requests a second "
-            f"({min(ratios):.1f} to {max(ratios):.1f} in {len(ratios)} rounds)"
-        )
+    for count in CONNECTIONS:
+        turns = [{name: found[count] for name, found in one.items()} for one in rounds]
+        what = f"server, one image a request, {count} connection{'s' if count > 1 else ''}"
+        for peer in ("LitServe", "MLServer") if options.servers else ("",):
+            settings = [name for name in servers if peer and name.startswith(peer)]
+            some = [{name: turn for name, turn in one.items() if name in ("", *settings)} for one in turns]
+            yield of_rounds(what, "requests/s", some, settings, within={"probability": 1e-3})
 
 
 if __name__ == "__main__":
-    main()
+    run(rows, __doc__)

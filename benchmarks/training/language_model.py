@@ -1,7 +1,6 @@
 """Trains the language model of 124 million parameters on Shakespeare here and in PyTorch, by turns on the same device.
 
-    pip install torch==2.13.0       (in an environment of its own: it is large)
-    python -m benchmarks.training.language_model [--batch 4] [--context 512] [--steps 20] [--torch /path/to/its/python]
+    python -m benchmarks.training.language_model [--batch 4] [--context 512] [--steps 20] [--peers PYTHON]
     python -m benchmarks.training.language_model --batch 32 --context 1024 --steps 30 --precision bfloat16 --card h200
 
 Both train the same network, with as many parameters and operations, with AdamW on the same windows of the same text.
@@ -15,97 +14,31 @@ its own.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from benchmarks import alone
+from benchmarks.row import Options, Row, Turn, answer, in_turns
 from pipeline.commands import plan
 from pipeline.config.networks import GPTConfig
 from pipeline.config.optimizers import AdamW
 from pipeline.training import memory_plan
 
 VOCABULARY = 50_304
+PARAMETERS = 123_568_128
 WARM_UP = 3  # steps that are not timed
 BLOCK = 5  # steps that are timed together: nothing waits for the device in between
 
-TORCH = """
-import json, resource, statistics, sys, time
-import numpy as np, torch
-from torch import nn
-from torch.nn import functional as F
-batch, context, steps, warm, block = map(int, sys.argv[1:6])
-half = sys.argv[7] == "bfloat16"
-gpu = torch.cuda.is_available()
-device = torch.device("cuda" if gpu else "cpu")
-torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-tokens = torch.from_numpy(np.load(sys.argv[6])).long().to(device)
-torch.manual_seed(0)
-L, D, H, I, V = 12, 768, 12, 2048, 50304
-E = D // H
-speeds = 10000.0 ** (-torch.arange(E // 2) / (E // 2))
-angles = torch.arange(context)[:, None] * speeds[None]
-cos, sin = angles.cos().to(device), angles.sin().to(device)
-if half:
-    cos, sin = cos.bfloat16(), sin.bfloat16()
-def rotated(x):
-    left, right = x.chunk(2, -1)
-    return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.qkv, self.out = nn.Linear(D, 3 * D, bias=False), nn.Linear(D, D, bias=False)
-        self.up, self.down = nn.Linear(D, 2 * I, bias=False), nn.Linear(I, D, bias=False)
-    def forward(self, x):
-        b, t, _ = x.shape
-        q, k, v = (y.view(b, t, H, E).transpose(1, 2) for y in self.qkv(F.rms_norm(x, (D,))).chunk(3, -1))
-        y = F.scaled_dot_product_attention(rotated(q), rotated(k), v, is_causal=True)
-        x = x + self.out(y.transpose(1, 2).reshape(b, t, D))
-        gate, y = self.up(F.rms_norm(x, (D,))).chunk(2, -1)
-        return x + self.down(F.silu(gate) * y)
-class GPT(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table = nn.Embedding(V, D)
-        nn.init.normal_(self.table.weight, std=0.02)
-        self.blocks = nn.ModuleList(Block() for _ in range(L))
-        for block in self.blocks:
-            for layer, scale in ((block.qkv, 1), (block.out, 24**-0.5), (block.up, 1), (block.down, 24**-0.5)):
-                nn.init.normal_(layer.weight, std=scale * layer.in_features**-0.5)
-    def forward(self, x, targets):
-        x = self.table(x)
-        for block in self.blocks:
-            x = block(x)
-        logits = F.linear(F.rms_norm(x, (D,)), self.table.weight)
-        return F.cross_entropy(logits.view(-1, V), targets.reshape(-1))
-model = GPT().to(device)
-parameters = sum(p.numel() for p in model.parameters())
-optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=gpu)
-compiled = torch.compile(model) if gpu else model
-losses, times = [], []
-for step in range(steps + warm):
-    if step >= warm and (step - warm) % block == 0:
-        began = time.perf_counter()
-    window = tokens[step * batch : (step + 1) * batch]
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        loss = compiled(window[:, :-1], window[:, 1:])
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    losses.append(loss.detach().clone())
-    if step >= warm - 1 and (step + 1 - warm) % block == 0:
-        losses = [float(loss) for loss in losses]  # waits for the device
-        if step >= warm:
-            times.append(time.perf_counter() - began)
-rate = block * batch * context / statistics.median(times)
-most = torch.cuda.max_memory_allocated() / 2**30 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(json.dumps({"parameters": parameters, "rate": rate, "memory": most, "losses": losses}))
-"""
+TORCH = Path(__file__).parent / "peers/torch_gpt.py"
+WITHIN = {"parameters": 0.0, "first loss": 0.02, "last loss": 0.05}  # of other first weights
+HALF = ("avx512_bf16", "amx_bf16")  # what a processor needs for bfloat16
 
 
-def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> dict[str, Any]:
+def ours(batch: int, context: int, steps: int, data: Path, config: GPTConfig) -> dict[str, float]:
     """The same with this project's training step, a block of steps per dispatch, as the train stage has them."""
     import resource
 
@@ -144,7 +77,8 @@ def ours(batch: int, context: int, steps: int, data: str, config: GPTConfig) -> 
     rate = BLOCK * batch * context / statistics.median(times[1:])
     stats = jax.devices()[0].memory_stats()
     peak = stats["peak_bytes_in_use"] / 2**30 if stats else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"parameters": parameters, "rate": rate, "memory": peak, "losses": losses}
+    first, last = statistics.mean(losses[:3]), statistics.mean(losses[-3:])
+    return {"figure": rate, "parameters": parameters, "memory": peak, "first loss": first, "last loss": last}
 
 
 def windows(batch: int, context: int, steps: int, path: Path) -> None:
@@ -167,17 +101,54 @@ def windows(batch: int, context: int, steps: int, path: Path) -> None:
     np.save(path, row[: count * (context + 1)].reshape(count, context + 1)[chosen])
 
 
+def here(data: Path, size: tuple[int, int, int], config: GPTConfig) -> Turn:
+    """In a process of its own."""
+    words = f"--ours={data}", *(f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size))
+    settings = f"--precision={config.precision}", f"--remat={config.remat}"
+    return answer(sys.executable, "-m", "benchmarks.training.language_model", *words, *settings, own=True)
+
+
+def torch(python: Path, data: Path, size: tuple[int, int, int], precision: str, *, mode: str) -> Turn:
+    return answer(python, TORCH, data, *map(str, (*size, WARM_UP, BLOCK)), precision, mode)
+
+
+def rows(options: Options) -> Iterator[Row]:
+    """On the processor; a quick run takes few steps of it in float32."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    for precision in ("float32", "bfloat16"):
+        if precision == "float32" or (not options.quick and any(flag in flags for flag in HALF)):
+            size = (1, 64, BLOCK) if options.quick else (2, 256, 4 * BLOCK)
+            config = GPTConfig.model_validate({"variant": "124m", "dropout": 0.0, "context": size[1]})
+            modes = ("eager",) if options.quick else ("eager", "compiled")
+            yield compared(size, config.model_copy(update={"precision": precision}), options, modes)
+
+
+def compared(size: tuple[int, int, int], config: GPTConfig, options: Options, modes: Sequence[str]) -> Row:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "windows.npy"
+        windows(*size, data)
+        python, precision = options.peers, config.precision
+        return in_turns(
+            f"training of 124 million parameters, {size[0]} x {size[1]} tokens, {precision}",
+            "tokens/s",
+            {"": partial(here, data, size, config)},
+            {f"PyTorch, {mode}": partial(torch, python, data, size, precision, mode=mode) for mode in modes}
+            if python
+            else {},
+            rounds=options.rounds,
+            within=WITHIN,
+        )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = alone.parser(__doc__)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("--steps", type=int, default=20, help=f"in blocks of {BLOCK}")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="none", help="here, not in PyTorch")
     parser.add_argument("--card", choices=plan.CARDS, help="report the share of its peak")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--torch", default=sys.executable, help="the Python that has PyTorch")
-    parser.add_argument("--ours", metavar="NPY", help=argparse.SUPPRESS)
+    parser.add_argument("--ours", type=Path, metavar="NPY", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.steps < BLOCK or arguments.steps % BLOCK:
         parser.error(f"--steps: must be a multiple of {BLOCK}")
@@ -187,39 +158,15 @@ def main() -> None:
     if arguments.ours:
         print(json.dumps(ours(*size, arguments.ours, config)))
         return
-
-    import tempfile
-
-    card = 1e12 * getattr(plan.CARDS[arguments.card], arguments.precision) if arguments.card else None
-    ratios = []
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "windows.npy"
-        windows(*size, data)
-        options = [f"--{name}={value}" for name, value in zip(("batch", "context", "steps"), size)]
-        options += [f"--precision={arguments.precision}", f"--remat={arguments.remat}"]
-        mine = [sys.executable, "-m", "benchmarks.training.language_model", *options, f"--ours={data}"]
-        theirs = [arguments.torch, "-c", TORCH, *map(str, (*size, WARM_UP, BLOCK)), str(data), arguments.precision]
-        for number in range(arguments.rounds):
-            rates = []
-            for name, command in (("here", mine), ("in PyTorch", theirs)):
-                out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-                figures = json.loads(out.splitlines()[-1])
-                first, last = (statistics.mean(part) for part in (figures["losses"][:3], figures["losses"][-3:]))
-                print(
-                    f"round {number + 1}, {name}: {figures['parameters']:,} parameters, "
-                    f"{figures['rate']:,.0f} tokens/s, peak {figures['memory']:.2f} GiB, "
-                    f"loss {first:.3f} to {last:.3f}",
-                    flush=True,
-                )
-                if card:
-                    flops = figures["rate"] * (
-                        6 * figures["parameters"] + memory_plan.attention_flops(config, arguments.context)
-                    )
-                    print(f"  {flops / 1e12:,.0f} x 10^12 operations a second, {flops / card:.1%} of the card's")
-                rates.append(figures["rate"])
-            ratios.append(rates[0] / rates[1])
-    print(f"batch {arguments.batch} x {arguments.context}: ratio {statistics.median(ratios):.2f}", end="")
-    print(f" ({min(ratios):.2f} to {max(ratios):.2f})")
+    row = compared(size, config, alone.options(arguments), ("compiled",) if arguments.card else ("eager", "compiled"))
+    print(row)
+    if arguments.card:
+        most = 1e12 * getattr(plan.CARDS[arguments.card], arguments.precision)
+        token = 6 * PARAMETERS + memory_plan.attention_flops(config, arguments.context)
+        for name, rates in (("here", row.ours), ("in PyTorch", row.theirs)):
+            for rate in rates:
+                flops = rate * token
+                print(f"{name}: {flops / 1e12:,.0f} x 10^12 operations a second, {flops / most:.1%} of the card's")
 
 
 if __name__ == "__main__":

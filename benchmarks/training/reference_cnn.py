@@ -1,39 +1,33 @@
 """Trains the reference network on Fashion-MNIST here and in Keras on TensorFlow, in turns on the same cores.
 
-    pip install '.[benchmark]'      (in an environment of its own: Keras and TensorFlow are large)
-    python -m benchmarks.training.reference_cnn [--batch 32] [--epochs 2] [--rounds 3] [--keras /path/to/that/python]
+    python -m benchmarks.training.reference_cnn [--rounds 3] [--peers .venv-benchmarks]
 
-Both train the same network with Adam at 1e-3 on the 60,000 training images and report images a second, the first
-epoch, which compiles, left out. Each round runs both in fresh processes; the ratio is taken round by round.
+Both train the same network with Adam at 1e-3 on the training images and report images a second, the first epoch, which
+compiles, left out: with batches of 32 and of 128, and each with the batch that suits it best. Each round runs both in
+new processes. Keras runs with and without XLA, and the better counts. Ours is one function that is specialised for this
+network's first layer, and Keras's are layers for any network.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
-KERAS = """
-import json, sys, time
-import numpy as np, keras
-batch, epochs = int(sys.argv[1]), int(sys.argv[2])
-x, y = np.load(sys.argv[3])["x"], np.load(sys.argv[3])["y"]
-model = keras.Sequential([
-    keras.Input((28, 28, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(32, 3, activation="relu"),
-    keras.layers.MaxPooling2D(2), keras.layers.Flatten(), keras.layers.Dense(10),
-])
-model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-model.fit(x, y, batch_size=batch, epochs=1, verbose=0)
-began = time.perf_counter()
-model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
-print(json.dumps(len(x) * epochs / (time.perf_counter() - began)))
-"""
+from benchmarks.alone import run
+from benchmarks.row import Options, Row, Turn, Ways, answer, in_turns
+
+BATCHES = (32, 128)
+LARGER = (512, 2_048)  # that may suit one better
+EPOCHS = 2
+KERAS = Path(__file__).parent / "peers/keras_cnn.py"
+NOTE = "ours is specialised for this network, Keras's are stock layers"
+WITHIN = {"parameters": 0.0, "loss": 0.15}  # other first weights of the same distribution, another order
 
 
-def ours(batch: int, epochs: int, data: str) -> float:
-    """Images a second of this project's training loop."""
+def ours(data: str, batch: int, epochs: int) -> dict[str, float]:
+    """Images a second of this project's training loop, its parameters, and the loss of the last epoch."""
     import jax
     import numpy as np
 
@@ -49,58 +43,71 @@ def ours(batch: int, epochs: int, data: str) -> float:
     learn, state = trainer.start(CNNConfig(filters=32, kernel=3), TASK, optimizer, seed=0)
     data_here = Examples({"images": x}, y, None)
     resident = jax.device_put(data_here)
-    began = 0.0
+    began, sums = 0.0, []
     for epoch in range(epochs + 1):
+        sums.clear()
         for block in buckets.epoch_batches(0, epoch, data_here, batch=batch, ends=(0,)):
             steps = len(block.rows)
             padded = np.pad(block.rows, [(0, buckets.BLOCK - steps), (0, 0)])
-            state, _ = learn.train_block(state, resident, padded, np.int32(steps), 0)  # type: ignore[arg-type]
+            state, some = learn.train_block(state, resident, padded, np.int32(steps), 0)  # type: ignore[arg-type]
+            sums.append(some)
         jax.block_until_ready(state)
         began = began or time.perf_counter()
-    return len(x) // batch * batch * epochs / (time.perf_counter() - began)
+    rate = len(x) // batch * batch * epochs / (time.perf_counter() - began)
+    loss, weight, *_ = np.concatenate(sums).sum(0)
+    parameters = sum(array.size for array in jax.tree.leaves(state.params))
+    return {"figure": rate, "parameters": parameters, "loss": float(loss / weight)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--keras", default=sys.executable, help="the Python that has Keras and TensorFlow")
-    parser.add_argument("--ours", metavar="NPZ", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.ours:
-        print(json.dumps(ours(arguments.batch, arguments.epochs, arguments.ours)))
-        return
+def here(data: Path, batch: int, epochs: int) -> Turn:
+    """In a process of its own."""
+    code = "import json, sys; from benchmarks.training.reference_cnn import ours; "
+    code += "print(json.dumps(ours(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))"
+    return answer(sys.executable, "-c", code, data, str(batch), str(epochs), own=True)
 
-    import tempfile
-    from pathlib import Path
 
+def keras(python: Path, data: Path, batch: int, epochs: int, *, xla: bool) -> Turn:
+    return answer(python, KERAS, data, str(batch), str(epochs), str(int(xla)))
+
+
+def rows(options: Options) -> Iterator[Row]:
+    epochs = 1 if options.quick else EPOCHS
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "train.npz"
+        write(data, 6_400 if options.quick else 60_000)
+        for batch in BATCHES:
+            what, ways = f"training of the reference cnn, batch {batch}", {"": partial(here, data, batch, epochs)}
+            theirs = keras_ways(options, data, batch, epochs)
+            yield in_turns(what, "images/s", ways, theirs, rounds=options.rounds, within=WITHIN, same=NOTE)
+        if not options.quick:
+            ways, theirs = {}, {}
+            for batch in BATCHES + LARGER:
+                ways[f"batch {batch}"] = partial(here, data, batch, epochs)
+                several = keras_ways(options, data, batch, epochs)
+                theirs |= {f"{name}, batch {batch}": way for name, way in several.items()}
+            what, within = "training of the reference cnn, each at its best batch", {"parameters": 0.0}
+            yield in_turns(what, "images/s", ways, theirs, rounds=options.rounds, within=within, same=NOTE)
+
+
+def keras_ways(options: Options, data: Path, batch: int, epochs: int) -> Ways:
+    if not (python := options.peers):
+        return {}
+    settings = {"Keras": False} if options.quick else {"Keras": False, "Keras, XLA": True}
+    return {name: partial(keras, python, data, batch, epochs, xla=xla) for name, xla in settings.items()}
+
+
+def write(path: Path, count: int) -> None:
+    """The first images of the training split, and their labels."""
     import numpy as np
 
     from pipeline.config import paths
     from pipeline.readers.formats.idx import read_array
 
-    with tempfile.TemporaryDirectory() as folder:
-        data = str(Path(folder) / "train.npz")
-        source = paths.RAW / "fashion-mnist"
-        images = read_array(source / "train-images-idx3-ubyte.gz", axes=3)[..., None]
-        labels = read_array(source / "train-labels-idx1-ubyte.gz", axes=1).astype(np.int32)
-        np.savez(data, x=images, y=labels)
-        size = ["--batch", str(arguments.batch), "--epochs", str(arguments.epochs)]
-        mine = [sys.executable, "-m", "benchmarks.training.reference_cnn", *size, "--ours", data]
-        theirs = [arguments.keras, "-c", KERAS, str(arguments.batch), str(arguments.epochs), data]
-        rounds = []
-        for number in range(arguments.rounds):
-            rates = [float(json.loads(run(command).splitlines()[-1])) for command in (mine, theirs)]
-            rounds.append(rates)
-            print(f"round {number + 1}: {rates[0]:,.0f} images/s here, {rates[1]:,.0f} in Keras")
-    ratios = [a / b for a, b in rounds]
-    print(f"batch {arguments.batch}: ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-
-
-def run(command: list[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    source = paths.RAW / "fashion-mnist"
+    images = read_array(source / "train-images-idx3-ubyte.gz", axes=3)[:count, ..., None]
+    labels = read_array(source / "train-labels-idx1-ubyte.gz", axes=1)[:count].astype(np.int32)
+    np.savez(path, x=images, y=labels)
 
 
 if __name__ == "__main__":
-    main()
+    run(rows, __doc__)

@@ -21,7 +21,14 @@ TOGETHER = {  # pages that share a clone, in this order
     "data": ("docs/your-data.md",),
     "code": ("docs/new-model.md", "docs/new-reader.md", "docs/new-task.md", "docs/code-map.md", "CONTRIBUTING.md"),
     "runs": ("docs/experiments.md", "docs/comparing.md", "docs/report.md", "docs/troubleshooting.md"),
-    "use": ("docs/deployment.md", "docs/scaling.md", "docs/guarantees.md", "docs/glossary.md", "docs/parameters.md"),
+    "use": (
+        "docs/deployment.md",
+        "docs/scaling.md",
+        "docs/guarantees.md",
+        "docs/benchmarks.md",
+        "docs/glossary.md",
+        "docs/parameters.md",
+    ),
 }
 OWN_DATA = {
     "README.md": (made_up.reviews,),

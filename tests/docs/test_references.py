@@ -70,6 +70,7 @@ def test_tests_exist(text):
 def test_benchmarks_exist(text):
     for name, rest in re.findall(r"python -m benchmarks\.(\w+\.\w+)([^\n`|]*)", text):
         source = (TOP / f"benchmarks/{name.replace('.', '/')}.py").read_text()
+        source += (TOP / "benchmarks/alone.py").read_text() if "benchmarks.alone" in source else ""
         for option in re.findall(r"--[a-z-]+", rest):
             assert f'"{option}"' in source, f"{name} {option}"
 

@@ -1,2 +1,2 @@
-"""The same work by other software, as its users would write it. Each runs in an environment of its own: see
+"""The same work by other software, as its users would write it. They run in an environment of their own: see
 requirements.txt here."""

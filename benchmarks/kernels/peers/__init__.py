@@ -1,0 +1,1 @@
+"""The same layers in PyTorch; ../../requirements.txt has what they need."""
