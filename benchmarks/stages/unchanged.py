@@ -31,7 +31,8 @@ def empty(folder: Path) -> Path:
     (folder / "out").mkdir()
     with (folder / "dvc.yaml").open("w") as file:
         YAML(typ="safe").dump({"stages": written}, file)
-    for command in ("git init -q", "dvc init -q", "dvc repro -q", "git add -A", "git commit -q -m run"):
+    quiet = "dvc config core.analytics false"  # as here: else each run starts a process that reports it
+    for command in ("git init -q", "dvc init -q", quiet, "dvc repro -q", "git add -A", "git commit -q -m run"):
         output(*command.split(), cwd=folder, env=clone.environment(folder))
     return folder
 
