@@ -26,21 +26,24 @@ def make(folder: Path, *, quick: bool) -> None:
 
 
 def commit(folder: Path) -> None:
-    output("git", "commit", "-q", "-a", "--allow-empty", "-m", "run", cwd=folder, env=environment())
+    output("git", "commit", "-q", "-a", "--allow-empty", "-m", "run", cwd=folder, env=environment(folder))
 
 
-def environment() -> dict[str, str]:
-    """As in an activated environment, outside any run of DVC."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
+def environment(folder: Path) -> dict[str, str]:
+    """As in an activated environment, outside any run of DVC. What is compiled is kept beside the clone: the first run
+    finds nothing that another one compiled.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "JAX_COMP"))}
     author = {f"GIT_{who}_{what}": "bench@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    return kept | author | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return kept | author | {"PATH": path, "XDG_CACHE_HOME": str(folder.parent / "cache")}
 
 
 def cold(folder: Path, *, quick: bool) -> Turn:
     """The seconds of the first `dvc repro` in a clone, which is then committed."""
     make(folder, quick=quick)
     began = time.perf_counter()
-    output("dvc", "repro", cwd=folder, env=environment())
+    output("dvc", "repro", cwd=folder, env=environment(folder))
     seconds = time.perf_counter() - began
     commit(folder)
     trained = json.loads((folder / "metrics/train.json").read_text())
@@ -72,5 +75,5 @@ def seconds_of(command: list[str], folder: Path) -> Turn:
     """Of a process there. Training starts anew, and not from what another run left."""
     shutil.rmtree(folder / ".checkpoints", ignore_errors=True)
     began = time.perf_counter()
-    output(*command, cwd=folder, env=environment())
+    output(*command, cwd=folder, env=environment(folder))
     return Turn(time.perf_counter() - began)
