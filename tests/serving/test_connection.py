@@ -73,6 +73,10 @@ def test_a_model_whose_process_is_killed_is_started_anew(four_packages: list[Pat
     content = (four_packages[0] / "sample" / "0.png").read_bytes()
     with serve(f"images={four_packages[0]}") as server:
         before = body(send(server, post(content), pause=0))
+        for number in (signal.SIGINT, signal.SIGTERM):  # as a terminal and a service manager send them to all
+            for child in psutil.Process(server.process.pid).children():
+                child.send_signal(number)
+            assert body(send(server, post(content), pause=0)) == before
         for child in psutil.Process(server.process.pid).children():
             child.send_signal(signal.SIGKILL)
         lost = server.ask("/predict", content, content_type="image/png")

@@ -49,8 +49,8 @@ class Explainer:
 
     async def close(self) -> None:
         """Answers what waits, and takes no more."""
-        await self._warming
         await self.batcher.close()
+        self._warming.cancel()
 
     async def _warm_up(self) -> None:
         with suppress(UserError, Failure):  # said to whoever asks

@@ -3,8 +3,10 @@ the decoding of images take none of the time of the thread that talks to clients
 """
 
 import asyncio
+import atexit
 import gc
 import multiprocessing
+import os
 import pickle
 import signal
 import socket
@@ -39,6 +41,7 @@ class Given(NamedTuple):
 
 Outputs: TypeAlias = Float[np.ndarray, "*t k"]
 SIZE = struct.Struct("=Q")  # before each answer: its bytes
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(Exception):
@@ -55,6 +58,7 @@ class Worker:
         (answers, theirs), (explanations, theirs_too) = socket.socketpair(), socket.socketpair()
         process = context.Process(target=_main, args=(folder, engine, theirs, theirs_too), daemon=True)
         process.start()
+        atexit.register(process.kill)  # it outlives every other signal
         theirs.close()
         theirs_too.close()
         worker = cls(process, await Line.open(answers), await Line.open(explanations))
@@ -87,6 +91,7 @@ class Worker:
         self._answers.close()
         self._explanations.close()
         await asyncio.to_thread(self._process.join)
+        atexit.unregister(self._process.kill)
 
 
 class Line:
@@ -115,7 +120,7 @@ class Line:
         self._writer.close()
 
     async def _read(self) -> None:
-        with suppress(asyncio.IncompleteReadError, OSError):
+        try:
             while True:
                 (size,) = SIZE.unpack(await self._reader.readexactly(SIZE.size))
                 result = pickle.loads(await self._reader.readexactly(size))
@@ -126,15 +131,19 @@ class Line:
                     answer.set_exception(result)
                 else:
                     answer.set_result(result)
-        for answer in self._asked:
-            if not answer.done():
-                answer.set_exception(Ended())
-        self._asked.clear()
+        except (asyncio.IncompleteReadError, OSError):
+            return
+        finally:
+            for answer in self._asked:
+                if not answer.done():
+                    answer.set_exception(Ended())
+            self._asked.clear()
 
 
 def _main(folder: Path, engine: str, answers: socket.socket, explanations: socket.socket) -> None:
     """In the process. It ends when the server closes its ends of the lines, or is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server, which first answers
+    for number in STOPS:  # a terminal, or a service manager, sends them to all processes: the server answers first
+        signal.signal(number, signal.SIG_IGN)
     try:
         environment.set_up()
         memory.use_one_arena()
@@ -159,6 +168,7 @@ def _main(folder: Path, engine: str, answers: socket.socket, explanations: socke
     threading.Thread(target=_serve, args=(explanations, explain), daemon=True).start()
     gc.freeze()  # what is loaded stays: it need not be searched for garbage
     _serve(answers, answer)
+    os._exit(0)  # an explanation may be compiled, which nobody waits for
 
 
 def _serve(line: socket.socket, answer: Callable[[Any], Any]) -> None:
