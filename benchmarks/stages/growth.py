@@ -53,8 +53,7 @@ def write_slice(folder: Path, part: int) -> int:
 
 def measured(stage: str, folder: Path) -> Measured:
     command = [sys.executable, "-c", MEASURE, sys.executable, "-m", "pipeline", stage]
-    environment = clone.environment() | clone.compiled_beside(folder)
-    return Measured(*json.loads(output(*command, cwd=folder, env=environment).splitlines()[-1]))
+    return Measured(*json.loads(output(*command, cwd=folder, env=clone.environment(folder)).splitlines()[-1]))
 
 
 def power(counts: list[int], seconds: list[float]) -> float:
