@@ -99,7 +99,7 @@ def rows(options: Options) -> Iterator[Row]:
 
     what = f"convolution, relu and pooling, {BATCH} x 28 x 28 x 1, 32 filters, in a loop"
     for name, layer, least in (
-        ("the library's layers", library_layer, 5.0),
+        ("the library's layers", library_layer, 3.0),
         ("our layers for any shape", general_layer, 1.1),
     ):
         ways = {"": timed(conv_relu_pool)}, {name: timed(layer)}

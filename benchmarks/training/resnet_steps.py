@@ -108,7 +108,7 @@ def rows(options: Options) -> Iterator[Row]:
         peers = theirs if options.peers else {}
         yield in_turns(what, "ms", {"": ours}, peers, rounds=options.rounds, within=loss_within)
     for name, way, convolution, least in (
-        ("the library's convolution in the same loop", looped, library_conv, 8.0),
+        ("the library's convolution in the same loop", looped, library_conv, 3.0),
         ("the library's convolution, one by one", one_by_one, library_conv, None),
         ("ours, one by one", one_by_one, resnet.conv, None),
     ):
