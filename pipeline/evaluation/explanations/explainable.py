@@ -20,6 +20,13 @@ class Attribution(NamedTuple):
     gap: float | None = None  # how far they are off
 
 
+class Picture(NamedTuple):
+    """An image as the model saw it, and enlarged under what counts in it."""
+
+    seen: UInt8[np.ndarray, "h w c"]
+    over: UInt8[np.ndarray, "p q 3"]
+
+
 @dataclass(frozen=True)
 class Explained:
     """One example: where it was read, and a picture or a text in which colours show what counted."""
@@ -27,6 +34,7 @@ class Explained:
     source: str
     fragment: str
     weights: Float[np.ndarray, "..."]  # of an image's pixels, or of a text's parts
+    picture: Picture | None = None
 
     def html(self) -> str:
         """A self-contained piece of HTML: a `figure` with an `img` that has a data URI and alternative text, or with
@@ -59,12 +67,3 @@ class Explainable(Protocol):
         ...
 
     def show(self, rows: Sequence[int], found: Sequence[Attribution]) -> list[Explained]: ...
-
-
-@runtime_checkable
-class Pictured(Protocol):
-    """Those that are images."""
-
-    def seen(self, rows: Sequence[int]) -> UInt8[np.ndarray, "n h w c"]:
-        """As the model sees them."""
-        ...

@@ -10,7 +10,7 @@ from pipeline.config.networks import NetworkSettings
 from pipeline.config.preprocessing import ImagePreprocessing
 from pipeline.evaluation import sources
 from pipeline.evaluation.explanations import attribution, baselines, html
-from pipeline.evaluation.explanations.explainable import Attribution, Explained
+from pipeline.evaluation.explanations.explainable import Attribution, Explained, Picture
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.loaders import buckets
 from pipeline.runtime.explanations import drawing, methods
@@ -54,12 +54,13 @@ class Images:
 
     def show(self, rows: Sequence[int], found: Sequence[Attribution]) -> list[Explained]:
         shape, shown = self._images.shape[1:3], []
-        for own, one in zip(sources.examples(self._split, rows, ["image", "source"]), found, strict=True):
+        read = sources.examples(self._split, rows, ["image", "source"])
+        for own, seen, one in zip(read, self.seen(rows), found, strict=True):
             weights = one.weights.reshape(shape)
             picture = drawing.shown(own["image"])
             over = drawing.overlaid(picture, drawing.laid_over(weights, picture.size, self._spec))
             fragment = html.pictures(drawing.as_png(picture), drawing.as_png(over), where(weights))
-            shown.append(Explained(own["source"], fragment, weights))
+            shown.append(Explained(own["source"], fragment, weights, Picture(seen, html.over(seen, weights))))
         return shown
 
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from PIL import Image
@@ -12,9 +13,7 @@ from PIL import Image
 from pipeline.config import paths
 from pipeline.config.networks import NetworkSettings
 from pipeline.evaluation import plots
-from pipeline.evaluation.explanations import html
 from pipeline.evaluation.explanations.examples import explainable
-from pipeline.evaluation.explanations.explainable import Pictured
 from pipeline.evaluation.predictor import Predictor, Tree
 from pipeline.runtime.encoders import images
 
@@ -33,13 +32,13 @@ def explained(
     """
     kind, rows = explainable(predictor, tree, network, "test"), mistakes["row"].tolist()
     shown = kind.show(rows, kind.attribute(rows, mistakes["output"].tolist()))
-    if isinstance(kind, Pictured):
+    pictures = [one.picture for one in shown if one.picture]
+    if pictures:
         titles = [
             (f"{answer} {remark}", f"(true: {truth})")
             for answer, remark, truth in mistakes[["answer", "remark", "truth"]].to_numpy().tolist()
         ]
-        seen = kind.seen(rows)
-        overlays = [html.over(image, own.weights) for image, own in zip(seen, shown)]
+        seen, overlays = np.stack([one.seen for one in pictures]), [one.over for one in pictures]
         plots.save(plots.explained(seen, overlays, titles, f"{TITLE}. {kind.legend}"), paths.IMAGES / "mistakes.png")
     return kind.legend, [Markup(one.html()) for one in shown]
 

@@ -36,7 +36,7 @@ class NextTokens:
 
 
 class LanguageModel:
-    """Warm. Raises UserError for a folder that is not such a package, or is damaged."""
+    """Raises UserError for a folder that is not such a package, or is damaged."""
 
     generates: Literal[True] = True  # text
     engine = "jax"
@@ -54,11 +54,14 @@ class LanguageModel:
         ]
         self.explainer = Explainer(NextTokens(self.generator))
         self.decoder = Decoder(self.generator, groups=GROUPS, room=room)
-        self.decoder.warm_up()
 
     @property
     def waiting(self) -> int:
         return self.decoder.waiting
+
+    async def start(self) -> None:
+        """Before anything else: compiles the steps."""
+        await asyncio.to_thread(self.decoder.warm_up)
 
     async def close(self) -> None:
         await self.decoder.close()

@@ -124,8 +124,7 @@ class Repository:
 
     async def _warm(self, name: str) -> Served:
         model = await asyncio.to_thread(self._open, name)
-        if model.generates is False:
-            await model.start()
+        await model.start()
         model.explainer.warm_up()
         return model
 
