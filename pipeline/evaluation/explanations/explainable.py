@@ -33,7 +33,6 @@ class Explained:
 
     source: str
     fragment: str
-    weights: Float[np.ndarray, "..."]  # of an image's pixels, or of a text's parts
     picture: Picture | None = None
 
     def html(self) -> str:

@@ -76,7 +76,7 @@ class Corpus:
             texts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]
             document = int(np.searchsorted(self._text.starts, self._places[row], side="right")) - 1
             shownparts = page.text([*texts, pieces[-1]], np.append(weights, 0.0), len(texts))
-            shown.append(Explained(str(read_from[document]), shownparts, weights))
+            shown.append(Explained(str(read_from[document]), shownparts))
         return shown
 
     def _before(self, row: int) -> tuple[list[int], Tokens]:

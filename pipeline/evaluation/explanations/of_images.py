@@ -60,7 +60,7 @@ class Images:
             picture = drawing.shown(own["image"])
             over = drawing.overlaid(picture, drawing.laid_over(weights, picture.size, self._spec))
             fragment = html.pictures(drawing.as_png(picture), drawing.as_png(over), where(weights))
-            shown.append(Explained(own["source"], fragment, weights, Picture(seen, html.over(seen, weights))))
+            shown.append(Explained(own["source"], fragment, Picture(seen, html.over(seen, weights))))
         return shown
 
 

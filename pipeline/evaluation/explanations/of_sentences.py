@@ -74,7 +74,7 @@ class Sentences:
             own = table[int(of[piece])].as_py()[first : first + self._longest]
             texts = [f"{' '.join(own[start:end])} " for start, end in zip(starts, starts[1:])]
             marked = int(np.searchsorted(starts, row - self._starts[piece], side="right")) - 1
-            shown.append(Explained(str(read_from[of[piece]]), page.text(texts, weights, marked), weights))
+            shown.append(Explained(str(read_from[of[piece]]), page.text(texts, weights, marked)))
         return shown
 
     def _sentence(self, row: int) -> tuple[int, int]:

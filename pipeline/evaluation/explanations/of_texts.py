@@ -64,7 +64,7 @@ class Texts:
         for of, pieces, (weights, starts, *_) in zip(own, self._pieces(rows), found):
             assert starts is not None
             texts = ["".join(pieces[start:end]) for start, end in zip(starts, starts[1:])]
-            shown.append(Explained(of["source"], page.text(texts, weights), weights))
+            shown.append(Explained(of["source"], page.text(texts, weights)))
         return shown
 
     def _text(self, row: int) -> Tokens:
