@@ -22,6 +22,7 @@ NAMES = (
     "training.language_model",
     "kernels.recurrent",
     "kernels.convolution",
+    "kernels.roofline",
     "serving.engines",
     "serving.server",
     "stages.unchanged",
