@@ -17,6 +17,7 @@ from benchmarks.row import Options, Row
 
 NAMES = (
     "training.reference_cnn",
+    "training.from_files",
     "training.whole_job",
     "training.resnet_steps",
     "training.language_model",

@@ -28,6 +28,7 @@ from pipeline.config.training import Training
 from pipeline.evaluation.predictor import evaluation_batches, measure
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Texts
+from pipeline.loaders.device_examples import DeviceExamples
 from pipeline.loaders.loader import ExampleLoader
 from pipeline.tasks.classification import Classification
 from pipeline.training import loop, optimizers
@@ -117,7 +118,7 @@ def main() -> None:
                 trainer,
                 run,
                 loader,
-                partial(measure, trainer.predictor, data=validation, batches=batches),
+                partial(measure, trainer.predictor, data=DeviceExamples(validation), batches=batches),
                 loop.Monitor("loss", rises=False),
                 settings,
                 rate,

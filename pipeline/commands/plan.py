@@ -23,7 +23,7 @@ from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Corpus
 from pipeline.loaders import token_store
 from pipeline.loaders.buckets import BLOCK
-from pipeline.parallel import sharding
+from pipeline.parallel import device_memory, sharding
 from pipeline.runtime.errors import UserError
 from pipeline.stages import check
 from pipeline.tasks.language_modelling import LanguageModelling
@@ -102,7 +102,7 @@ def main() -> None:
     card = CARDS.get(arguments.card)
     peak = (arguments.teraflops or (getattr(card, config.precision) if card else 0.0)) * 1e12 or measured_peak()
     print_speed(choice, plan, peak, arguments.utilisation)
-    memory = arguments.memory or (card.memory if card else memory_plan.available() / GIB)
+    memory = arguments.memory or (card.memory if card else device_memory.available() / GIB)
     memory_plan.refuse(plan, memory * GIB, settings, config)
     print(f"fits into {memory:.1f} GiB")
 

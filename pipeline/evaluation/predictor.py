@@ -4,7 +4,7 @@ Evaluation, explanations and the package build the network here, as training doe
 Parameters are plain nested dicts of arrays; the module exists only inside jit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from pipeline.examples.task import Task
 from pipeline.layers import cross_entropy
 from pipeline.layers.cross_entropy import TokenScores
 from pipeline.loaders import buckets
+from pipeline.loaders.buckets import Block
+from pipeline.loaders.device_examples import DeviceExamples
 from pipeline.models import GathersByLayer, LanguageModel, build, weights
 from pipeline.parallel import sharding
 
@@ -101,15 +103,19 @@ def variables(model: nnx.Module, kind: Any) -> Tree:
     return nnx.to_pure_dict(nnx.state(model, kind))
 
 
-def predict(predictor: Predictor, params: Tree, model_state: Tree, examples: Examples) -> Float[np.ndarray, "n k"]:
+def predict(
+    predictor: Predictor, params: Tree, model_state: Tree, examples: Examples | DeviceExamples
+) -> Float[np.ndarray, "n k"]:
     """The logits of every target, in the order of the targets: a row an example, or a row a token.
 
     In batches of few shapes: those that fall short are padded, so that nothing compiles twice.
     """
+    data = examples if isinstance(examples, DeviceExamples) else DeviceExamples(examples)
+    examples = data.examples
     out = np.zeros((len(examples.targets), predictor.task.outputs), np.float32)
-    data = jax.device_put(examples)
-    for rows, length in evaluation_batches(examples):
-        logits = np.asarray(predictor.logits(params, model_state, data, rows, length))
+    batches = evaluation_batches(examples)
+    for (rows, length), (there, places) in zip(batches, loaded(data, batches)):
+        logits = np.asarray(predictor.logits(params, model_state, there, places, length))
         real = rows[rows >= 0]
         if logits.ndim == 2:
             out[real] = logits[: len(real)]
@@ -120,9 +126,18 @@ def predict(predictor: Predictor, params: Tree, model_state: Tree, examples: Exa
     return out
 
 
-def measure(predictor: Predictor, params: Tree, model_state: Tree, data: Examples, batches: Batches) -> LossSums:
+def loaded(data: DeviceExamples, batches: Batches) -> Iterator[tuple[Examples, Int[np.ndarray, " b"]]]:
+    """For each batch, examples on the device, and which of them are the batch's."""
+    for block in data.load((Block(rows[None], length) for rows, length in batches), steps=1):
+        yield block.data, block.rows[0]
+
+
+def measure(predictor: Predictor, params: Tree, model_state: Tree, data: DeviceExamples, batches: Batches) -> LossSums:
     """The sums over `batches`, which `evaluation_batches` made for the same data."""
-    parts = [predictor.measure(params, model_state, data, rows, length) for rows, length in batches]
+    parts = [
+        predictor.measure(params, model_state, there, places, length)
+        for (_, length), (there, places) in zip(batches, loaded(data, batches))
+    ]
     return LossSums(*(np.sum([float(part[i]) for part in parts]) for i in range(len(LossSums._fields))))  # type: ignore[arg-type]
 
 

@@ -2,10 +2,8 @@
 steps. Both give the same batches, and so the same bits.
 """
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -14,21 +12,12 @@ from jaxtyping import Int
 from pipeline.examples.batch import Examples, lengths
 from pipeline.loaders import buckets, token_store
 from pipeline.loaders.buckets import BLOCK, Block
+from pipeline.loaders.device_examples import DeviceExamples, LoadedBlock, put
+from pipeline.loaders.prefetch import prefetch
 from pipeline.loaders.token_store import TokenStore
 from pipeline.parallel import sharding
 
 RESIDENT = 256 << 20  # bytes of tokens, at most, that are kept on the device
-AHEAD = 2  # blocks that are read in advance
-
-T = TypeVar("T")
-
-
-class LoadedBlock(NamedTuple):
-    """Batches of one shape: `rows` are indices into `data`."""
-
-    data: Examples
-    rows: Int[np.ndarray, "s b"]
-    length: int
 
 
 class Loader(Protocol):
@@ -51,9 +40,17 @@ class ExampleLoader:
 
     unit, weight = "examples", 1
 
-    def __init__(self, examples: Examples, *, seed: int, batch: int, devices: jax.sharding.Mesh | None = None) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        seed: int,
+        batch: int,
+        devices: jax.sharding.Mesh | None = None,
+        resident: float | None = None,
+    ) -> None:
         self._examples, self._seed, self._batch = examples, seed, batch
-        self._data = put(examples, devices)
+        self._data = DeviceExamples(examples, devices, resident=resident)
         self._ends = buckets.bucket_lengths(lengths(examples))
         self.size = len(examples)
         self.steps = buckets.steps_per_epoch(examples, batch=batch, ends=self._ends)
@@ -62,8 +59,7 @@ class ExampleLoader:
         return buckets.epoch_batches(self._seed, number, self._examples, batch=self._batch, ends=self._ends)
 
     def load(self, blocks: list[Block], steps_done: int) -> Iterator[LoadedBlock]:
-        for block in remaining(blocks, steps_done):
-            yield LoadedBlock(self._data, block.rows, block.length)
+        yield from self._data.load(remaining(blocks, steps_done))
 
 
 class WindowLoader:
@@ -120,14 +116,6 @@ class WindowLoader:
         return LoadedBlock(_examples(tokens), np.tile(starts, parts)[: len(block.rows)], block.length)
 
 
-def put(examples: Examples, devices: jax.sharding.Mesh | None) -> Examples:
-    """The examples on the device, or replicated on each of several."""
-    if devices is None:
-        return jax.device_put(examples)
-    everywhere = sharding.replicated(devices)
-    return jax.tree.map(lambda array: sharding.put(array, everywhere), examples)
-
-
 def _examples(tokens: Any) -> Examples:
     return Examples({"tokens": tokens}, np.zeros(0, np.int32), None)  # the target of a token is the one after it
 
@@ -138,17 +126,3 @@ def remaining(blocks: list[Block], steps_done: int) -> Iterator[Block]:
         if steps_done < len(block.rows):
             yield Block(block.rows[steps_done:], block.length)
         steps_done = max(0, steps_done - len(block.rows))
-
-
-def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """The items, up to AHEAD of them made in advance by a thread. Raises what making an item raises."""
-    end = object()
-    with ThreadPoolExecutor(1, "prefetch") as thread:
-        ahead = deque(thread.submit(next, items, end) for _ in range(AHEAD))
-        try:
-            while (item := ahead.popleft().result()) is not end:
-                ahead.append(thread.submit(next, items, end))
-                yield item  # type: ignore[misc]
-        finally:
-            for future in ahead:
-                future.cancel()

@@ -63,21 +63,21 @@ class Labelled(Task):
     def validation(self, predictor: "Predictor", network: "NetworkSettings") -> "Callable[[Tree, Tree], LossSums]":
         from pipeline.evaluation.predictor import evaluation_batches, measure
         from pipeline.loaders import buckets
-        from pipeline.loaders.loader import put
+        from pipeline.loaders.device_examples import DeviceExamples
 
         examples = buckets.load(paths.features("validation"), self.inputs)
-        batches = evaluation_batches(examples)
-        return partial(measure, predictor, data=put(examples, predictor.mesh), batches=batches)
+        data, batches = DeviceExamples(examples, predictor.mesh), evaluation_batches(examples)
+        return partial(measure, predictor, data=data, batches=batches)
 
     def validation_figure(self, metric: str, predictor: "Predictor") -> "Callable[[Tree, Tree], float] | None":
         if metric in ("loss", self.metric):
             return None
         from pipeline.evaluation.predictor import predict
         from pipeline.loaders import buckets
-        from pipeline.loaders.loader import put
+        from pipeline.loaders.device_examples import DeviceExamples
 
-        examples = buckets.load(paths.features("validation"), self.inputs)
-        data, targets = put(examples, predictor.mesh), np.asarray(examples.targets)
+        data = DeviceExamples(buckets.load(paths.features("validation"), self.inputs), predictor.mesh)
+        targets = np.asarray(data.examples.targets)
 
         def measure(params: "Tree", model_state: "Tree") -> float:
             return self.figure(metric, predict(predictor, params, model_state, data), targets)

@@ -132,10 +132,11 @@ class LanguageModelling(Task):
     def check_memory(
         self, trainer: "Trainer", state: "State", network: "NetworkSettings", settings: "Training"
     ) -> None:
+        from pipeline.parallel import device_memory
         from pipeline.training import memory_plan
 
         plan = memory_plan.estimate(trainer, state, network, settings)  # type: ignore[arg-type]
-        memory_plan.refuse(plan, memory_plan.available(), settings, network)  # type: ignore[arg-type]
+        memory_plan.refuse(plan, device_memory.available(), settings, network)  # type: ignore[arg-type]
 
     def evaluate(self, split: str, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         import pandas as pd

@@ -19,7 +19,8 @@ from pipeline.config.training import Training
 from pipeline.evaluation.predictor import Tree
 from pipeline.examples.batch import LossSums
 from pipeline.loaders.buckets import BLOCK, Block
-from pipeline.loaders.loader import LoadedBlock, Loader
+from pipeline.loaders.device_examples import LoadedBlock
+from pipeline.loaders.loader import Loader
 from pipeline.parallel import processes
 from pipeline.runtime.errors import Stopped, UserError
 from pipeline.training.checkpoints.checkpointer import SavesRuns

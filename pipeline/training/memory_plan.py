@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import psutil
 from flax import nnx
 
 from pipeline.config.networks import GPTConfig, LanguageModelConfig
@@ -114,12 +113,6 @@ def refuse(plan: Plan, memory: float, settings: Training, config: LanguageModelC
     else:
         cure = "lower network.context"
     raise UserError(f"this run needs about {needed / GIB:.1f} GiB, and the device has {memory / GIB:.1f}: {cure}")
-
-
-def available() -> float:
-    """Bytes that the device here has for training."""
-    stats = jax.local_devices()[0].memory_stats()
-    return float(stats["bytes_limit"]) if stats else float(psutil.virtual_memory().available)
 
 
 def attention_flops(config: LanguageModelConfig, t: int) -> float:

@@ -17,12 +17,13 @@ from jaxtyping import Array, Float, Int, Key
 
 from pipeline.config.networks import NetworkSettings
 from pipeline.config.training import Augmentation
-from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, variables
+from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, loaded, variables
 from pipeline.examples.batch import Batch, Examples, LossSums
 from pipeline.examples.task import Task
 from pipeline.layers import embedding, parameters
 from pipeline.layers.embedding import Rows
 from pipeline.layers.parameters import Roles
+from pipeline.loaders.device_examples import DeviceExamples
 from pipeline.models import FitsStatistics, build, weights
 from pipeline.parallel import sharding
 from pipeline.training import row_updates
@@ -205,9 +206,10 @@ def fit_statistics(predictor: Predictor, state: State, load: Callable[[], Exampl
     model = nnx.merge(predictor.graphdef, state.params, state.model_state)
     if not isinstance(model, FitsStatistics):
         return state
-    examples = load()
-    data, batch = jax.device_put(examples), jax.jit(predictor.task.inputs.batch, static_argnums=2)
-    model.fit_statistics(batch(data, rows, length) for rows, length in evaluation_batches(examples))
+    examples, batch = load(), jax.jit(predictor.task.inputs.batch, static_argnums=2)
+    batches = evaluation_batches(examples)
+    places = loaded(DeviceExamples(examples), batches)
+    model.fit_statistics(batch(data, rows, length) for (data, rows), (_, length) in zip(places, batches))
     measured = variables(cast(nnx.Module, model), nnx.Not(nnx.Param))
     return state._replace(model_state=jax.tree.map(sharding.put_like, measured, state.model_state))
 

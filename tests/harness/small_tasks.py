@@ -13,6 +13,7 @@ from pipeline.evaluation import predictor
 from pipeline.examples.batch import Examples
 from pipeline.examples.inputs import Images, Sentences, Texts
 from pipeline.examples.task import Task
+from pipeline.loaders.device_examples import DeviceExamples
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.sequence_tagging import SequenceTagging
 from pipeline.training.trainer import Trainer
@@ -58,8 +59,8 @@ def tagging() -> SequenceTagging:
 
 def validation(learn: Trainer, data: Examples) -> Any:
     """How a training run is tried on these examples."""
-    plan = predictor.evaluation_batches(data)
-    return lambda params, model_state: predictor.measure(learn.predictor, params, model_state, data, plan)
+    placed, plan = DeviceExamples(data), predictor.evaluation_batches(data)
+    return lambda params, model_state: predictor.measure(learn.predictor, params, model_state, placed, plan)
 
 
 TASKS: dict[str, Callable[[], Task]] = {"images": images, "texts": texts, "sentences": tagging}  # by their inputs

@@ -8,7 +8,8 @@ import optax
 import pytest
 from corpora import CONFIGS, TASK, corpus, shrink
 
-from pipeline.loaders.loader import WindowLoader, prefetch
+from pipeline.loaders.loader import WindowLoader
+from pipeline.loaders.prefetch import prefetch
 from pipeline.runtime.errors import UserError
 from pipeline.training.trainer import start
 
