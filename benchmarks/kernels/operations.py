@@ -19,8 +19,8 @@ REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "cumsum"}
 def count(function: Callable[..., Any], *arguments: Any) -> float:
     """A multiplication and an addition are two; what only moves, compares or rounds numbers is none.
 
-    Of a choice, the longest branch counts. Raises NotImplementedError for a loop that ends on a condition: how often it
-    runs is not known before.
+    Of a choice, the longest branch counts. Raises ValueError for a loop that ends on a condition: how often it runs is
+    not known before.
     """
     return _of(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -34,7 +34,7 @@ def _equation(equation: core.JaxprEqn) -> float:
     inputs: list[Any] = [variable.aval for variable in equation.invars]
     out: Any = equation.outvars[0].aval if equation.outvars else None
     if name == "while":
-        raise NotImplementedError("a loop that ends on a condition")
+        raise ValueError("a loop that ends on a condition runs an unknown number of times")
     if name == "cond":
         return max(_of(branch.jaxpr) for branch in given["branches"])
     if name == "dot_general":

@@ -90,8 +90,12 @@ def layer(name: str, shape: tuple[int, int, int], seconds: float) -> Work:
 
     steps = partial(jax.jit(partial(recurrent.train, function, lengths, g)), state)
     what = f"{name} forward and backward, {b} x {t} x {h}"
-    timed = lambda: recurrent.best_ms(steps, seconds, {}).figure / 1e3  # noqa: E731
-    return Work(what, timed, operations.count(both_ways, *state), bytes_moved(both_ways, *state))
+    return Work(
+        what,
+        lambda: recurrent.best_ms(steps, seconds, {}).figure / 1e3,
+        operations.count(both_ways, *state),
+        bytes_moved(both_ways, *state),
+    )
 
 
 def convolved(size: int, channels: int, seconds: float) -> Work:
@@ -99,8 +103,12 @@ def convolved(size: int, channels: int, seconds: float) -> Work:
     kernel = convolution.normal(3, 3, channels, channels)
     both_ways = jax.jit(partial(convolution.descend, convolution=conv))
     what = f"a convolution forward and backward, {convolution.BATCH} images of {size} x {size} x {channels}"
-    timed = lambda: convolution.best(lambda: both_ways((x, kernel)), seconds=seconds) / 1e3  # noqa: E731
-    return Work(what, timed, operations.count(both_ways, (x, kernel)), bytes_moved(both_ways, (x, kernel)))
+    return Work(
+        what,
+        lambda: convolution.best(lambda: both_ways((x, kernel)), seconds=seconds) / 1e3,
+        operations.count(both_ways, (x, kernel)),
+        bytes_moved(both_ways, (x, kernel)),
+    )
 
 
 def transformer(data: Path, size: tuple[int, int, int]) -> Work:
@@ -112,8 +120,12 @@ def transformer(data: Path, size: tuple[int, int, int]) -> Work:
     language_model.windows(*size, data)
     token = 6 * language_model.PARAMETERS + memory_plan.attention_flops(config, context)
     what = f"a training step of 124 million parameters, {batch} x {context} tokens"
-    timed = lambda: batch * context / language_model.here(data, size, config).figure  # noqa: E731
-    return Work(what, timed, batch * context * token, 7.0 * 4 * language_model.PARAMETERS)
+    return Work(
+        what,
+        lambda: batch * context / language_model.here(data, size, config).figure,
+        batch * context * token,
+        7.0 * 4 * language_model.PARAMETERS,
+    )
 
 
 def rows(options: Options) -> Iterator[Row]:

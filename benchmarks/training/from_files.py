@@ -9,7 +9,6 @@ system, unless it has too little.
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -18,13 +17,9 @@ import numpy as np
 from benchmarks.alone import run
 from benchmarks.row import Options, Row, Turn, in_turns
 from benchmarks.training import reference_cnn
-from benchmarks.training.fashion_mnist import TASK
-from pipeline.config.networks import CNNConfig
-from pipeline.config.optimizers import Adam
 from pipeline.examples.batch import Examples
 from pipeline.loaders.buckets import BLOCK
 from pipeline.loaders.loader import ExampleLoader
-from pipeline.training import optimizers, trainer
 
 LEAST = 0.8  # of the rate with images on the device
 WITHIN = {"loss": 0.0}
@@ -32,8 +27,7 @@ WITHIN = {"loss": 0.0}
 
 def trained(examples: Examples, batch: int, *, resident: float) -> Callable[[], Turn]:
     """An epoch at each call, after one that compiles."""
-    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(CNNConfig(filters=32, kernel=3), TASK, optimizer, seed=0)
+    learn, state = reference_cnn.begin()
     loader = ExampleLoader(examples, seed=0, batch=batch, resident=resident)
     epoch = 0
 

@@ -14,9 +14,13 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.alone import run
 from benchmarks.row import Options, Row, Turn, Ways, answer, in_turns
+
+if TYPE_CHECKING:
+    from pipeline.training.trainer import State, Trainer
 
 BATCHES = (32, 128)
 LARGER = (512, 2_048)  # that may suit one better
@@ -26,21 +30,26 @@ NOTE = "ours is specialised for this network, Keras's are stock layers"
 WITHIN = {"parameters": 0.0, "loss": 0.15}  # other first weights of the same distribution, another order
 
 
+def begin() -> tuple["Trainer", "State"]:
+    from benchmarks.training.fashion_mnist import TASK
+    from pipeline.config.networks import CNNConfig
+    from pipeline.config.optimizers import Adam
+    from pipeline.training import optimizers, trainer
+
+    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
+    return trainer.start(CNNConfig(filters=32, kernel=3), TASK, optimizer, seed=0)
+
+
 def ours(data: str, batch: int, epochs: int) -> dict[str, float]:
     """Images a second of this project's training loop, its parameters, and the loss of the last epoch."""
     import jax
     import numpy as np
 
-    from benchmarks.training.fashion_mnist import TASK
-    from pipeline.config.networks import CNNConfig
-    from pipeline.config.optimizers import Adam
     from pipeline.examples.batch import Examples
     from pipeline.loaders import buckets
-    from pipeline.training import optimizers, trainer
 
     x, y = np.load(data)["x"], np.load(data)["y"]
-    optimizer = partial(optimizers.build, Adam(name="adam"), lambda _: 1e-3, weight_decay=0.0, gradient_clip=None)
-    learn, state = trainer.start(CNNConfig(filters=32, kernel=3), TASK, optimizer, seed=0)
+    learn, state = begin()
     data_here = Examples({"images": x}, y, None)
     resident = jax.device_put(data_here)
     began, sums = 0.0, []

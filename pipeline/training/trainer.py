@@ -208,8 +208,8 @@ def fit_statistics(predictor: Predictor, state: State, load: Callable[[], Exampl
         return state
     examples, batch = load(), jax.jit(predictor.task.inputs.batch, static_argnums=2)
     batches = evaluation_batches(examples)
-    places = loaded(DeviceExamples(examples), batches)
-    model.fit_statistics(batch(data, rows, length) for (data, rows), (_, length) in zip(places, batches))
+    there = loaded(DeviceExamples(examples), batches)
+    model.fit_statistics(batch(data, rows, length) for (data, rows), (_, length) in zip(there, batches))
     measured = variables(cast(nnx.Module, model), nnx.Not(nnx.Param))
     return state._replace(model_state=jax.tree.map(sharding.put_like, measured, state.model_state))
 

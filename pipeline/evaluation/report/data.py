@@ -1,5 +1,6 @@
 """What the page says of the data: how much there is, how it varies, what it looks like, whether splits differ."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,6 @@ from pipeline.evaluation.report import charts, examples, wording
 from pipeline.evaluation.report.charts import Chart
 from pipeline.runtime import strict_json
 
-SHEET = {"image": 36, "text": 8, "words": 8}  # random examples
 LABELS = 30  # listed, at most
 HISTOGRAMS = 4
 SAMPLE = 2_000  # training examples whose traits are shown beside those of the test split
@@ -106,28 +106,41 @@ def encoded(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [(name, [of.get(split, "") for split in report]) for name, of in rows.items()]
 
 
-def sheet(seed: int, *, labelled: bool) -> list[Random]:
-    """Random training examples, with their labels where those are learnt."""
-    kind = traits.content("train")
-    rows = np.random.default_rng(seed).permutation(traits.sampled("train", SHEET[kind], seed)).tolist()
-    found = sources.examples("train", rows, [kind, "label", "source"])
-    return [Random(_label(one["label"], kind) if labelled else "", one["source"], _body(one, kind)) for one in found]
+def _label(label: Any) -> str:
+    if isinstance(label, dict):
+        return ", ".join(f"{name} {value:.4g}" for name, value in label.items())
+    return label if isinstance(label, str) else ", ".join(label or []) or "no label"
 
 
-def _body(one: dict[str, Any], kind: str) -> Markup:
-    if kind != "words":
-        return examples.plain(one[kind])
+def _tagged(one: dict[str, Any]) -> Markup:
+    """The first words of a sentence, each with its tag."""
     pairs = zip(one["words"], one["label"] or [""] * len(one["words"]))
     words = Markup(" ").join(Markup("<span>{}<sub>{}</sub></span>").format(word, tag) for word, tag in list(pairs)[:60])
     return Markup('<p class="text tagged" dir="auto">{}</p>').format(words)
 
 
-def _label(label: Any, kind: str) -> str:
-    if kind == "words":
-        return ""
-    if isinstance(label, dict):
-        return ", ".join(f"{name} {value:.4g}" for name, value in label.items())
-    return label if isinstance(label, str) else ", ".join(label or []) or "no label"
+class Layout(NamedTuple):
+    """How random examples are shown."""
+
+    rows: int
+    body: Callable[[dict[str, Any]], Markup]
+    label: Callable[[Any], str]
+
+
+LAYOUTS = {  # by what an example holds
+    "image": Layout(36, lambda one: examples.plain(one["image"]), _label),
+    "text": Layout(8, lambda one: examples.plain(one["text"]), _label),
+    "words": Layout(8, _tagged, lambda _: ""),  # each word has its own
+}
+
+
+def sheet(seed: int, *, labelled: bool) -> list[Random]:
+    """Random training examples, with their labels where those are learnt."""
+    content = traits.content("train")
+    layout = LAYOUTS[content]
+    rows = np.random.default_rng(seed).permutation(traits.sampled("train", layout.rows, seed)).tolist()
+    found = sources.examples("train", rows, [content, "label", "source"])
+    return [Random(layout.label(one["label"]) if labelled else "", one["source"], layout.body(one)) for one in found]
 
 
 def drift_sentence(found: Drift, split: str) -> str:
