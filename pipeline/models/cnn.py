@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Real
 from pipeline.config.networks import CNNConfig
 from pipeline.examples.inputs import Images
 from pipeline.layers.convolution import can_fuse, conv, conv_relu_pool, max_pool
+from pipeline.layers.dense import dense
 from pipeline.runtime.errors import UserError
 
 POOL = 2
@@ -43,4 +44,4 @@ class CNN(nnx.Module):
         return nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))
 
     def classify(self, features: Float[Array, "b i j f"]) -> Float[Array, "b k"]:
-        return self.head(features.reshape(features.shape[0], -1))
+        return dense(features.reshape(features.shape[0], -1), self.head.kernel[...], self.head.bias[...])
