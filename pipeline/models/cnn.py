@@ -44,4 +44,5 @@ class CNN(nnx.Module):
         return nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))
 
     def classify(self, features: Float[Array, "b i j f"]) -> Float[Array, "b k"]:
+        assert self.head.bias is not None
         return dense(features.reshape(features.shape[0], -1), self.head.kernel[...], self.head.bias[...])

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import tiktoken
 from jaxtyping import Int32
 from tokenizers import Tokenizer
 
@@ -45,6 +44,8 @@ class ByteTokenizer:
         if missing or strange or ids.get(PADDING) != START or sorted(ids.values()) != list(range(self.size)):
             raise UserError("tokenizer.json: not the tokenizer of a language model; `dvc repro` writes it again")
         if self._is_bpe:
+            import tiktoken  # it loads slowly, and only here is it needed
+
             self.token_bytes = [b""] * self.size
             for token, i in ids.items():
                 self.token_bytes[i] = b"" if token == PADDING else b"".join(byte_of[letter] for letter in token)
