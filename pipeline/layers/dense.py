@@ -1,4 +1,4 @@
-"""A dense layer whose gradient is fast on a CPU where it has few outputs, as the head of a classifier has."""
+"""Products of dense layers whose gradients are fast on a CPU: XLA need not turn a large array round in memory."""
 
 import jax
 import jax.numpy as jnp
@@ -7,28 +7,30 @@ from jaxtyping import Array, Float
 FEW = 16  # outputs, of which as many fill a vector register
 
 
+def matmul(x: Float[Array, "*b d"], kernel: Float[Array, "d k"]) -> Float[Array, "*b k"]:
+    """x @ kernel, as a product of two matrices: of more axes, the gradient would be copied, transposed, to become one.
+    Reverse-mode differentiation only.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    product = _few_outputs(rows, kernel) if kernel.shape[1] < FEW else rows @ kernel
+    return product.reshape(*x.shape[:-1], kernel.shape[1])
+
+
 @jax.custom_vjp
-def dense(x: Float[Array, "b d"], kernel: Float[Array, "d k"], bias: Float[Array, " k"]) -> Float[Array, "b k"]:
-    """x @ kernel + bias. Reverse-mode differentiation only."""
-    return x @ kernel + bias[None]
+def _few_outputs(x: Array, kernel: Array) -> Array:
+    return x @ kernel
 
 
-def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:
-    return dense(x, kernel, bias), (x, kernel)
+def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ kernel, (x, kernel)
 
 
-def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array, Array]:
+def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    return g @ kernel.T, _kernel_gradient(x, g), g.sum(axis=0)
-
-
-def _kernel_gradient(x: Array, g: Array) -> Array:
+    # `x.T @ g` has to turn all of x, which takes twice as long as turning g. But XLA makes it of `(g.T @ x).T`, unless
+    # something is between: rows of zeros, which are cut off again.
     k = g.shape[1]
-    if k >= FEW:
-        return x.T @ g
-    # The product that XLA is given it turns round where only a transpose follows; and `x.T @ g`, which has to turn all
-    # of x, takes twice as long. Rows of zeros, which are cut off again, keep it as it is.
-    return (jnp.pad(g, ((0, 0), (0, FEW - k))).T @ x)[:k].T
+    return g @ kernel.T, (jnp.pad(g, ((0, 0), (0, FEW - k))).T @ x)[:k].T
 
 
-dense.defvjp(_forward, _backward)
+_few_outputs.defvjp(_forward, _backward)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Real
 from pipeline.config.networks import CNNConfig
 from pipeline.examples.inputs import Images
 from pipeline.layers.convolution import can_fuse, conv, conv_relu_pool, max_pool
-from pipeline.layers.dense import dense
+from pipeline.layers.dense import matmul
 from pipeline.runtime.errors import UserError
 
 POOL = 2
@@ -45,4 +45,4 @@ class CNN(nnx.Module):
 
     def classify(self, features: Float[Array, "b i j f"]) -> Float[Array, "b k"]:
         assert self.head.bias is not None
-        return dense(features.reshape(features.shape[0], -1), self.head.kernel[...], self.head.bias[...])
+        return matmul(features.reshape(features.shape[0], -1), self.head.kernel[...]) + self.head.bias[...][None]

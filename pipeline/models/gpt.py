@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from pipeline.config.networks import GPTConfig, GPTSize
 from pipeline.examples.inputs import Corpus
 from pipeline.layers.attention import apply_rotary, cached_attention, causal_attention, rotary_angles
+from pipeline.layers.dense import matmul
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.parameters import EmbeddingTable, StackedMatrices
 from pipeline.layers.precision import half_on_gpu
@@ -163,14 +164,12 @@ def block(
     b, t, d = x.shape
     g, e, queries = size.kv_heads, size.head_width, size.heads // size.kv_heads
     qkv, out, up, down = (weights[name].astype(x.dtype) for name in ("qkv", "out", "up", "down"))
-    q, k, v = jnp.split((rms_norm(x) @ qkv).reshape(b, t, g, queries + 2, e), [queries, queries + 1], axis=3)
+    q, k, v = jnp.split(matmul(rms_norm(x), qkv).reshape(b, t, g, queries + 2, e), [queries, queries + 1], axis=3)
     y = attend(q.reshape(b, t, g * queries, e), *(z.reshape(b, t, g, e) for z in (k, v)))  # b t h e
-    x = x + dropout(y.reshape(b, t, d) @ out, dropout_rate, key)
-    if half_on_gpu(x.dtype):  # two products, whose gradients need not be put together
-        gate, y = (rms_norm(x) @ matrix for matrix in jnp.unstack(up, axis=1))  # b t f
-    else:
-        gate, y = jnp.unstack(jnp.einsum("btd,dzf->btzf", rms_norm(x), up), axis=2)
-    y = (jax.nn.silu(gate) * y) @ down  # b t d
+    x = x + dropout(matmul(y.reshape(b, t, d), out), dropout_rate, key)
+    # Two products: of one with both, the gradient would turn the weights, and its own result, round in memory.
+    gate, y = (matmul(rms_norm(x), matrix) for matrix in jnp.unstack(up, axis=1))  # b t f
+    y = matmul(jax.nn.silu(gate) * y, down)  # b t d
     return x + dropout(y, dropout_rate, None if key is None else jax.random.fold_in(key, 1))
 
 

@@ -8,7 +8,7 @@ SwiGLU after it. Axes: b batch, t time, d width, v vocabulary.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from pipeline.config.networks import RNNConfig
 from pipeline.examples.inputs import Corpus
+from pipeline.layers.dense import matmul
 from pipeline.layers.embedding import embed, unembed
 from pipeline.layers.linear_recurrence import parallel_scan, sequential_scan
 from pipeline.layers.parameters import EmbeddingTable, Vectors
@@ -125,17 +126,17 @@ class Linear(nnx.Module):
         enter, taps, gates, leave, up, down = (
             w[...].astype(x.dtype) for w in (self.enter, self.taps, self.gates, self.leave, self.up, self.down)
         )
-        gate, y = jnp.split(rms_norm(x) @ enter, 2, axis=-1)  # b t d
+        gate, y = jnp.split(matmul(rms_norm(x), enter), 2, axis=-1)  # b t d
         y = jnp.concatenate([state["latest"].astype(x.dtype), y], axis=1)  # b t+3 d
         latest, t = y[:, y.shape[1] - TAPS + 1 :], x.shape[1]
-        y = sum(y[:, i : i + t] * taps[i][None, None] for i in range(TAPS))  # b t d
-        decay_gate, input_gate = jnp.split(jax.nn.sigmoid((y @ gates).astype(jnp.float32)), 2, axis=-1)  # b t d
+        y = reduce(jnp.add, [y[:, i : i + t] * taps[i][None, None] for i in range(TAPS)])  # b t d
+        decay_gate, input_gate = jnp.split(jax.nn.sigmoid(matmul(y, gates).astype(jnp.float32)), 2, axis=-1)  # b t d
         # sigmoid(parameter) to the power of 8 decay_gate, by its logarithm (De et al. 2024, section 2.4).
         decay = jnp.exp(-8 * jax.nn.softplus(self.decay[...])[None, None] * decay_gate)
         states = scan(decay, jnp.sqrt(1 - decay * decay + 1e-6) * input_gate * y, state["state"])  # b t d
-        x = x + dropout((states.astype(x.dtype) * jax.nn.gelu(gate)) @ leave)
-        gate, y = jnp.split(rms_norm(x) @ up, 2, axis=-1)  # b t 2d
-        x = x + dropout((jax.nn.silu(gate) * y) @ down)
+        x = x + dropout(matmul(states.astype(x.dtype) * jax.nn.gelu(gate), leave))
+        gate, y = jnp.split(matmul(rms_norm(x), up), 2, axis=-1)  # b t 2d
+        x = x + dropout(matmul(jax.nn.silu(gate) * y, down))
         return x, {"state": states[:, -1], "latest": latest.astype(jnp.float32)}
 
 
