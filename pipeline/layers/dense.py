@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float
 
 FEW = 16  # outputs, of which as many fill a vector register
@@ -34,3 +35,11 @@ def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
 
 
 _few_outputs.defvjp(_forward, _backward)
+
+
+class Dense(nnx.Linear):
+    """The library's layer, by `matmul`."""
+
+    def __call__(self, inputs: Float[Array, "*b d"], out_sharding: None = None) -> Float[Array, "*b k"]:
+        y = matmul(inputs, self.kernel[...])
+        return y if self.bias is None else y + self.bias[...].reshape((1,) * (y.ndim - 1) + (-1,))

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Real
 from pipeline.config.networks import CNNConfig
 from pipeline.examples.inputs import Images
 from pipeline.layers.convolution import can_fuse, conv, conv_relu_pool, max_pool
-from pipeline.layers.dense import matmul
+from pipeline.layers.dense import Dense
 from pipeline.runtime.errors import UserError
 
 POOL = 2
@@ -29,7 +29,7 @@ class CNN(nnx.Module):
         self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros(config.filters))
         rows, columns = (height - config.kernel + 1) // POOL, (width - config.kernel + 1) // POOL
-        self.head = nnx.Linear(rows * columns * config.filters, outputs, rngs=rngs)
+        self.head = Dense(rows * columns * config.filters, outputs, rngs=rngs)
 
     def __call__(
         self, images: Real[Array, "b h w c"], *, training: bool = False, rngs: nnx.Rngs | None = None
@@ -44,5 +44,4 @@ class CNN(nnx.Module):
         return nnx.relu(max_pool(conv(x, kernel, padding="VALID") + bias[None, None, None], POOL))
 
     def classify(self, features: Float[Array, "b i j f"]) -> Float[Array, "b k"]:
-        assert self.head.bias is not None
-        return matmul(features.reshape(features.shape[0], -1), self.head.kernel[...]) + self.head.bias[...][None]
+        return self.head(features.reshape(features.shape[0], -1))

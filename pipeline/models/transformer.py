@@ -11,6 +11,7 @@ from pipeline.config.networks import TransformerConfig
 from pipeline.examples.batch import PAD, ModelInputs, Words
 from pipeline.examples.inputs import Sentences, Texts
 from pipeline.layers.attention import apply_rotary, rotary_angles
+from pipeline.layers.dense import Dense
 from pipeline.layers.token_vectors import TokenVectors
 from pipeline.runtime.errors import UserError
 
@@ -27,14 +28,14 @@ def build(config: TransformerConfig, inputs: Texts | Sentences, outputs: int, *,
 class Transformer(nnx.Module):
     def __init__(self, config: TransformerConfig, inputs: Texts | Sentences, outputs: int, *, rngs: nnx.Rngs) -> None:
         self.vectors = TokenVectors(inputs, config.width, token_dropout=config.token_dropout, rngs=rngs)
-        self.widen = nnx.Linear(self.vectors.width, config.width, rngs=rngs)
+        self.widen = Dense(self.vectors.width, config.width, rngs=rngs)
         self.blocks = nnx.List(
             Block(config.width, config.heads, dropout=config.dropout, rngs=rngs) for _ in range(config.layers)
         )
         self.norm = nnx.LayerNorm(config.width, rngs=rngs)
         self.dropout = nnx.Dropout(config.dropout)
         self.per_token = inputs.per_token
-        self.head = nnx.Linear(config.width, outputs, rngs=rngs)
+        self.head = Dense(config.width, outputs, rngs=rngs)
 
     def __call__(
         self, inputs: ModelInputs, *, training: bool = False, rngs: nnx.Rngs | None = None
@@ -57,9 +58,9 @@ class Block(nnx.Module):
     def __init__(self, width: int, heads: int, *, dropout: float, rngs: nnx.Rngs) -> None:
         self.heads = heads
         self.norm1, self.norm2 = nnx.LayerNorm(width, rngs=rngs), nnx.LayerNorm(width, rngs=rngs)
-        self.qkv = nnx.Linear(width, 3 * width, use_bias=False, rngs=rngs)
-        self.out = nnx.Linear(width, width, rngs=rngs)
-        self.up, self.down = nnx.Linear(width, 4 * width, rngs=rngs), nnx.Linear(4 * width, width, rngs=rngs)
+        self.qkv = Dense(width, 3 * width, use_bias=False, rngs=rngs)
+        self.out = Dense(width, width, rngs=rngs)
+        self.up, self.down = Dense(width, 4 * width, rngs=rngs), Dense(4 * width, width, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
 
     def __call__(
