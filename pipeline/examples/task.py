@@ -53,6 +53,7 @@ class Task(Section):
     metric: ClassVar[str]  # the name of LossSums' score / score_weight
     metrics: ClassVar[dict[str, bool]]  # what the best epoch may be chosen by, and whether more of it is better
     output_name: ClassVar[str] = "probabilities"  # of what a package's function returns
+    output_tolerance: ClassVar[float] = 1e-5  # between two ways to compute these, as a share of those above 1
     headlines: ClassVar[tuple[str, ...]] = ()  # the figures of `evaluate` in metrics/evaluate.json
 
     # What was learnt from the data.
@@ -190,6 +191,10 @@ class Task(Section):
     @abstractmethod
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The same as an ONNX model. Raises packaging.onnx.export.NoGraph where there is none."""
+
+    @abstractmethod
+    def check_samples(self, package: Path, tolerance: float) -> None:
+        """Raises UserError where a package of this task answers its samples otherwise than it says."""
 
     def package_files(self, folder: Path) -> None:
         """Writes what the runtime needs besides the encoder and the function."""

@@ -77,8 +77,8 @@ def _kernel_gradient(x: Array, g: Array, kernel: Array, stride: int) -> Array:
 
     def add(total: Array, images: tuple[Array, Array]) -> tuple[Array, None]:
         x, g = images  # n h w c, n rows columns f
-        # As matrices: contracted over three axes, the same product takes twice as long. A product needs its left side
-        # transposed, which is done once for `g`, and would be done for each tap of `x`.
+        # As matrices: contracted over three axes, the same product takes twice as long. The left side is transposed:
+        # `g` once, where `x` would be for each tap.
         g = g.reshape(-1, g.shape[3]).T
         taps = []
         for i, j in np.ndindex(kernel.shape[:2]):
@@ -222,9 +222,9 @@ def _fused_backward(saved: tuple[Array, Array, Array], g: Array) -> tuple[Array,
     dz = dz.reshape(-1, rows, columns, f)
 
     # One matrix product: of each pixel the taps of the kernel, and a one for the bias.
-    taps = jnp.concatenate([x[:, r : r + rows] for r in range(i)], axis=3)
+    of_a_column = jnp.concatenate([x[:, r : r + rows] for r in range(i)], axis=3)
     ones = jnp.ones((*dz.shape[:3], 1), x.dtype)
-    taps = jnp.concatenate([*(taps[:, :, c : c + columns] for c in range(j)), ones], axis=3)
+    taps = jnp.concatenate([*(of_a_column[:, :, c : c + columns] for c in range(j)), ones], axis=3)
     sums = taps.reshape(-1, i * j + 1).T @ dz.reshape(-1, f)
     dkernel = sums[:-1].reshape(j, i, 1, f).transpose(1, 0, 2, 3)
 

@@ -1,4 +1,4 @@
-"""Products of dense layers whose gradients are fast on a CPU: XLA need not turn a large array round in memory."""
+"""Dense layers whose gradients are fast on a CPU: XLA does not have to transpose a large array."""
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,8 @@ FEW = 16  # outputs, of which as many fill a vector register
 
 
 def matmul(x: Float[Array, "*b d"], kernel: Float[Array, "d k"]) -> Float[Array, "*b k"]:
-    """x @ kernel, as a product of two matrices: of more axes, the gradient would be copied, transposed, to become one.
-    Reverse-mode differentiation only.
+    """x @ kernel, as a product of two matrices: with more axes, XLA would first copy the gradient, transposed. With few
+    outputs, for reverse-mode differentiation only.
     """
     rows = x.reshape(-1, x.shape[-1])
     product = _few_outputs(rows, kernel) if kernel.shape[1] < FEW else rows @ kernel
@@ -28,8 +28,8 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 
 def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    # `x.T @ g` has to turn all of x, which takes twice as long as turning g. But XLA makes it of `(g.T @ x).T`, unless
-    # something is between: rows of zeros, which are cut off again.
+    # `x.T @ g` transposes all of x, and takes twice as long as `(g.T @ x).T`. XLA rewrites the second as the first
+    # unless something stands between them: rows of zeros, which are cut off again.
     k = g.shape[1]
     return g @ kernel.T, (jnp.pad(g, ((0, 0), (0, FEW - k))).T @ x)[:k].T
 

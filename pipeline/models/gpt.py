@@ -167,7 +167,7 @@ def block(
     q, k, v = jnp.split(matmul(rms_norm(x), qkv).reshape(b, t, g, queries + 2, e), [queries, queries + 1], axis=3)
     y = attend(q.reshape(b, t, g * queries, e), *(z.reshape(b, t, g, e) for z in (k, v)))  # b t h e
     x = x + dropout(matmul(y.reshape(b, t, d), out), dropout_rate, key)
-    # Two products: of one with both, the gradient would turn the weights, and its own result, round in memory.
+    # Two products: with one for both, the gradient would copy the weights, and its own result, transposed.
     gate, y = (matmul(rms_norm(x), matrix) for matrix in jnp.unstack(up, axis=1))  # b t f
     y = matmul(jax.nn.silu(gate) * y, down)  # b t d
     return x + dropout(y, dropout_rate, None if key is None else jax.random.fold_in(key, 1))

@@ -44,6 +44,7 @@ class LanguageModelling(Task):
     metrics: ClassVar = {"loss": False, "accuracy": True}
     headlines: ClassVar = ("nats_per_character", "bits_per_byte", "perplexity", "accuracy")
     output_name: ClassVar = "logits"
+    output_tolerance: ClassVar = 1e-3
 
     name: str = "language-modelling"
     counts: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]  # of each token in the training split
@@ -202,6 +203,12 @@ class LanguageModelling(Task):
         from pipeline.packaging.onnx.export import NoGraph
 
         raise NoGraph("language models have no ONNX graph")
+
+    def check_samples(self, package: Path, tolerance: float) -> None:
+        from pipeline.packaging.selftest import comparison, replay
+        from pipeline.runtime.generator import Generator
+
+        comparison.check_texts(package, replay.losses_of_samples(Generator(package), package), tolerance)
 
     def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         from pipeline.packaging import signature

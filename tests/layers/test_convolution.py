@@ -189,3 +189,22 @@ def test_other_backends_keep_the_library(monkeypatch):
     assert not can_fuse(args[0].shape, args[1].shape, 2)
     assert "custom_vjp_call" not in str(jax.make_jaxpr(conv)(*args[:2]))
     assert_near(value_and_gradients(conv_relu_pool, *args), value_and_gradients(library_conv_relu_pool, *args))
+
+
+def test_conv_relu_pool_in_bfloat16_is_the_plain_sequence():
+    """Of eight bits of a mantissa none can be spared for the position of the maximum."""
+    arguments = [a.astype(jnp.bfloat16) for a in (normal(2, 8, 8, 1), normal(3, 3, 1, 4, seed=1), normal(4, seed=2))]
+
+    def plain(x, kernel, bias):
+        return jax.nn.relu(max_pool(conv(x, kernel, padding="VALID"), 2) + bias.reshape(1, 1, 1, -1))
+
+    (y, pull), (expected, plain_pull) = jax.vjp(conv_relu_pool, *arguments), jax.vjp(plain, *arguments)
+    np.testing.assert_array_equal(y, expected)
+    for actual, gradient in zip(pull(y), plain_pull(y), strict=True):
+        np.testing.assert_array_equal(actual, gradient)
+
+
+@pytest.mark.parametrize("where", [slice(None), 0])
+def test_conv_relu_pool_of_a_bias_that_is_not_a_number(where):
+    y, _ = jax.vjp(conv_relu_pool, normal(2, 8, 8, 1), normal(3, 3, 1, 4), jnp.zeros(4).at[where].set(jnp.nan))
+    np.testing.assert_array_equal(np.isnan(y), np.broadcast_to(np.isin(np.arange(4), np.arange(4)[where]), y.shape))
