@@ -192,10 +192,6 @@ class Task(Section):
     def export_onnx(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> bytes:
         """The same as an ONNX model. Raises packaging.onnx.export.NoGraph where there is none."""
 
-    @abstractmethod
-    def check_samples(self, package: Path, tolerance: float) -> None:
-        """Raises UserError where a package of this task answers its samples otherwise than it says."""
-
     def package_files(self, folder: Path) -> None:
         """Writes what the runtime needs besides the encoder and the function."""
 

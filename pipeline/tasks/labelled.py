@@ -132,12 +132,6 @@ class Labelled(Task):
 
         return export.export_predictions(predictor, tree, network.name, self.onnx_predictions)
 
-    def check_samples(self, package: Path, tolerance: float) -> None:
-        from pipeline.packaging.selftest import comparison, replay
-        from pipeline.runtime.predictor import Predictor
-
-        comparison.check_samples(package, replay.answers(Predictor(package), package))
-
     def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         from pipeline.packaging import signature
 

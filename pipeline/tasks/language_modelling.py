@@ -204,12 +204,6 @@ class LanguageModelling(Task):
 
         raise NoGraph("language models have no ONNX graph")
 
-    def check_samples(self, package: Path, tolerance: float) -> None:
-        from pipeline.packaging.selftest import comparison, replay
-        from pipeline.runtime.generator import Generator
-
-        comparison.check_texts(package, replay.losses_of_samples(Generator(package), package), tolerance)
-
     def signature(self, predictor: "Predictor", tree: "Tree", network: "NetworkSettings") -> dict[str, Any]:
         from pipeline.packaging import signature
 
