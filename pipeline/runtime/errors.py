@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ def run(main: Callable[[], int | None]) -> None:
     """Runs a command and exits: 0 or what it returns, 1 after a UserError, 128 plus its number after a signal."""
     for number in caught():
         signal.signal(number, _stop)
+    sys.unraisablehook = _ignored
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # asks for a checkpoint, which only training has
     try:
         code = main()
@@ -113,6 +115,20 @@ def _stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
     if Stop.insists(number):
         os._exit(128 + number)
+
+
+def _ignored(error: "sys.UnraisableHookArgs") -> None:
+    """Sends a signal again whose Stopped was raised where Python ignores every exception: in a finaliser, a weak
+    reference's callback or one of the garbage collector, of which JAX has some. From a thread, a moment later, since
+    the callback has not ended yet.
+    """
+    if not isinstance(error.exc_value, Stopped):
+        sys.__unraisablehook__(error)
+        return
+    Stop.since = None
+    again = threading.Timer(0.05, signal.pthread_kill, (threading.get_ident(), error.exc_value.code - 128))
+    again.daemon = True
+    again.start()
 
 
 def refusal(error: BaseException) -> str | None:

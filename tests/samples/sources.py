@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -40,6 +42,19 @@ def fails(source: Path, message: str, **options: object) -> None:
         read(source, **options)
     assert str(caught.value).startswith(str(source))
     assert "\n" not in str(caught.value)
+
+
+def peak_memory(imports: str, expression: str) -> tuple[int, int]:
+    """The value of an expression, and the bytes that Python allocated for it at most.
+
+    In a process of its own: here, what earlier tests left would count, such as Python's table of interned strings,
+    which takes 15 MB at once when it grows.
+    """
+    measured = f"tracemalloc.start()\nprint({expression}, tracemalloc.get_traced_memory()[1])"
+    code = f"import tracemalloc\n{imports}\n{measured}"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    value, peak = map(int, out.split())
+    return value, peak
 
 
 def write(folder: Path, contents: Mapping[str, bytes | str]) -> Path:

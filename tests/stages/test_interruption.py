@@ -69,6 +69,43 @@ def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
     assert stage.returncode == 130
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "arranges",
+    [
+        "gc.callbacks.append(lambda phase, info: stops())",
+        "weakref.finalize(made, stops)",
+        "made.__class__.__del__ = lambda made: stops()",
+    ],
+)
+def test_a_signal_is_not_lost_where_python_ignores_exceptions(arranges, number):
+    code = f"""
+import gc, os, signal, time, weakref
+from pipeline.runtime import errors
+
+class Made: pass
+
+def stops():
+    if not sent:
+        sent.append(True)
+        os.kill(os.getpid(), {number:d})
+        time.sleep(0)  # the handler runs here
+
+def main():
+    made = Made()
+    {arranges}
+    made = None
+    gc.collect()
+    time.sleep(10)
+
+sent = []
+errors.run(main)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, timeout=30)
+    assert ended.stderr == "stopped: run the same command again\n"
+    assert ended.returncode == 128 + number
+
+
 def test_the_stage_is_stopped(fresh):
     """One run, in each way; and a changed one between, which does not go on from its state."""
     for number, said in (
