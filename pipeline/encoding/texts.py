@@ -1,5 +1,6 @@
 """Tables of texts -> token numbers, end to end, and the tokenizer."""
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,11 @@ def write(settings: TextPreprocessing) -> tuple[Texts, dict[str, Any], str]:
     fit_tokenizer.save(tokenizer, paths.TOKENIZER)
     size = tokenizer.get_vocab_size()
     for split in tables.splits():
-        kept: list[np.ndarray] = []
-        sizes: list[int] = []
+        kept, sizes = tables.Concatenation(tables.smallest(size)), array("q")
         for tokens in tables.progress(text_tokenizer.encode(tokenizer, tables.column(split, "text")), split):
             sizes.append(len(tokens))
-            kept.append(text_tokenizer.truncate(tokens, spec).astype(tables.smallest(size)))
-        tables.save(
-            split,
-            tokens=np.concatenate(kept),
-            starts=tables.starts([len(tokens) for tokens in kept]),
-            ids=tables.ids(split),
-        )
+            kept.add(text_tokenizer.truncate(tokens, spec))
+        tables.save(split, tokens=kept.whole, starts=tables.starts(kept.sizes), ids=tables.ids(split))
         cut = sum(n > spec.max_length for n in sizes)
         report[split] = {"tokens": tables.spread(np.array(sizes)), "cut": cut, "without_tokens": sizes.count(0)}
     cut, median = sum(split["cut"] for split in report.values()), report["train"]["tokens"]["median"]

@@ -34,22 +34,23 @@ def write_split(split: str, vocabulary: Vocabulary) -> dict[str, Any]:
     longest = vocabulary.spec.max_length
     word_type = tables.smallest(vocabulary.spec.vocabulary + word_vocabulary.FIRST)
     character_type = tables.smallest(len(vocabulary.characters) + word_vocabulary.FIRST)
-    words, characters, sizes, parts, ids = [], [], [], [], []
+    words, characters = tables.Concatenation(word_type), tables.Concatenation(character_type)
+    parts, ids = [], []
     rows = zip(tables.column(split, "words"), tables.column(split, "id"))
     for sentence, example_id in tables.progress(rows, split):
         encoded = vocabulary.encode(sentence)
-        words.append(encoded.words.astype(word_type))
-        characters.append(encoded.characters.astype(character_type))
+        words.add(encoded.words)
+        characters.add(encoded.characters)
         own = [min(longest, len(sentence) - start) for start in range(0, len(sentence), longest)]
-        sizes.append(len(sentence))
         parts += own
         ids += [example_id] * len(own)
     tables.save(
         split,
-        words=np.concatenate(words),
-        characters=np.concatenate(characters),
+        words=words.whole,
+        characters=characters.whole,
         starts=tables.starts(parts),
-        sentences=tables.starts(sizes),
+        sentences=tables.starts(words.sizes),
         ids=np.array(ids, "S32"),
     )
-    return {"words": tables.spread(np.array(sizes)), "cut": int((np.array(sizes) > longest).sum())}
+    sizes = np.array(words.sizes)
+    return {"words": tables.spread(sizes), "cut": int((sizes > longest).sum())}

@@ -18,7 +18,7 @@ from pipeline.inspection.sample import Sample
 from pipeline.readers import Reader, class_names
 from pipeline.readers.example import in_a_class
 from pipeline.readers.formats import image_folder
-from pipeline.readers.split import NO_SPLIT, Placement
+from pipeline.readers.split import NO_SPLIT, Placements
 from pipeline.readers.split_names import Rules
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.tag_grammar import find_scheme, title
@@ -214,7 +214,7 @@ def _listed(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _split_line(taken: Sample, placed: Sequence[Placement]) -> str:
+def _split_line(taken: Sample, placed: Placements) -> str:
     """The splits that prepare would make."""
     sizes = Counter(placement.split for placement in placed)
     own = {one.keys.source_split for one in taken.seen} - {None}

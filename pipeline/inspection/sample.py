@@ -9,9 +9,10 @@ from typing import NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline.readers import Example, Refused, split
+from pipeline.readers import Example, Refused, keys, split
 from pipeline.readers.example import Label
-from pipeline.readers.split import Keys, Placement
+from pipeline.readers.keys import Keys, KeyTable
+from pipeline.readers.split import Placements
 from pipeline.runtime.encoders import images
 
 MOST, SECONDS = 100_000, 20  # examples that are looked at, and for how long
@@ -47,9 +48,13 @@ class Sample:
     unlabelled: Counter[str] = field(default_factory=Counter)  # of a split whose labels are all missing
     complete: bool = True
 
-    def placements(self, *, validation: float, test: float, learns: str | None) -> list[Placement]:
+    @property
+    def keys(self) -> KeyTable:
+        return KeyTable(one.keys for one in self.seen)
+
+    def placements(self, *, validation: float, test: float, learns: str | None) -> Placements:
         """The split that prepare would choose for each example; `learns` is what the task learns."""
-        return split.assign([one.keys for one in self.seen], validation=validation, test=test, learns=learns)
+        return split.assign(self.keys, validation=validation, test=test, learns=learns)
 
 
 def take(items: Iterable[Example | Refused]) -> Sample:
@@ -69,7 +74,7 @@ def take(items: Iterable[Example | Refused]) -> Sample:
         if len(sample.seen) >= MOST or time.monotonic() > end:
             sample.complete = False
             break
-    for item in split.settle(refused, [one.keys for one in sample.seen]):
+    for item in split.settle(refused, sample.keys):
         if item.reason in split.NO_SPLIT:
             sample.unlabelled[item.reason] += 1
         else:
@@ -86,7 +91,7 @@ def observe(example: Example, *, look_inside: bool = True) -> Observation:
         words, characters = len(content.split()), len(content)
     else:
         words, characters = len(content), sum(map(len, content))
-    return Observation(split.keys(example), example.label, words, characters, picture)
+    return Observation(keys.of(example), example.label, words, characters, picture)
 
 
 def _picture(content: bytes, look_inside: bool) -> Picture:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
@@ -16,6 +17,7 @@ from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
 from pipeline.readers import Example, Reader, Refused, class_names, licences, raw_data, split, split_tables
 from pipeline.readers.example import in_a_class
+from pipeline.readers.keys import GIVEN, KeyTable
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.reading import files
@@ -59,14 +61,14 @@ def main(params: Params, inputs: Inputs) -> None:
     spool = paths.PREPARED / "spool.parquet"
     others = {name: LeftOut() for name in ("dropped", "kept_in_train", "refused", "unlabelled", "changed")}
     items = read(params, others["changed"])
-    keys, where, hidden = split_tables.write_spool(items, spool, others["refused"].add, data.duplicates)
+    keys, hidden = split_tables.write_spool(items, spool, others["refused"].add, data.duplicates)
     for item in split.settle(hidden, keys):
         others["unlabelled" if item.reason in split.NO_SPLIT else "refused"].add(item.where, item.reason)
     placements = split.assign(keys, validation=data.validation, test=data.test, learns=learns, stratify=data.stratify)
-    for place, placement in zip(where, placements):
-        if placement.reason:
-            others[group(placement)].add(place, placement.reason)
-    labels = split_tables.sort_spool(spool, [placement.split for placement in placements])
+    rows = np.flatnonzero(placements.reason_numbers)
+    for row, where in zip(rows.tolist(), split_tables.sources(spool, rows)):
+        others[group(placements[row])].add(where, placements[row].reason)
+    labels = split_tables.sort_spool(spool, placements.splits)
     sizes = {
         name: pq.read_metadata(paths.prepared(name)).num_rows for name in paths.SPLITS if paths.prepared(name).exists()
     }
@@ -134,9 +136,7 @@ def write_report(
     )
 
 
-def check(
-    params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut, kept: LeftOut, keys: list[split.Keys]
-) -> None:
+def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut, kept: LeftOut, keys: KeyTable) -> None:
     """Raises UserError where too many rows or files were refused, or a split is empty."""
     bad = refused.counts.total()
     if bad > params.data.max_bad_rows:
@@ -146,18 +146,18 @@ def check(
             f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.data.max_bad_rows}: "
             f"correct what {REPORT} lists, or raise datasets.{dataset}.data.max_bad_rows"
         )
-    if keys and all(one.source_split in split.HELD_OUT for one in keys):
+    if len(keys) and {GIVEN[place] for place in np.unique(keys.given)} <= set(split.HELD_OUT):
         raise UserError(f"{params.source}: its names or cells hold out all of its examples: name some of them train")
     for name in ("train", "validation", "test"):
         if name not in sizes:
-            if 2 * len({one.near_key for one in keys}) < len({one.id for one in keys}):
+            ids, near_keys, split_keys = map(split.count_distinct, (keys.ids, keys.near_keys, keys.split_keys))
+            if 2 * near_keys < ids:
                 raise UserError(
                     f"{params.source}: no example is left for the {name} split: most differ only in case, digits or "
                     f"punctuation, and so stay together; set datasets.{dataset}.data.duplicates to exact"
                 )
-            groups = len({one.split_key for one in keys})
-            if 2 * groups < len({one.near_key for one in keys}):
-                many = f"{groups:,} groups" if groups > 1 else "one group"
+            if 2 * split_keys < near_keys:
+                many = f"{split_keys:,} groups" if split_keys > 1 else "one group"
                 raise UserError(
                     f"{params.source}: no example is left for the {name} split: all are in {many}, a file or what the "
                     "column `group` names, and no group is divided: make more of them, such as smaller files"

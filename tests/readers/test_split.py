@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.readers import Example, split
-from pipeline.readers.split import assign, keys
+from pipeline.readers import Example, keys, split
+from pipeline.readers.keys import Keys, KeyTable
+from pipeline.readers.split import Placement
 
 SHARES: dict[str, Any] = {"validation": 0.2, "test": 0.2, "learns": "label"}
 
@@ -15,9 +16,13 @@ def letters(n: int) -> str:
     return "".join("abcdefghij"[int(digit)] for digit in str(n))
 
 
-def texts(*items: tuple[str, ...]) -> list[split.Keys]:
+def assign(rows: list[Keys], **options: Any) -> list[Placement]:
+    return list(split.assign(KeyTable(rows), **options))
+
+
+def texts(*items: tuple[str, ...]) -> list[Keys]:
     """Rows of (text, label, the source's split)."""
-    return [keys(Example("here", text, label, given or None)) for text, label, given in items]  # type: ignore[arg-type]
+    return [keys.of(Example("here", text, label, given or None)) for text, label, given in items]  # type: ignore[arg-type]
 
 
 MANY = [(f"text {letters(i)}", "x", "") for i in range(1_000)]
@@ -37,7 +42,7 @@ def test_near_duplicates_never_straddle():
 
 
 def test_groups_never_part():
-    rows = [keys(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
+    rows = [keys.of(Example("here", text, "x", group=str(i % 30))) for i, (text, _, _) in enumerate(MANY)]
     placed = assign(rows, **SHARES)
     for group in range(30):
         assert len({name for name, _ in placed[group::30]}) == 1
@@ -94,7 +99,7 @@ def test_of_many_copies_the_most_precious_stays():
 def test_what_is_nearly_the_same(one, other, near):
     first, second = texts((one, "x", ""), (other, "x", ""))
     assert (first.near_key == second.near_key) == near
-    exact = [keys(Example("here", text, "x"), "exact") for text in (one, other)]
+    exact = [keys.of(Example("here", text, "x"), "exact") for text in (one, other)]
     assert exact[0].near_key != exact[1].near_key
     assert [name for name, _ in assign(texts((one, "x", "train"), (other, "y", "test")), **SHARES)] == ["train", "test"]
 
@@ -102,7 +107,7 @@ def test_what_is_nearly_the_same(one, other, near):
 def test_classes_have_their_share():
     """Whatever the order of the examples; near-duplicates and groups stay together, and few are moved by more."""
     counts = {"a": 700, "b": 100, "c": 30, **{f"rare {letters(i)}": 3 for i in range(50)}}
-    rows = [keys(Example("here", f"{kind} {letters(i)}", kind)) for kind, n in counts.items() for i in range(n)]
+    rows = [keys.of(Example("here", f"{kind} {letters(i)}", kind)) for kind, n in counts.items() for i in range(n)]
     placed = assign(rows, **SHARES, stratify=True)
     found = Counter((row.label, place.split) for row, place in zip(rows, placed))
     assert [found[kind, "test"] for kind in "abc"] == [140, 20, 6]
@@ -119,14 +124,14 @@ def test_what_was_dropped_as_nearly_the_same_lets_nothing_back_in():
 
 
 def test_a_duplicate_in_another_group_is_dropped():
-    rows = [keys(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
+    rows = [keys.of(Example("here", "the same text", "x", group=str(i))) for i in range(50)]
     names = [name for name, _ in assign(rows, **SHARES)]
     assert [name for name in names if name] == ["test"]
 
 
 def test_images_are_equal_by_their_key_or_by_their_bytes():
-    def image(content: bytes, key: bytes | None, given: str) -> split.Keys:
-        return keys(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
+    def image(content: bytes, key: bytes | None, given: str) -> Keys:
+        return keys.of(Example("here", content, "x", given, key=key))  # type: ignore[arg-type]
 
     rows = [image(b"one", b"k", "train"), image(b"two", b"k", "test"), image(b"two", None, "train")]
     assert [name for name, _ in assign(rows, **SHARES)] == [None, "test", "train"]
@@ -139,17 +144,17 @@ def test_near_duplicates_within_a_split_stay():
 
 
 def test_sentences_may_recur_within_a_split_but_not_across():
-    def sentence(given: str) -> split.Keys:
-        return keys(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
+    def sentence(given: str) -> Keys:
+        return keys.of(Example("here", ("Yes", "."), ("UH", "."), given))  # type: ignore[arg-type]
 
     assert [name for name, _ in assign([sentence("test"), sentence("test")], **SHARES)] == ["test"] * 2
     assert [name for name, _ in assign([sentence("train"), sentence("test")], **SHARES)] == [None, "test"]
 
 
 def test_a_text_without_letters_is_itself():
-    assert split.normalize_text("12 34") == "12 34"
-    assert split.normalize_text("Ä1b") == "ä b"
-    assert split.normalize_text("中文!") == "中文"
+    assert keys.normalize_text("12 34") == "12 34"
+    assert keys.normalize_text("Ä1b") == "ä b"
+    assert keys.normalize_text("中文!") == "中文"
 
 
 def test_a_class_too_rare_to_be_held_out_is_trained_on():
@@ -165,7 +170,7 @@ def test_a_class_too_rare_to_be_held_out_is_trained_on():
 
 def test_of_several_labels_each_is_trained_on():
     rows = [
-        keys(Example("here", f"text {letters(i)}", ("common", *([f"rare {i}"] if i < 9 else [])))) for i in range(99)
+        keys.of(Example("here", f"text {letters(i)}", ("common", *([f"rare {i}"] if i < 9 else [])))) for i in range(99)
     ]
     placed = assign(rows, **SHARES)
     assert [name for name, _ in placed[:9]] == ["train"] * 9
@@ -176,7 +181,11 @@ def test_what_the_source_holds_out_stays_held_out_and_groups_stay_together():
     given = [(text, label, "test") for text, label, _ in MANY[:3]] + [("alone", "rare", "test")]
     placed = assign(texts(*given, *MANY[3:]), **SHARES)
     assert placed[3] == ("test", "")
-    rows = [keys(Example("here", text, "x" if i else "rare", group=str(i % 5))) for i, (text, _, _) in enumerate(MANY)]
+    labels = ["rare"] + ["x"] * 999
+    rows = [
+        keys.of(Example("here", text, label, group=str(i % 5)))
+        for i, ((text, _, _), label) in enumerate(zip(MANY, labels))
+    ]
     placed = assign(rows, **SHARES)
     assert placed[0].split == "train"
     assert {name for name, _ in placed[::5]} == {"train"}

@@ -27,7 +27,7 @@ from pipeline.evaluation.predictor import predict, restore
 from pipeline.examples.batch import Examples
 from pipeline.examples.task import Task
 from pipeline.loaders import buckets
-from pipeline.readers import Example, split
+from pipeline.readers import Example, keys
 from pipeline.runtime.errors import UserError
 from pipeline.stages.evaluate import Params
 
@@ -83,22 +83,22 @@ def assigned(task: Task, whole: Examples, folds: int) -> Int[np.ndarray, " e"]:
     """The fold of each row of the training arrays. Classes are spread evenly; near-duplicates, and the parts of a long
     sentence, stay together.
     """
-    keys, content = [], pq.read_schema(paths.prepared("train")).names[1]
+    near_keys, content = [], pq.read_schema(paths.prepared("train")).names[1]
     for batch in pq.ParquetFile(paths.prepared("train")).iter_batches(1_000, columns=[content]):
         for value in batch.column(0).to_pylist():
-            keys.append(split.keys(Example("", tuple(value) if isinstance(value, list) else value, "")).near_key)
+            near_keys.append(keys.of(Example("", tuple(value) if isinstance(value, list) else value, "")).near_key)
     sentences = paths.features("train") / "sentences.npy"
     if sentences.exists():
         rows = np.searchsorted(np.load(sentences), np.asarray(whole.starts)[:-1], side="right") - 1
-        keys = [keys[row] for row in rows]
-    groups = np.unique(np.array(keys, "S24"), return_inverse=True)[1]
+        near_keys = [near_keys[row] for row in rows]
+    groups = np.unique(np.array(near_keys, "S24"), return_inverse=True)[1]
     if len(np.unique(groups)) < folds:
         raise UserError(f"--folds: {folds} are more than the {len(np.unique(groups)):,} different training examples")
     targets = np.asarray(whole.targets)
-    is_class = np.issubdtype(targets.dtype, np.integer) and targets.shape == (len(keys),)  # one for each example
+    is_class = np.issubdtype(targets.dtype, np.integer) and targets.shape == (len(near_keys),)  # one for each example
     maker: Any = StratifiedGroupKFold if is_class else GroupKFold
-    number = np.zeros(len(keys), int)
-    parts = maker(folds, shuffle=True, random_state=SEED).split(keys, targets if is_class else None, groups)
+    number = np.zeros(len(near_keys), int)
+    parts = maker(folds, shuffle=True, random_state=SEED).split(near_keys, targets if is_class else None, groups)
     for fold, (_, rows) in enumerate(parts):
         number[rows] = fold
     return number
