@@ -1,6 +1,5 @@
 """What a column of a table can be, by its values: text, image, label, several labels, number, split or group."""
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipeline.readers import numbers
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.readers.formats.table import listed
 from pipeline.readers.split_names import word
@@ -59,7 +59,11 @@ class Column:
 
     @property
     def is_numeric(self) -> bool:
-        return bool(self.texts) and all(_is_number(text) for text in self.texts)
+        return bool(self.texts) and (all(map(numbers.is_plain, self.texts)) or self.has_decimal_commas)
+
+    @cached_property
+    def has_decimal_commas(self) -> bool:
+        return all(isinstance(cell, str) for cell in self.full) and numbers.have_decimal_commas(self.texts)
 
     @property
     def is_id(self) -> bool:
@@ -141,10 +145,3 @@ class Column:
     def is_likely_label(self) -> bool:
         """Whether its name is a usual one for what is to be learnt."""
         return LABEL_NAME.fullmatch(self.name) is not None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

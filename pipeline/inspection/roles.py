@@ -97,11 +97,13 @@ def _labels(columns: Sequence[Column], learns: str | None) -> list[Option]:
     measures = [c for c in columns if c.is_measure or (learns == "numbers" and c.is_numeric and not c.is_id)]
     for column in measures:
         why = f"numbers, such as {', '.join(column.texts[:3])}"
-        options["numbers"].append(_option("targets", column, why))
+        option = _option("targets", column, why)
+        options["numbers"].append(option._replace(settings=option.settings | _decimal([column])))
     if len(measures) > 1:
         quoted = " ".join(_quoted(column.name) for column in measures)
         names = [column.name for column in measures]
-        options["numbers"].append(Option({"targets": names}, f"--targets {quoted}", "all of these numbers"))
+        settings = {"targets": names} | _decimal(measures)
+        options["numbers"].append(Option(settings, f"--targets {quoted}", "all of these numbers"))
     return options[learns] if learns in options else [option for kind in options.values() for option in kind]
 
 
@@ -110,7 +112,8 @@ def _given_label(columns: Sequence[Column], given: Given) -> dict[str, Any]:
     if given.label is not None:
         return {"label": given.label}
     if given.targets:
-        return {"targets": _one_or_list(given.targets)}
+        named = [column for column in columns if column.name in given.targets]
+        return {"targets": _one_or_list(given.targets)} | _decimal(named)
     if not given.labels:
         return {}
     labels: dict[str, Any] = {"labels": _one_or_list(given.labels)}
@@ -119,6 +122,11 @@ def _given_label(columns: Sequence[Column], given: Given) -> dict[str, Any]:
         separator = given.separator or (None if column.is_list else column.separator)
         labels |= {"separator": separator} if separator else {}
     return labels
+
+
+def _decimal(columns: Sequence[Column]) -> dict[str, str]:
+    """What the reader has to know of these numbers."""
+    return {"decimal": ","} if any(column.has_decimal_commas for column in columns) else {}
 
 
 def _pick(source: Path, what: str, options: Sequence[Option], ask: Ask) -> dict[str, Any]:

@@ -87,6 +87,21 @@ def test_numbers(added: Add):
     assert section["task"] == {"name": "regression"}
 
 
+@pytest.mark.parametrize("given", [(), ("--targets", "euro")])
+def test_numbers_with_decimal_commas(added: Add, given: tuple[str, ...]):
+    commas: list[object] = [f"{price:.2f}".replace(".", ",") for price in PRICES]
+    content = csv("id,what,euro", IDS, [str(text).replace(";", ",") for text in TEXTS], commas, delimiter=";")
+    section = added("x.csv", {"x.csv": content}, *given)
+    assert data(section) == {"text": "what", "targets": "euro", "decimal": ","}
+    assert section["task"] == {"name": "regression"}
+
+
+def test_commas_between_thousands_are_no_decimals(added: Add):
+    thousands: list[object] = [f"{1000 + 997 * i:,}" for i in NUMBERS]
+    with pytest.raises(UserError, match="no column looks like the label"):
+        added("x.csv", {"x.csv": csv("what;euro", TEXTS, thousands, delimiter=";")})
+
+
 def test_one_number_or_all(added: Add):
     files = {"x.csv": csv("what,euro,kilo", TEXTS, PRICES, PRICES[::-1])}
     with pytest.raises(UserError, match=r"--targets euro \(.*--targets kilo \(.*--targets euro kilo \(all"):

@@ -241,9 +241,28 @@ def test_numbers(tmp_path):
         "its target price is empty",
         "its target price is 'nan', not a number",
         "its target price is 1e300, too large to be learnt",
-        "its target price is '1,5', not a number",
+        "its target price is '1,5', not a number: if its comma stands before decimals, set decimal to ','",
         "its target price is '2020_01', not a number",
     ]
+
+
+def test_numbers_with_decimal_commas(tmp_path):
+    content = "text;price\na;1,5\nb;-2e3\nc;1.234,50\nd;1.234.567\ne;1.234\nf;0.5\ng;1,234,567\nh;7\ni;,5\n"
+    cure = "not a number, with a comma before its decimals"
+    assert labels_of(tmp_path, content, targets="price", decimal=",") == [
+        {"price": 1.5},
+        {"price": -2000.0},
+        {"price": 1234.5},
+        {"price": 1234567.0},
+        f"its target price is '1.234', {cure}",  # 1234 or 1.234
+        f"its target price is '0.5', {cure}",
+        "its target price is '1,234,567', not a number",
+        {"price": 7.0},
+        "its target price is ',5', not a number",
+    ]
+    write(tmp_path, {"other/a.jsonl": '{"text": "a", "price": 1.5}\n{"text": "b", "price": "2,5"}\n'})
+    items = examples(tmp_path / "other", format="table", text="text", targets="price", decimal=",")
+    assert [item.label for item in items] == [{"price": 1.5}, {"price": 2.5}]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +272,7 @@ def test_numbers(tmp_path):
         ({"targets": []}, "must name a column, or a list of columns"),
         ({"label": "a", "labels": "b"}, "must name columns as one of label, labels and targets, and no more"),
         ({}, "must name columns as one of label, labels and targets, and no more"),
+        ({"label": "a", "decimal": ","}, "decimal is for numbers: name their columns as targets"),
         ({"labels": ["a", "b"], "separator": "|"}, "separator stands between labels in the cells of one column"),
     ],
 )

@@ -5,7 +5,6 @@ A column holds the text, or the path of an image relative to the table's folder;
 
 import ast
 import json
-import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.readers import class_names, raw_data, split_names
+from pipeline.readers import class_names, numbers, raw_data, split_names
 from pipeline.readers.example import Example, Label, Refused, Split
 from pipeline.readers.formats.image_folder import SUFFIXES as PICTURES
 from pipeline.readers.section import DataSection
@@ -69,6 +68,7 @@ class Reader(DataSection):
     labels: Columns | None = None  # several: a column with all of them, or a column of 0 and 1 for each
     separator: str | None = None  # between the labels in a cell, unless it holds a list
     targets: Columns | None = None  # numbers
+    decimal: Literal[".", ","] = "."  # what stands before their decimals
     split: str | None = None
     group: str | None = None
     slices: Columns | None = None
@@ -95,6 +95,8 @@ class Reader(DataSection):
                 "no_labels",
                 "separator stands between labels in the cells of one column: name it as labels, or remove it",
             )
+        if self.decimal == "," and self.targets is None:
+            raise PydanticCustomError("no_targets", "decimal is for numbers: name their columns as targets")
         return self
 
     def read(self) -> Iterator[Example | Refused]:
@@ -141,7 +143,7 @@ class Reader(DataSection):
                 raise Unlabelled("its label is empty", split)
             return label
         if self.targets is not None:
-            return {name: _number(row[name], name, split) for name in self.targets}
+            return {name: _number(row[name], name, split, self.decimal) for name in self.targets}
         if self.labels is not None and len(self.labels) == 1:
             return _labels(row[self.labels[0]], self.separator, where)
         return tuple(name for name in self._label_columns() if _is_set(row[name], name, split))
@@ -210,19 +212,21 @@ def _is_set(value: Any, name: str, split: Split | None) -> bool:
     raise Refusal(f"its column {name} is {text[:40]!r}, neither 0 nor 1")
 
 
-def _number(value: Any, name: str, split: Split | None) -> float:
+def _number(value: Any, name: str, split: Split | None, decimal: str) -> float:
     text = cells.text(value, f"target {name}").strip()
-    try:
-        number = float(text.replace("_", "x"))  # float would take 1_000, and 2020_01
-    except ValueError:
-        number = math.nan
     if not text:
         raise Unlabelled(f"its target {name} is empty", split)
-    if not math.isfinite(number):
-        raise Refusal(f"its target {name} is {text[:40]!r}, not a number")
-    if abs(number) > MOST:
+    plain, cure = text, ""
+    if decimal == "," and isinstance(value, str):
+        plain = numbers.without_decimal_comma(text) or ""
+        cure = ", with a comma before its decimals" if numbers.is_plain(text) else ""
+    elif numbers.without_decimal_comma(text):
+        cure = ": if its comma stands before decimals, set decimal to ','"
+    if not numbers.is_plain(plain):
+        raise Refusal(f"its target {name} is {text[:40]!r}, not a number{cure}")
+    if abs(float(plain)) > MOST:
         raise Refusal(f"its target {name} is {text[:40]}, too large to be learnt")
-    return number
+    return float(plain)
 
 
 def _name(value: Any, what: str) -> str:
