@@ -38,9 +38,9 @@ class Augmentation(Section):
 class Mesh(Section):
     """Devices that train as one: data x fsdp x tensor of them."""
 
-    data: PositiveInt
+    data: PositiveInt = 1
     """Groups of devices, each with the whole state."""
-    fsdp: PositiveInt
+    fsdp: PositiveInt = 1
     """Devices of a group, which share the state (Zhao et al. 2023, arXiv:2304.11277): for models too large for one."""
     tensor: PositiveInt = 1
     """Devices that share each layer of a gpt (Shoeybi et al. 2019, arXiv:1909.08053)."""

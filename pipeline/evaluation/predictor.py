@@ -92,10 +92,12 @@ class Predictor:
 def restore(
     config: NetworkSettings, task: Task, path: Path = paths.TRAINED / "weights.safetensors"
 ) -> tuple[Predictor, Tree]:
-    """A predictor, and the {"params": ..., "model_state": ...} that training wrote to `path`. Raises UserError."""
+    """A predictor, and the {"params": ..., "model_state": ...} that training wrote to `path`, on the device: from the
+    host, they would be copied there with every batch. Raises UserError.
+    """
     model = nnx.eval_shape(lambda: build(config, task.inputs, task.outputs, rngs=nnx.Rngs(0)))  # computes no number
     like = {"params": variables(model, nnx.Param), "model_state": variables(model, nnx.Not(nnx.Param))}
-    return Predictor(task, nnx.graphdef(model)), weights.read(path, like)
+    return Predictor(task, nnx.graphdef(model)), jax.device_put(weights.read(path, like))
 
 
 def variables(model: nnx.Module, kind: Any) -> Tree:

@@ -43,7 +43,7 @@ def make_mesh(mesh: Mesh | None, *, batch: int, tensor_parallel: Mapping[str, in
     if mesh is None:
         if (processes := jax.process_count()) > 1:
             raise UserError(
-                f"training.mesh: {processes} processes need one: set it to {{data: {devices}, fsdp: 1}}, for example"
+                f"training.mesh: {processes} processes need one: set it to {{data: {devices}}}, for example"
             )
         return None
     sizes = mesh.data, mesh.fsdp, mesh.tensor

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 LONGEST = 1_500  # characters of a message
 # Schedulers send the last two when a job's time is nearly up.
@@ -22,6 +23,8 @@ MISSING = re.compile("Unable to initialize backend|Unknown backend")  # what JAX
 FORBIDDEN = re.compile("Disallowed .* transfer|no_(execution|tracing) config option")  # by a setting of JAX's
 GPU_FAILURE = re.compile("CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|cudaError|CUDA driver|PTX|hipError")
 SAME_STOP = 1.0  # seconds within which a second Ctrl-C belongs to the first: a terminal's and a launcher's
+GRACE = 3.0  # seconds for Python to notice a signal
+STOPPED = "stopped: run the same command again"
 INSTALL = (
     "`pip install -r requirements.txt` in the package's folder installs what it needs"
     if __package__ == "runtime"  # in a package
@@ -43,7 +46,7 @@ class UserError(Exception):
 class Stopped(BaseException):
     """A signal asked the process to end. `except Exception` does not catch it."""
 
-    def __init__(self, number: int, message: str = "stopped: run the same command again") -> None:
+    def __init__(self, number: int, message: str = STOPPED) -> None:
         super().__init__(message)
         self.code = 128 + number
 
@@ -72,6 +75,7 @@ def run(main: Callable[[], int | None]) -> None:
     for number in caught():
         signal.signal(number, _stop)
     sys.unraisablehook = _ignored
+    _watch_signals()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # asks for a checkpoint, which only training has
     try:
         code = main()
@@ -79,10 +83,7 @@ def run(main: Callable[[], int | None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except Stopped as stopped:
-        with suppress(OSError, ValueError, AttributeError):  # the terminal may be gone, or there was none
-            print(stopped, file=sys.stderr, flush=True)
-            sys.stdout.flush()
-        os._exit(stopped.code)  # at once: XLA's threads may still be computing, and a normal exit may crash in them
+        _end(stopped)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         sys.stderr.close()
         code = 141
@@ -115,6 +116,44 @@ def _stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
     if Stop.insists(number):
         os._exit(128 + number)
+
+
+def _end(stopped: Stopped) -> NoReturn:
+    """At once: XLA's threads may still be computing, and a normal exit may crash in them."""
+    with suppress(OSError, ValueError, AttributeError):  # the terminal may be gone, or there was none
+        print(stopped, file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    os._exit(stopped.code)
+
+
+def _watch_signals() -> None:
+    """Python acts upon a signal only between two of its own instructions: not while the main thread is in a library's
+    code, where the training of a tokenizer takes minutes. A thread then ends the process: without `finally`, as a kill
+    would. Where a handler saves what there is, as in training, it takes a second Ctrl-C.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    with signals_wait():  # the thread never has a signal delivered to it
+        threading.Thread(target=_watch, args=(reading,), daemon=True, name="signals").start()
+
+
+def _watch(arrived: int) -> None:
+    interrupted: float | None = None
+    while True:
+        number, came = os.read(arrived, 1)[0], time.monotonic()
+        again = number == signal.SIGINT and interrupted is not None and came - interrupted > SAME_STOP
+        if number == signal.SIGINT:
+            interrupted = interrupted or came
+        if number in STOPS:
+            timer = threading.Timer(GRACE, _end_if_unnoticed, (number, again))
+            timer.daemon = True
+            timer.start()
+
+
+def _end_if_unnoticed(number: int, again: bool) -> None:
+    if Stop.since is None and (again or signal.getsignal(number) is _stop):
+        _end(Stopped(number))
 
 
 def _ignored(error: "sys.UnraisableHookArgs") -> None:

@@ -36,7 +36,7 @@ def wait_for(what: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) 
 
 def test_parts_are_killed(ready, tmp_path):
     """A process that trains, and then one of Ray's own: Ray starts all anew, and nothing is lost but the time."""
-    set_training(ready, epochs=40, mesh="{data: 2, fsdp: 1}")
+    set_training(ready, epochs=40, mesh="{data: 2}")
     clone.run("dvc repro preprocess", ready)
     train(ready, LAUNCH=LAUNCH)
     straight = weights(ready)

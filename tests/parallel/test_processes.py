@@ -62,7 +62,7 @@ def interrupted(ready) -> Iterator[subprocess.Popen[str]]:
     """Such a run, with a checkpoint behind it and an epoch: all is compiled that they do together. One that is killed
     before is missed by JAX, half a minute later, and not by a step.
     """
-    set_training(ready, epochs=EPOCHS, mesh="{data: 1, fsdp: 2}")
+    set_training(ready, epochs=EPOCHS, mesh="{fsdp: 2}")
     forget(ready)
     log = ready / "logs/train.jsonl"
     with running(ready) as run:
@@ -86,7 +86,7 @@ def test_two_processes_are_as_one(ready):
     set_training(ready, epochs=1)
     train(ready)
     alone = pd.read_csv(ready / "trained/history.csv")
-    for mesh in ("{data: 2, fsdp: 1}", "{data: 1, fsdp: 2}"):
+    for mesh in ("{data: 2}", "{fsdp: 2}"):
         set_training(ready, epochs=1, mesh=mesh)
         assert "on 2 x cpu of 2 processes" in train(ready, LAUNCH=LAUNCH)
         pd.testing.assert_frame_equal(pd.read_csv(ready / "trained/history.csv"), alone, rtol=1e-5)

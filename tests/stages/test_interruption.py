@@ -15,6 +15,8 @@ from clone import run
 from imports import TOP
 from repro import RESUMED, Pipeline
 
+from pipeline.runtime import errors
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interruption")]  # for the measured clone
 
 
@@ -104,6 +106,35 @@ errors.run(main)
     ended = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, timeout=30)
     assert ended.stderr == "stopped: run the same command again\n"
     assert ended.returncode == 128 + number
+
+
+@pytest.mark.parametrize("handler", ["its own", "one that saves first"])
+def test_a_stop_is_not_kept_waiting_by_a_librarys_code(tmp_path, handler):
+    """Python calls no handler while a tokenizer is trained. Where a handler saves what there is, it may take long."""
+    code = f"""
+import itertools, signal
+from tokenizers import Tokenizer, models, trainers
+from pipeline.runtime import errors
+
+def main():
+    if {handler == "one that saves first"}:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+    texts = ("a b c" if i else print("begins", flush=True) or "a" for i in itertools.count())
+    Tokenizer(models.BPE()).train_from_iterator(texts, trainers.BpeTrainer(show_progress=False))
+
+errors.run(main)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stage:
+        assert stage.stdout
+        assert stage.stdout.readline() == "begins\n"
+        stage.send_signal(signal.SIGINT)
+        if handler != "its own":
+            time.sleep(errors.GRACE + 1)
+            assert stage.poll() is None
+            stage.send_signal(signal.SIGINT)
+        assert stage.communicate(timeout=30)[1] == "stopped: run the same command again\n"
+    assert stage.returncode == 130
 
 
 def test_the_stage_is_stopped(fresh):

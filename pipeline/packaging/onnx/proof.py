@@ -11,10 +11,11 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from pipeline.config.networks import NetworkSettings
-from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, predict
+from pipeline.evaluation.predictor import Predictor, Tree, evaluation_batches, loaded, predict
 from pipeline.examples.batch import Examples, lengths
 from pipeline.examples.inputs import Inputs
 from pipeline.loaders import buckets
+from pipeline.loaders.device_examples import DeviceExamples
 from pipeline.packaging.onnx.export import NoGraph
 from pipeline.runtime import engines, tasks
 from pipeline.runtime.errors import UserError
@@ -68,8 +69,12 @@ def batches(
     examples: Examples, inputs: Inputs
 ) -> Iterator[tuple[Shaped[np.ndarray, " b"], list[Shaped[np.ndarray, "b ..."]]]]:
     """All examples, as the arrays that a package's function takes, and the number of each."""
-    signature = inputs.signature(1, 1)
-    for planned, length in evaluation_batches(examples):
-        rows = planned[planned >= 0]
-        given = jax.tree.leaves(inputs.batch(examples, jnp.asarray(rows), length).inputs)
-        yield rows, [np.asarray(array, x.dtype) for array, x in zip(given, signature.values(), strict=True)]
+    signature, planned, data = inputs.signature(1, 1), evaluation_batches(examples), DeviceExamples(examples)
+    batch = jax.jit(inputs.batch, static_argnums=2)
+    for (padded, length), (there, places) in zip(planned, loaded(data, planned)):
+        rows = padded[padded >= 0]
+        given = jax.tree.leaves(batch(there, places, length).inputs)
+        yield (
+            rows,
+            [np.asarray(array, x.dtype)[: len(rows)] for array, x in zip(given, signature.values(), strict=True)],
+        )
