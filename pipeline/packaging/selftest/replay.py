@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 BLOCK = 1_024  # examples held in memory together
+LARGE = 20_000  # bytes of an input, from which on threads encode side by side: for less they hold each other up
 
 
 def main() -> None:
@@ -41,9 +42,11 @@ def write_outputs(work: Path, engine: str, made: Path) -> None:
     rows, sizes = [], []
     with ThreadPoolExecutor() as pool:
         for names, contents in raw_inputs(work):
+            side_by_side = sum(map(len, contents)) > LARGE * len(contents)
             if not predictor.inputs.from_files:
                 contents = [json.loads(content) for content in contents]
-            outputs = predictor.outputs(list(pool.map(predictor.encode, contents, names)))
+            encoded = (pool.map if side_by_side else map)(predictor.encode, contents, names)
+            outputs = predictor.outputs(list(encoded))
             if predictor.inputs.max_tokens is None:
                 outputs = [row[None] for row in outputs]
             sizes += map(len, outputs)
