@@ -66,6 +66,11 @@ class Column:
         return all(isinstance(cell, str) for cell in self.full) and numbers.have_decimal_commas(self.texts)
 
     @property
+    def is_surely_numeric(self) -> bool:
+        """Whether its cells could not be several labels either, such as 5,8."""
+        return self.is_numeric and (not self.has_decimal_commas or numbers.are_surely_decimals(self.texts))
+
+    @property
     def is_id(self) -> bool:
         """Whether it only tells rows apart."""
         distinct = len(self.counts) == len(self.texts)

@@ -86,11 +86,14 @@ def _labels(columns: Sequence[Column], learns: str | None) -> list[Option]:
     for column in columns:
         if column.is_list:
             options["labels"].append(_option("labels", column, "lists of labels"))
-        elif column.separator and not column.is_numeric:
+            continue
+        several = column.separator is not None and not column.is_surely_numeric
+        if several:
             option = _option("labels", column, f"several labels, separated by {column.separator!r}")
             settings = option.settings | {"separator": column.separator}
             options["labels"].append(option._replace(settings=settings))
-        elif column.is_label and (len(flags) < 2 or column not in flags or learns == "label"):
+        is_one = column.is_label and (column.is_numeric or not several)
+        if is_one and (len(flags) < 2 or column not in flags or learns == "label"):
             shown = ", ".join(label[:20] for label, _ in column.counts.most_common(3))
             why = f"{len(column.counts)} different values, such as {shown}"
             options["label"].append(_option("label", column, why))
@@ -99,7 +102,7 @@ def _labels(columns: Sequence[Column], learns: str | None) -> list[Option]:
         why = f"numbers, such as {', '.join(column.texts[:3])}"
         option = _option("targets", column, why)
         options["numbers"].append(option._replace(settings=option.settings | _decimal([column])))
-    if len(measures) > 1:
+    if len(measures) > 1 and len({column.has_decimal_commas for column in measures}) == 1:
         quoted = " ".join(_quoted(column.name) for column in measures)
         names = [column.name for column in measures]
         settings = {"targets": names} | _decimal(measures)

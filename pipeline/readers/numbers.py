@@ -3,8 +3,12 @@
 import math
 import re
 
-# With points between thousands only where no reader could take one for a decimal point: 1.234,5 and 1.234.567.
-COMMA = re.compile(r"[+-]?(\d+(,\d+)?|\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,})([eE][+-]?\d+)?")
+WHOLE = r"(0|[1-9]\d*)"
+POINTS = r"[1-9]\d{0,2}(\.\d{3})+"  # between thousands
+COMMA = re.compile(rf"[+-]?({WHOLE}|{POINTS})(,\d+)?([eE][+-]?\d+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # or three decimals
+# Two labels are not written like this: with a sign, with a point, or with a zero before another digit.
+SURELY_COMMA = re.compile(rf"[+-].*,.*|{POINTS},.*|.*,0\d+")
 
 
 def is_plain(text: str) -> bool:
@@ -16,15 +20,25 @@ def is_plain(text: str) -> bool:
 
 
 def without_decimal_comma(text: str) -> str | None:
-    """A number with a decimal comma, or without decimals, as Python writes it; None for any other text."""
+    """A number with a decimal comma, or without decimals, as Python writes it; None for any other text. A point can
+    only stand between thousands: 1.234 is 1234.
+    """
     return text.replace(".", "").replace(",", ".") if COMMA.fullmatch(text) else None
 
 
 def have_decimal_commas(texts: list[str]) -> bool:
-    """Whether all are numbers, some with a decimal comma. Where each comma could stand between thousands, as in 1,234,
-    nobody can tell.
+    """Whether all are numbers, many with a decimal comma. Where commas could stand between thousands, as in 1,234, or
+    points before decimals, nobody can tell.
     """
     commas = [text for text in texts if "," in text]
-    return any(not re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", text) for text in commas) and all(
-        COMMA.fullmatch(text) for text in texts
+    pointed = any("." in text for text in commas)
+    return (
+        sum(not THOUSANDS.fullmatch(text) for text in commas) > len(commas) / 2
+        and all(COMMA.fullmatch(text) for text in texts)
+        and (pointed or not any("." in text for text in texts))
     )
+
+
+def are_surely_decimals(texts: list[str]) -> bool:
+    """Whether some of these could not be two labels with a comma between them."""
+    return any(SURELY_COMMA.fullmatch(text) for text in texts)

@@ -94,7 +94,7 @@ def write_spool(
         table.add(found)
         row = {"id": found.id, writer.schema.names[1]: item.content, "label": item.label, "source": item.where}
         rows.append(row | {"group": item.group} | ({"slices": item.slices} if item.slices else {}))
-        waiting += len(item.content)
+        waiting += len(item.content) * (WORD_BYTES if isinstance(item.content, tuple) else 1)
         if len(rows) == ROWS or waiting > ROW_BYTES:
             writer.add(pa.Table.from_pylist(rows, writer.schema))
             rows, waiting = [], 0

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -43,8 +44,10 @@ class UserError(Exception):
         super().__init__(shown)
 
 
-class Stopped(BaseException):
-    """A signal asked the process to end. `except Exception` does not catch it."""
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to end. Libraries let a KeyboardInterrupt through: an event loop would swallow any
+    other exception that is raised in a callback.
+    """
 
     def __init__(self, number: int, message: str = STOPPED) -> None:
         super().__init__(message)
@@ -128,12 +131,13 @@ def _end(stopped: Stopped) -> NoReturn:
 
 def _watch_signals() -> None:
     """Python acts upon a signal only between two of its own instructions: not while the main thread is in a library's
-    code, where the training of a tokenizer takes minutes. A thread then ends the process: without `finally`, as a kill
-    would. Where a handler saves what there is, as in training, it takes a second Ctrl-C.
+    code, where the training of a tokenizer takes minutes. So a thread ends the process, as a kill would, if a signal
+    goes unnoticed for GRACE seconds; in training, which saves before it ends, only a second Ctrl-C does that.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=partial(signal.set_wakeup_fd, -1))  # a forked child's signals are its own
     with signals_wait():  # the thread never has a signal delivered to it
         threading.Thread(target=_watch, args=(reading,), daemon=True, name="signals").start()
 
@@ -152,7 +156,7 @@ def _watch(arrived: int) -> None:
 
 
 def _end_if_unnoticed(number: int, again: bool) -> None:
-    if Stop.since is None and (again or signal.getsignal(number) is _stop):
+    if again or (Stop.since is None and signal.getsignal(number) is _stop):
         _end(Stopped(number))
 
 

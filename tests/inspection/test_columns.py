@@ -96,10 +96,34 @@ def test_numbers_with_decimal_commas(added: Add, given: tuple[str, ...]):
     assert section["task"] == {"name": "regression"}
 
 
-def test_commas_between_thousands_are_no_decimals(added: Add):
+@pytest.mark.parametrize("odd", [None, "45,00"])
+def test_commas_between_thousands_are_no_decimals(added: Add, odd: str | None):
     thousands: list[object] = [f"{1000 + 997 * i:,}" for i in NUMBERS]
+    thousands[5] = odd or thousands[5]
     with pytest.raises(UserError, match="no column looks like the label"):
         added("x.csv", {"x.csv": csv("what;euro", TEXTS, thousands, delimiter=";")})
+
+
+def test_two_numbers_may_be_labels_or_a_decimal_number(added: Add):
+    cells: list[object] = [",".join(map(str, sorted(DRAW.sample(range(12), 1 + i % 2)))) for i in NUMBERS]
+    files = {"x.csv": csv("what;kinds", TEXTS, cells, delimiter=";")}
+    with pytest.raises(UserError, match=r"--labels kinds .*--targets kinds"):
+        added("x.csv", files)
+    section = added("x.csv", files, "--task", "multi-label-classification")
+    assert data(section) == {"text": "what", "labels": "kinds", "separator": ","}
+    cells[3] = "-3,5"
+    section = added("y.csv", {"y.csv": csv("what;kinds", TEXTS, cells, delimiter=";")})
+    assert data(section) == {"text": "what", "targets": "kinds", "decimal": ","}
+
+
+def test_points_between_thousands(added: Add):
+    cells: list[object] = [f"{price * 60:,.2f}".translate(str.maketrans(",.", ".,")) for price in PRICES]  # type: ignore[operator]
+    cells[0] = "1.013"
+    section = added("x.csv", {"x.csv": csv("what;euro", TEXTS, cells, delimiter=";")})
+    assert data(section) == {"text": "what", "targets": "euro", "decimal": ","}
+    mixed: list[object] = ["1,5", *(f"{price}" for price in PRICES[1:])]
+    with pytest.raises(UserError, match="no column looks like the label"):
+        added("y.csv", {"y.csv": csv("what;euro", TEXTS, mixed, delimiter=";")})
 
 
 def test_one_number_or_all(added: Add):

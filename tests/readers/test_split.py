@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sources import peak_memory
 
 from pipeline.readers import Example, keys, split
 from pipeline.readers.keys import Keys, KeyTable
@@ -33,6 +34,15 @@ def test_shares_are_about_right_and_adding_rows_moves_none():
     assert all_of_them[::2] == few
     for name, share in (("validation", 0.2), ("test", 0.2), ("train", 0.6)):
         assert abs(sum(at == name for at, _ in all_of_them) / 1_000 - share) < 0.05
+
+
+def test_what_is_kept_of_an_example_is_small():
+    """Of a hundred thousand: ten million must fit into the memory of a small machine."""
+    imports = "from pipeline.readers import Example, keys\nfrom pipeline.readers.keys import KeyTable"
+    examples = "Example(f'row {i}', f'text {i} ' * 20, 'x') for i in range(100_000)"
+    count, peak = peak_memory(imports, f"len(KeyTable(keys.of(one) for one in ({examples})))")
+    assert count == 100_000
+    assert peak < 100 * count
 
 
 def test_near_duplicates_never_straddle():

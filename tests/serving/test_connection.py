@@ -3,12 +3,15 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from imports import TOP
 from server import Server, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
@@ -67,6 +70,17 @@ def test_a_connection_is_closed_where_the_client_asks_for_it(server, four_packag
     came = send(server, post(content, line, version=version), pause=0, answers=2)  # until its end
     assert b"connection: close" in came
     assert ANSWER in came
+
+
+def test_ctrl_c_while_it_starts(four_packages: list[Path]):
+    """In the event loop, which would swallow most exceptions of a signal's handler."""
+    command = [sys.executable, "-m", "pipeline", "serve", str(four_packages[0]), "--port", "0"]
+    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
+        while started.poll() is None and not psutil.Process(started.pid).children():  # the model's process
+            time.sleep(0.005)
+        started.send_signal(signal.SIGINT)
+        assert started.communicate(timeout=30)[0].endswith("stopped: what was accepted is answered\n")
+    assert started.returncode == 130
 
 
 def test_a_model_whose_process_is_killed_is_started_anew(four_packages: list[Path]):

@@ -137,6 +137,57 @@ errors.run(main)
     assert stage.returncode == 130
 
 
+def test_a_second_ctrl_c_ends_what_saves_in_a_librarys_code():
+    code = """
+import itertools
+from tokenizers import Tokenizer, models, trainers
+from pipeline.runtime import errors
+from pipeline.training.signals import DeferredSignals
+
+def main():
+    with DeferredSignals() as signals:
+        print("begins", flush=True)
+        while not signals.received:
+            pass
+        print("saves", flush=True)
+        endless = ("a" for _ in itertools.count())
+        Tokenizer(models.BPE()).train_from_iterator(endless, trainers.BpeTrainer(show_progress=False))
+
+errors.run(main)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stage:
+        assert stage.stdout
+        assert stage.stdout.readline() == "begins\n"
+        stage.send_signal(signal.SIGINT)
+        assert stage.stdout.readline() == "saves\n"
+        time.sleep(errors.SAME_STOP + 0.5)
+        stage.send_signal(signal.SIGINT)
+        assert stage.communicate(timeout=30)[1] == "stopped: run the same command again\n"
+    assert stage.returncode == 130
+
+
+def test_a_forked_childs_signal_is_its_own():
+    code = """
+import os, signal, time
+from pipeline.runtime import errors
+
+def main():
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+    time.sleep(0.5)
+    os.kill(child, signal.SIGTERM)
+    os.waitpid(child, 0)
+    time.sleep(errors.GRACE + 1)
+    print("goes on")
+
+errors.run(main)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, timeout=30)
+    assert (ended.stdout, ended.returncode) == ("goes on\n", 0)
+
+
 def test_the_stage_is_stopped(fresh):
     """One run, in each way; and a changed one between, which does not go on from its state."""
     for number, said in (

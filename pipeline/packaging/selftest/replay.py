@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 BLOCK = 1_024  # examples held in memory together
-LARGE = 20_000  # bytes of an input, from which on threads encode side by side: for less they hold each other up
+LARGE = 20_000  # bytes of an input, on average: threads encode such side by side; with smaller ones they compete
 
 
 def main() -> None:

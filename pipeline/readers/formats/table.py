@@ -219,7 +219,7 @@ def _number(value: Any, name: str, split: Split | None, decimal: str) -> float:
     plain, cure = text, ""
     if decimal == "," and isinstance(value, str):
         plain = numbers.without_decimal_comma(text) or ""
-        cure = ", with a comma before its decimals" if numbers.is_plain(text) else ""
+        cure = ": with decimal ',', a point stands between thousands" if numbers.is_plain(text) else ""
     elif numbers.without_decimal_comma(text):
         cure = ": if its comma stands before decimals, set decimal to ','"
     if not numbers.is_plain(plain):
