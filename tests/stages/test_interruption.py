@@ -4,18 +4,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
-import psutil
 import pytest
 from clone import run
-from imports import TOP
 from repro import RESUMED, Pipeline
-
-from pipeline.runtime import errors
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interruption")]  # for the measured clone
 
@@ -58,134 +52,6 @@ def resumes(pipeline: Pipeline, *, to_the_end: bool = False) -> str:
         assert not run("git status --porcelain", pipeline.folder)
         assert not list((pipeline.folder / ".checkpoints").iterdir())
     return output
-
-
-def test_a_stage_that_still_loads_its_libraries_ends_in_one_line(tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(TOP)}
-    command = [sys.executable, "-m", "pipeline", "train"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as stage:
-        while stage.poll() is None and not any("numpy" in at.path for at in psutil.Process(stage.pid).memory_maps()):
-            time.sleep(0.01)
-        stage.send_signal(signal.SIGINT)
-        assert stage.communicate()[1] == "stopped: run the same command again\n"
-    assert stage.returncode == 130
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(
-    "arranges",
-    [
-        "gc.callbacks.append(lambda phase, info: stops())",
-        "weakref.finalize(made, stops)",
-        "made.__class__.__del__ = lambda made: stops()",
-    ],
-)
-def test_a_signal_is_not_lost_where_python_ignores_exceptions(arranges, number):
-    code = f"""
-import gc, os, signal, time, weakref
-from pipeline.runtime import errors
-
-class Made: pass
-
-def stops():
-    if not sent:
-        sent.append(True)
-        os.kill(os.getpid(), {number:d})
-        time.sleep(0)  # the handler runs here
-
-def main():
-    made = Made()
-    {arranges}
-    made = None
-    gc.collect()
-    time.sleep(10)
-
-sent = []
-errors.run(main)
-"""
-    ended = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, timeout=30)
-    assert ended.stderr == "stopped: run the same command again\n"
-    assert ended.returncode == 128 + number
-
-
-@pytest.mark.parametrize("handler", ["its own", "one that saves first"])
-def test_a_stop_is_not_kept_waiting_by_a_librarys_code(tmp_path, handler):
-    """Python calls no handler while a tokenizer is trained. Where a handler saves what there is, it may take long."""
-    code = f"""
-import itertools, signal
-from tokenizers import Tokenizer, models, trainers
-from pipeline.runtime import errors
-
-def main():
-    if {handler == "one that saves first"}:
-        signal.signal(signal.SIGINT, lambda number, frame: None)
-    texts = ("a b c" if i else print("begins", flush=True) or "a" for i in itertools.count())
-    Tokenizer(models.BPE()).train_from_iterator(texts, trainers.BpeTrainer(show_progress=False))
-
-errors.run(main)
-"""
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stage:
-        assert stage.stdout
-        assert stage.stdout.readline() == "begins\n"
-        stage.send_signal(signal.SIGINT)
-        if handler != "its own":
-            time.sleep(errors.GRACE + 1)
-            assert stage.poll() is None
-            stage.send_signal(signal.SIGINT)
-        assert stage.communicate(timeout=30)[1] == "stopped: run the same command again\n"
-    assert stage.returncode == 130
-
-
-def test_a_second_ctrl_c_ends_what_saves_in_a_librarys_code():
-    code = """
-import itertools
-from tokenizers import Tokenizer, models, trainers
-from pipeline.runtime import errors
-from pipeline.training.signals import DeferredSignals
-
-def main():
-    with DeferredSignals() as signals:
-        print("begins", flush=True)
-        while not signals.received:
-            pass
-        print("saves", flush=True)
-        endless = ("a" for _ in itertools.count())
-        Tokenizer(models.BPE()).train_from_iterator(endless, trainers.BpeTrainer(show_progress=False))
-
-errors.run(main)
-"""
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stage:
-        assert stage.stdout
-        assert stage.stdout.readline() == "begins\n"
-        stage.send_signal(signal.SIGINT)
-        assert stage.stdout.readline() == "saves\n"
-        time.sleep(errors.SAME_STOP + 0.5)
-        stage.send_signal(signal.SIGINT)
-        assert stage.communicate(timeout=30)[1] == "stopped: run the same command again\n"
-    assert stage.returncode == 130
-
-
-def test_a_forked_childs_signal_is_its_own():
-    code = """
-import os, signal, time
-from pipeline.runtime import errors
-
-def main():
-    child = os.fork()
-    if not child:
-        time.sleep(60)
-    time.sleep(0.5)
-    os.kill(child, signal.SIGTERM)
-    os.waitpid(child, 0)
-    time.sleep(errors.GRACE + 1)
-    print("goes on")
-
-errors.run(main)
-"""
-    ended = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, timeout=30)
-    assert (ended.stdout, ended.returncode) == ("goes on\n", 0)
 
 
 def test_the_stage_is_stopped(fresh):
