@@ -68,6 +68,11 @@ class Task(Section):
 
     # prepare
     @classmethod
+    def learns_one_label(cls) -> bool:
+        """Whether each example has one label, its class."""
+        return cls.labels_are == "label"
+
+    @classmethod
     @abstractmethod
     def check_labels(cls, source: str, labels: dict[str, Counter[str]]) -> None:
         """Raises UserError where the labels of the splits cannot be learnt. `labels` counts them, by split."""

@@ -13,6 +13,7 @@ from pipeline.readers.formats.table import listed
 from pipeline.readers.split_names import word
 
 PICTURE = object()  # stands for the bytes of one
+MISSING = {"n/a", "na", "nan", "null", "none", "-", "?"}  # a reader refuses such numbers, and the rest is of use
 YES_OR_NO = {"0", "1", "0.0", "1.0", "false", "true", "no", "yes"}
 SEPARATORS = ("|", ";", ",", "/", " ")  # between labels, in the order in which they are tried
 MOST_LABELS, LABEL_LENGTH = 1_000, 60  # different ones; characters, on average
@@ -57,18 +58,24 @@ class Column:
         """Characters, on average."""
         return sum(map(len, self.texts)) / max(1, len(self.texts))
 
+    @cached_property
+    def values(self) -> list[str]:
+        """The texts but those that stand for a missing value, if these are few."""
+        values = [text for text in self.texts if text.lower() not in MISSING]
+        return values if len(values) > 0.9 * len(self.texts) else self.texts
+
     @property
     def is_numeric(self) -> bool:
-        return bool(self.texts) and (all(map(numbers.is_plain, self.texts)) or self.has_decimal_commas)
+        return bool(self.values) and (all(map(numbers.is_plain, self.values)) or self.has_decimal_commas)
 
     @cached_property
     def has_decimal_commas(self) -> bool:
-        return all(isinstance(cell, str) for cell in self.full) and numbers.have_decimal_commas(self.texts)
+        return all(isinstance(cell, str) for cell in self.full) and numbers.have_decimal_commas(self.values)
 
     @property
     def is_surely_numeric(self) -> bool:
         """Whether its cells could not be several labels either, such as 5,8."""
-        return self.is_numeric and (not self.has_decimal_commas or numbers.are_surely_decimals(self.texts))
+        return self.is_numeric and (not self.has_decimal_commas or numbers.are_surely_decimals(self.values))
 
     @property
     def is_id(self) -> bool:

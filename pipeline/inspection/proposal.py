@@ -151,7 +151,7 @@ def _labels(seen: Sequence[Seen], reader: Reader, rules: Rules, taken: Sample) -
 
 def _weights(task: str, counts: Counter[str]) -> dict[str, str]:
     """Balanced, where one class has many more examples than another: else the model may ignore the rare one."""
-    one_label = TASKS[task].labels_are == "label" and "class_weights" in TASKS[task].Settings.model_fields
+    one_label = TASKS[task].learns_one_label() and "class_weights" in TASKS[task].Settings.model_fields
     if one_label and counts and max(counts.values()) > IMBALANCE * min(counts.values()):
         return {"class_weights": "balanced"}
     return {}

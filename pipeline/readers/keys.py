@@ -12,7 +12,13 @@ from jaxtyping import Bool, Int, UInt8
 
 from pipeline.readers.example import Example, Label, Split
 
-GIVEN: tuple[Split | None, ...] = (None, "train", "validation", "test", "shifted")  # what a source may say of a split
+SOURCE_SPLITS: tuple[Split | None, ...] = (
+    None,
+    "train",
+    "validation",
+    "test",
+    "shifted",
+)  # what a source may say of a split
 NO_LABELS = {"", "-1", "-1.0", "?", "_", "-", "none", "null", "nan", "n/a", "unknown", "unlabeled", "unlabelled"}
 
 
@@ -48,7 +54,7 @@ class KeyTable:
         self._split_keys += one.split_key
         self._labels.append(hash(one.label))
         self._classes.append(self.class_sets.setdefault(one.classes, len(self.class_sets)))
-        self._flags.append(GIVEN.index(one.source_split) << 2 | one.is_unlabelled << 1 | one.may_repeat)
+        self._flags.append(SOURCE_SPLITS.index(one.source_split) << 2 | one.is_unlabelled << 1 | one.may_repeat)
 
     @property
     def ids(self) -> UInt8[np.ndarray, "n 16"]:
@@ -73,8 +79,8 @@ class KeyTable:
         return np.frombuffer(self._classes, np.int32)
 
     @property
-    def given(self) -> UInt8[np.ndarray, " n"]:
-        """The place in GIVEN of each example's split in the source."""
+    def source_splits(self) -> UInt8[np.ndarray, " n"]:
+        """The place in SOURCE_SPLITS of each example's split in the source."""
         return np.frombuffer(self._flags, np.uint8) >> 2
 
     @property

@@ -16,7 +16,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int, Int8, UInt8
 
 from pipeline.readers.example import Refused
-from pipeline.readers.keys import GIVEN, KeyTable
+from pipeline.readers.keys import SOURCE_SPLITS, KeyTable
 
 HELD_OUT = ("test", "shifted", "validation")  # an example found in several of these is kept in the first
 SPLITS = (*HELD_OUT, "train")
@@ -64,14 +64,14 @@ def unlabelled(examples: KeyTable, learns: str | None) -> set[str]:
     """The held-out splits of the source whose labels are all missing, though not those of its other examples: nothing
     can be tested on them.
     """
-    labelled = np.unique(examples.given[~examples.is_unlabelled])
-    hidden = np.setdiff1d(examples.given, labelled) if learns and len(labelled) else ()
-    return {str(GIVEN[place]) for place in hidden} & set(HELD_OUT)
+    labelled = np.unique(examples.source_splits[~examples.is_unlabelled])
+    hidden = np.setdiff1d(examples.source_splits, labelled) if learns and len(labelled) else ()
+    return {str(SOURCE_SPLITS[place]) for place in hidden} & set(HELD_OUT)
 
 
 def settle(refused: Iterable[Refused], examples: KeyTable) -> Iterator[Refused]:
     """The refused items. Those of a held-out split none of whose examples has a label are refused as UNLABELLED."""
-    labelled = {GIVEN[place] for place in np.unique(examples.given)} | {"train", None}
+    labelled = {SOURCE_SPLITS[place] for place in np.unique(examples.source_splits)} | {"train", None}
     for item in refused:
         is_hidden = item.unlabelled not in labelled
         yield Refused(item.where, UNLABELLED.format(item.unlabelled), item.unlabelled) if is_hidden else item
@@ -89,18 +89,18 @@ def assign(
     different labels are two examples.
     """
     hidden = unlabelled(examples, learns)
-    source_splits = {GIVEN[place] for place in np.unique(examples.given)} - hidden
-    validation = 0.0 if "validation" in source_splits else validation
-    test = 0.0 if "test" in source_splits else test
+    defined = {SOURCE_SPLITS[place] for place in np.unique(examples.source_splits)} - hidden
+    validation = 0.0 if "validation" in defined else validation
+    test = 0.0 if "test" in defined else test
     chosen = (_by_class if stratify else _by_hash)(examples, validation, test)
     for name in HELD_OUT:
-        chosen[examples.given == GIVEN.index(name)] = SPLITS.index(name)
+        chosen[examples.source_splits == SOURCE_SPLITS.index(name)] = SPLITS.index(name)
     moved = _to_train(examples, chosen) if learns in ("label", "labels") else np.zeros(len(examples), bool)
     chosen[moved] = TRAIN
     placements = Placements(chosen)
     placements.give_reason(moved, MOVED)
     for name in sorted(hidden):
-        rows = examples.given == GIVEN.index(name)
+        rows = examples.source_splits == SOURCE_SPLITS.index(name)
         placements.drop(rows, UNLABELLED.format(name))
         chosen[rows] = DROPPED
     _drop_duplicates(examples, chosen, placements, learns)
@@ -172,7 +172,7 @@ def _to_train(examples: KeyTable, chosen: Int8[np.ndarray, " n"]) -> Bool[np.nda
 
 
 def _held_out_by_source(examples: KeyTable) -> Bool[np.ndarray, " n"]:
-    return np.isin(examples.given, [GIVEN.index(name) for name in HELD_OUT])
+    return np.isin(examples.source_splits, [SOURCE_SPLITS.index(name) for name in HELD_OUT])
 
 
 def _by_class(examples: KeyTable, validation: float, test: float) -> Int8[np.ndarray, " n"]:

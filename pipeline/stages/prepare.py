@@ -17,7 +17,7 @@ from pipeline.config import paths
 from pipeline.config.params import Key, StageParams
 from pipeline.readers import Example, Reader, Refused, class_names, licences, raw_data, split, split_tables
 from pipeline.readers.example import in_a_class
-from pipeline.readers.keys import GIVEN, KeyTable
+from pipeline.readers.keys import SOURCE_SPLITS, KeyTable
 from pipeline.runtime import strict_json
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.reading import files
@@ -84,7 +84,7 @@ def main(params: Params, inputs: Inputs) -> None:
 def read(params: Params, changed: LeftOut) -> Iterator[Example | Refused]:
     """What the reader yields; examples that it changed are counted."""
     total = files.count(Path(params.source)) if params.data.one_per_file else None
-    in_classes = TASKS[params.task].labels_are == "label" and params.data.one_per_file
+    in_classes = TASKS[params.task].learns_one_label() and params.data.one_per_file
     for item in tqdm(params.data.read(), desc="prepare", total=total, unit=" examples", disable=None):
         if isinstance(item, Example) and item.changed:
             changed.add(item.where, item.changed)
@@ -146,7 +146,7 @@ def check(params: Params, dataset: str, sizes: dict[str, int], refused: LeftOut,
             f"{places[0]}: {reason}; {total} cannot be used, and max_bad_rows allows {params.data.max_bad_rows}: "
             f"correct what {REPORT} lists, or raise datasets.{dataset}.data.max_bad_rows"
         )
-    if len(keys) and {GIVEN[place] for place in np.unique(keys.given)} <= set(split.HELD_OUT):
+    if len(keys) and {SOURCE_SPLITS[place] for place in np.unique(keys.source_splits)} <= set(split.HELD_OUT):
         raise UserError(f"{params.source}: its names or cells hold out all of its examples: name some of them train")
     for name in ("train", "validation", "test"):
         if name not in sizes:

@@ -104,6 +104,14 @@ def test_commas_between_thousands_are_no_decimals(added: Add, odd: str | None):
         added("x.csv", {"x.csv": csv("what;euro", TEXTS, thousands, delimiter=";")})
 
 
+@pytest.mark.parametrize("comma", [False, True])
+def test_numbers_of_which_some_are_missing(added: Add, comma: bool):
+    prices: list[object] = [str(price).replace(".", "," if comma else ".") for price in PRICES]
+    prices[3:6] = ["n/a", "", "-"]
+    section = added("x.csv", {"x.csv": csv("what;euro", TEXTS, prices, delimiter=";")}, "--max-bad-rows", "3")
+    assert data(section) == {"text": "what", "targets": "euro", "max_bad_rows": 3} | ({"decimal": ","} if comma else {})
+
+
 def test_two_numbers_may_be_labels_or_a_decimal_number(added: Add):
     cells: list[object] = [",".join(map(str, sorted(DRAW.sample(range(12), 1 + i % 2)))) for i in NUMBERS]
     files = {"x.csv": csv("what;kinds", TEXTS, cells, delimiter=";")}
