@@ -183,17 +183,18 @@ def reliability() -> Chart | None:
 
 
 def calibration() -> str | None:
-    """Whether the model's probabilities can be believed, in a sentence."""
+    """Whether the model's probabilities, or the intervals of its numbers, can be believed, in a sentence."""
     bins = _bins()
     if bins is None:
         return None
     accuracy, confidence, weights = (bins[name].to_numpy(float) for name in ("accuracy", "confidence", "examples"))
+    what = "probabilities" if predicted() is None else "intervals"
     gap = float(np.average(np.abs(accuracy - confidence), weights=weights))
     mean = float(np.average(accuracy - confidence, weights=weights))
     if gap < 0.02:
-        return f"Its probabilities can be taken at their word: they are off by {wording.percent(gap)} on average."
+        return f"Its {what} can be taken at their word: they are off by {wording.percent(gap)} on average."
     how = "too sure of itself" if mean < 0 else "less sure than it could be"
-    return f"It is {how}: its probabilities are off by {wording.percent(gap)} on average."
+    return f"It is {how}: its {what} are off by {wording.percent(gap)} on average."
 
 
 def predicted() -> Chart | None:
