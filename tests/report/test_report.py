@@ -63,6 +63,7 @@ def test_it_has_the_parts_that_make_sense(runs, name):
     there, absent = HEADINGS[name]
     assert there in text
     assert absent not in text
+    assert ("its probabilities" in text.lower()) == (name != "numbers")  # numbers have intervals
     assert "95\u202f%" in text or "95 % interval" in text
     assert len(text) < 3_000_000
     assert "nan" not in re.findall(r"\b\w+\b", re.sub(r'base64,[^"]*', "", text))
